@@ -1,0 +1,58 @@
+"""Settings: one place for what the environment can change.  Read once, at import; tests use ``override``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+def _flag(name: str, default: bool = False) -> bool:
+    return os.environ.get(name, "1" if default else "0") not in ("0", "", "off", "false", "no")
+
+
+@dataclass
+class Settings:
+    """What changes how work is done, never what comes out.
+
+    ``eager``: run every operation alone, as soon as it is recorded (``RUSHLIGHT_EAGER=1``).
+    ``verify``: run every plan a second time one operation at a time and compare the bits (``RUSHLIGHT_VERIFY=1``).
+    ``limit``: records that may be pending before the recorder runs them by itself.
+    ``pending_bytes``: bytes of inputs that only the recorder keeps alive before it runs what is pending.
+    ``snapshot``: exposed NumPy memory up to this many bytes is copied when read; above, its readers run at once.
+    ``fuse_after``: how often a stretch is met before its operations are compiled together.
+    """
+
+    eager: bool = False
+    verify: bool = False
+    limit: int = 1000
+    pending_bytes: int = 1 << 28
+    snapshot: int = 1 << 16
+    fuse_after: int = 2
+
+
+settings = Settings(
+    eager=_flag("RUSHLIGHT_EAGER"),
+    verify=_flag("RUSHLIGHT_VERIFY"),
+    limit=int(os.environ.get("RUSHLIGHT_LIMIT", "1000")),
+    fuse_after=int(os.environ.get("RUSHLIGHT_FUSE_AFTER", "2")),
+)
+
+
+@contextmanager
+def override(**changes: Any) -> Iterator[Settings]:
+    """Change settings for a ``with`` block: ``with override(verify=True): ...``."""
+    known = {f.name for f in fields(Settings)}
+    for name in changes:
+        if name not in known:
+            raise TypeError(f"no setting {name!r}; settings are {', '.join(sorted(known))}")
+    before = {name: getattr(settings, name) for name in changes}
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    try:
+        yield settings
+    finally:
+        for name, value in before.items():
+            setattr(settings, name, value)
