@@ -1,0 +1,1 @@
+"""Rushlight: a small, quick torch."""

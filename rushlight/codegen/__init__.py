@@ -1,0 +1,1 @@
+"""Loops to text: generators of LLVM IR for the kernels that plans call."""
