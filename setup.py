@@ -1,0 +1,109 @@
+"""Builds Rushlight: plain Python, or with the hot core compiled by mypyc as one group.
+
+The list of compiled modules is `[tool.rushlight] compiled` in pyproject.toml. The environment
+variable RUSHLIGHT_BUILD chooses:
+
+- unset or `auto`: compile when a C compiler and Python's headers are there, else plain Python;
+- `compiled`: compile, and fail when that cannot be;
+- `pure`: plain Python.
+
+Each build has its own folder, so that neither finds the other's files.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+
+def core_modules() -> list[str]:
+    """The files to compile, in the order of the patterns in pyproject.toml."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        patterns = tomllib.load(file)["tool"]["rushlight"]["compiled"]
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        files = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob(pattern.lstrip("!")))
+        for name in files:
+            if pattern.startswith("!"):
+                chosen.pop(name, None)
+            else:
+                chosen[name] = None
+    return list(chosen)
+
+
+def missing_tool() -> str | None:
+    """What compiling would lack here, or None."""
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    if shutil.which(command[0]) is None:
+        return f"no C compiler ({command[0]!r} is not on PATH)"
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.is_file():
+        return f"no Python headers ({header} is missing; the package is often called python3-dev)"
+    return None
+
+
+def chosen_build() -> str:
+    """`pure` or `compiled`, from RUSHLIGHT_BUILD and what this machine has."""
+    wanted = os.environ.get("RUSHLIGHT_BUILD", "auto")
+    if wanted not in ("auto", "pure", "compiled"):
+        sys.exit(f"RUSHLIGHT_BUILD={wanted!r}: expected auto, pure or compiled")
+    lacking = missing_tool()
+    if wanted == "compiled" and lacking:
+        sys.exit(
+            f"RUSHLIGHT_BUILD=compiled, but there is {lacking}. "
+            "Install it, or set RUSHLIGHT_BUILD=pure: the same files run as they are."
+        )
+    if wanted == "pure" or lacking or not core_modules():
+        return "pure"
+    return "compiled"
+
+
+def extensions(folder: str) -> list[Any]:
+    """The compiled core as extension modules."""
+    # Imported here because a pure build must not need mypy at all.
+    from mypyc.build import mypycify
+
+    # The build does not read the project's mypy settings: it must depend on nothing but the files.
+    options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+    modules = mypycify(
+        options + core_modules(),
+        opt_level="3",
+        debug_level="0",
+        group_name="rushlight",
+        target_dir=f"{folder}/c",
+    )
+    for module in modules:
+        # Contraction would let the C compiler change the bits of float arithmetic.
+        module.extra_compile_args.append("-ffp-contract=off")
+    return modules
+
+
+class BuildPy(build_py):
+    """Copies the sources after removing what an earlier build left of deleted ones."""
+
+    def run(self) -> None:
+        """Clear the copies of Python files, then copy afresh."""
+        if not self.editable_mode:
+            for old in Path(self.build_lib).glob("rushlight/**/*.py"):
+                old.unlink()
+        super().run()
+
+
+build = chosen_build()
+base = f"build/{build}"
+setup(
+    cmdclass={"build_py": BuildPy},
+    ext_modules=extensions(base) if build == "compiled" else [],
+    options={"build": {"build_base": base}},
+)
