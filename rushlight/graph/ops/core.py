@@ -1,0 +1,33 @@
+"""Operations the recorder itself makes: memory that enters, constants, fills, changes of history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..op import ALIAS, CONST, FULL, IOTA, LEAF, Op, Spec, register
+from ..value import Val
+
+
+def _same(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    s = srcs[0]
+    return Spec(s.shape, s.dtype, s.strides, s.device, offset=s.offset)
+
+
+# arg = (shape, dtype, strides, device, ...): dense memory that enters
+leaf = register(Op("leaf", LEAF, lambda op, srcs, arg: Spec(arg[0], arg[1], arg[2], arg[3])))
+const = register(Op("const", CONST, lambda op, srcs, arg: Spec((), arg[1])))  # arg = (number, dtype)
+full = register(Op("full", FULL, lambda op, srcs, arg: Spec(arg[0], arg[1])))  # (number,), arg = (shape, dtype)
+iota = register(Op("iota", IOTA, lambda op, srcs, arg: Spec(arg[0], arg[2])))  # arg = (shape, dim, dtype)
+
+# The value of the first operand: without history, with the second's history, with a history of its own.
+detach = register(Op("detach", ALIAS, _same))
+graft = register(Op("graft", ALIAS, _same))
+graft.grads = (None, lambda g, out, value, history: g)
+enter = register(Op("enter", ALIAS, _same))
+
+
+def zeros(like: Val, shape: tuple[int, ...]) -> Val:
+    """Zeros of ``like``'s type."""
+    zero = Val(like.builder, like.builder.number(0.0 if like.dtype.rank > 1 else 0, like))
+    return full(zero, arg=(shape, like.dtype))

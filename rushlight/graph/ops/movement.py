@@ -1,0 +1,286 @@
+"""Views, writes into views, and other readings of the same elements.
+
+A view is an index map, and geometry (shape, strides, offset) in its storage.  ``write`` makes a new
+value of the storage in which a region is replaced: what ``x[1:3] = v`` and ``y.add_(1)`` record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...base.shape import (
+    Ints,
+    broadcast_strides,
+    infer_size,
+    numel,
+    view_strides,
+    wrap_dim,
+)
+from ..op import ALIAS, MOVE, WRITE, Op, Spec, register
+from ..value import Val
+from .core import zeros
+
+Region = tuple[Ints, Ints, int]  # shape, strides, offset in a storage
+
+
+# ---------------------------------------------------------------- geometry of each view: (spec, arg) -> region
+def _view(s: Spec, arg: Any) -> Region:
+    new = infer_size(arg, numel(s.shape))
+    strides = view_strides(s.shape, s.strides, new)
+    if strides is None:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
+            "two contiguous subspaces). Use .reshape(...) instead."
+        )
+    return new, strides, s.offset
+
+
+def _permute(s: Spec, arg: Any) -> Region:
+    return tuple(s.shape[d] for d in arg), tuple(s.strides[d] for d in arg), s.offset
+
+
+def _expand(s: Spec, arg: Any) -> Region:
+    k = len(arg) - len(s.shape)
+    if k < 0:
+        raise RuntimeError(
+            f"expand({{{', '.join(map(str, s.shape))}}}, size={list(arg)}): the number of sizes provided ({len(arg)}) "
+            f"must be greater or equal to the number of dimensions in the tensor ({len(s.shape)})"
+        )
+    out = list(arg)
+    for i, d in enumerate(out):
+        have = s.shape[i - k] if i >= k else 1
+        if d == -1:
+            if i < k:
+                raise RuntimeError(
+                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
+                )
+            out[i] = have
+        elif d != have and have != 1:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({d}) must match the existing size ({have}) at non-singleton "
+                f"dimension {i}.  Target sizes: {list(arg)}.  Tensor sizes: {list(s.shape)}"
+            )
+    return tuple(out), broadcast_strides(s.shape, s.strides, tuple(out)), s.offset
+
+
+def _slice(s: Spec, arg: Any) -> Region:
+    dim, start, stop, step = arg
+    n = len(range(start, stop, step))
+    shape = s.shape[:dim] + (n,) + s.shape[dim + 1 :]
+    strides = s.strides[:dim] + (s.strides[dim] * step,) + s.strides[dim + 1 :]
+    return shape, strides, s.offset + start * s.strides[dim]
+
+
+def _select(s: Spec, arg: Any) -> Region:
+    dim, i = arg
+    if not -s.shape[dim] <= i < s.shape[dim]:
+        raise IndexError(f"index {i} is out of bounds for dimension {dim} with size {s.shape[dim]}")
+    i %= s.shape[dim]
+    return s.shape[:dim] + s.shape[dim + 1 :], s.strides[:dim] + s.strides[dim + 1 :], s.offset + i * s.strides[dim]
+
+
+def _unsqueeze(s: Spec, arg: Any) -> Region:
+    step = s.shape[arg] * s.strides[arg] if arg < len(s.shape) else 1
+    return s.shape[:arg] + (1,) + s.shape[arg:], s.strides[:arg] + (step,) + s.strides[arg:], s.offset
+
+
+def _squeeze(s: Spec, arg: Any) -> Region:
+    keep = [d for d in range(len(s.shape)) if d not in arg or s.shape[d] != 1]
+    return tuple(s.shape[d] for d in keep), tuple(s.strides[d] for d in keep), s.offset
+
+
+def _diagonal(s: Spec, arg: Any) -> Region:
+    offset, a, b = arg
+    n = min(s.shape[a], s.shape[b] - offset) if offset >= 0 else min(s.shape[a] + offset, s.shape[b])
+    n = max(n, 0)
+    start = s.offset
+    if n:
+        start += offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]
+    keep = [d for d in range(len(s.shape)) if d not in (a, b)]
+    return (
+        tuple(s.shape[d] for d in keep) + (n,),
+        tuple(s.strides[d] for d in keep) + (s.strides[a] + s.strides[b],),
+        start,
+    )
+
+
+def _unfold(s: Spec, arg: Any) -> Region:
+    dim, size, step = arg
+    n = (s.shape[dim] - size) // step + 1
+    return (
+        s.shape[:dim] + (n,) + s.shape[dim + 1 :] + (size,),
+        s.strides[:dim] + (s.strides[dim] * step,) + s.strides[dim + 1 :] + (s.strides[dim],),
+        s.offset,
+    )
+
+
+def _as_strided(s: Spec, arg: Any) -> Region:
+    return arg  # type: ignore[no-any-return]  # relative to the memory of a base, whose offset is 0
+
+
+def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    shape, strides, offset = GEOMETRY[op](srcs[0], arg)
+    return Spec(shape, srcs[0].dtype, strides, srcs[0].device, offset=offset)
+
+
+def _define(name: str, geometry: Callable[[Spec, Any], Region], grad: Callable[..., Any]) -> Op:
+    op = register(Op(name, MOVE, _infer))
+    GEOMETRY[op] = geometry
+    op.grads = (grad,)
+    return op
+
+
+GEOMETRY: dict[Op, Callable[[Spec, Any], Region]] = {}
+
+# ---------------------------------------------------------------- gradients
+
+
+def _region(x: Val, out: Val, op: Op) -> Region:
+    """Where ``out`` lies in a contiguous tensor of ``x``'s shape."""
+    return GEOMETRY[op](Spec(x.shape, x.dtype), out.arg)
+
+
+def spread(g: Val, region: Region, shape: Ints) -> Val:
+    """Zeros of ``shape`` with ``g`` added in at ``region``; dimensions repeated by stride 0 are summed first."""
+    from_shape, strides, offset = region
+    repeated = tuple(d for d in range(len(from_shape)) if strides[d] == 0 and from_shape[d] != 1)
+    if repeated:
+        g = sum_dims(g, repeated)
+        from_shape = tuple(1 if d in repeated else n for d, n in enumerate(from_shape))
+    return write(zeros(g, shape), g, arg=(from_shape, strides, offset))
+
+
+def sum_dims(g: Val, dims: Ints) -> Val:
+    """Sum over ``dims``, kept with size 1."""
+    return SUM[0](g, arg=(dims, True))
+
+
+SUM: list[Op] = []  # the reduction's row, set by ops/reduce.py: a sum is an expansion's gradient
+
+
+def _expand_grad(g: Val, out: Val, x: Val) -> Val:
+    k = len(out.shape) - len(x.shape)
+    dims = tuple(range(k)) + tuple(k + i for i, n in enumerate(x.shape) if n == 1 and out.shape[k + i] != 1)
+    if dims:
+        g = sum_dims(g, dims)
+    return reshape(g, arg=x.shape) if k else g
+
+
+def _scatter_grad(op_name: str) -> Callable[..., Any]:
+    def rule(g: Val, out: Val, x: Val) -> Val:
+        return spread(g, _region(x, out, BY_NAME[op_name]), x.shape)
+
+    return rule
+
+
+def _permute_grad(g: Val, out: Val, x: Val) -> Val:
+    inverse = [0] * len(out.arg)
+    for i, d in enumerate(out.arg):
+        inverse[d] = i
+    return permute(g, arg=tuple(inverse))
+
+
+def _as_strided_grad(g: Val, out: Val, x: Val) -> Val:
+    spec = x.builder.spec(x.slot)
+    shape, strides, offset = out.arg
+    memory = (numel(spec.shape),)
+    z = spread(g, (shape, strides, offset), memory)
+    # the flat memory, read as the base is laid out
+    return as_strided(z, arg=(spec.shape, spec.strides, 0))
+
+
+def _reshape_grad(g: Val, out: Val, x: Val) -> Val:
+    return reshape(g, arg=x.shape)
+
+
+view = _define("view", _view, _reshape_grad)
+permute = _define("permute", _permute, _permute_grad)
+expand = _define("expand", _expand, _expand_grad)
+slice_ = _define("slice", _slice, _scatter_grad("slice"))
+select = _define("select", _select, _scatter_grad("select"))
+unsqueeze = _define("unsqueeze", _unsqueeze, _reshape_grad)
+squeeze = _define("squeeze", _squeeze, _reshape_grad)
+diagonal = _define("diagonal", _diagonal, _scatter_grad("diagonal"))
+as_strided = _define("as_strided", _as_strided, _as_strided_grad)
+BY_NAME = {op.name: op for op in GEOMETRY}
+
+
+# ---------------------------------------------------------------- not views
+def _reshape(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    return Spec(infer_size(arg, numel(srcs[0].shape)), srcs[0].dtype, None, srcs[0].device)
+
+
+def _relayout(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    return Spec(srcs[0].shape, srcs[0].dtype, arg, srcs[0].device)
+
+
+def _flip(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    return Spec(srcs[0].shape, srcs[0].dtype, None, srcs[0].device)
+
+
+# The elements in logical order under another shape, as a value of its own (a copy where a view cannot be had).
+reshape = register(Op("reshape", MOVE, _reshape))
+reshape.grads = (_reshape_grad,)
+# The same value laid out in memory with strides arg (dense): `contiguous`, `clone`, channels-last.
+relayout = register(Op("relayout", ALIAS, _relayout))
+relayout.grads = (lambda g, out, x: g,)
+flip = register(Op("flip", MOVE, _flip))  # arg = dims
+flip.grads = (lambda g, out, x: flip(g, arg=out.arg),)
+
+
+# ---------------------------------------------------------------- writes
+def _write(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    base, value = srcs
+    if value.dtype is not base.dtype:
+        raise RuntimeError(f"write: a value of {value.dtype} into memory of {base.dtype}")
+    return Spec(base.shape, base.dtype, base.strides, base.device)
+
+
+def _write_grad(i: int, g: Val, out: Val, base: Val, value: Val) -> Val:
+    arg = out.arg
+    if arg is None:
+        return zeros(g, base.shape) if i == 0 else g
+    g = laid_out(g, out.builder.spec(out.slot).strides)
+    if i == 1:
+        return as_strided(g, arg=arg)
+    return write(g, zeros(g, arg[0]), arg=arg)
+
+
+def laid_out(g: Val, strides: Ints) -> Val:
+    """``g`` with memory in ``strides``: what a region given by strides refers to."""
+    spec = g.builder.spec(g.slot)
+    return g if spec.strides == strides and spec.offset == 0 else relayout(g, arg=strides)
+
+
+# (base, value), arg = region of the base's memory, or None for all of it.  The value broadcasts to the region.
+write = register(Op("write", WRITE, _write))
+write.grads = _write_grad
+
+
+def is_view(op: Op) -> bool:
+    """Does the operation's result share its operand's memory?"""
+    return op in GEOMETRY
+
+
+def region_of(op: Op, spec: Spec, arg: Any) -> Region:
+    """Shape, strides and offset of a view of ``spec``; raises what PyTorch raises."""
+    return GEOMETRY[op](spec, arg)
+
+
+def normal_slice(size: int, start: int | None, stop: int | None, step: int | None) -> tuple[int, int, int]:
+    """A Python slice over ``size`` elements as (start, stop, step); ``ValueError`` for steps below 1."""
+    step = 1 if step is None else step
+    if step <= 0:
+        raise ValueError("step must be greater than zero")
+    a, b, _ = slice(start, stop, step).indices(size)
+    return a, max(a, b), step
+
+
+def normal_dims(dims: int | Sequence[int], ndim: int) -> Ints:
+    """Dimensions counted from the front; ``RuntimeError`` when one comes twice."""
+    out = tuple(wrap_dim(d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
+    if len(set(out)) != len(out):
+        raise RuntimeError(f"dim {next(d for d in out if out.count(d) > 1)} appears multiple times in the list of dims")
+    return out
+
