@@ -1,0 +1,44 @@
+"""The classifier with a forward hook that keeps a layer's mean activation."""
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l1 = nn.Linear(5, 8)
+        self.l2 = nn.Linear(8, 4)
+        self.l3 = nn.Linear(4, 1)
+        self.relu = nn.ReLU()
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, x):
+        x = self.relu(self.l1(x))
+        x = self.relu(self.l2(x))
+        return self.sigmoid(self.l3(x))
+
+
+def setup():
+    torch.manual_seed(0)
+    x = torch.randn(100, 5)
+    y = (x.sum(1) > torch.randn(100)).float()
+    net = Net()
+    criterion = nn.BCELoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    means = {}
+
+    def keep_mean(module, args, output):
+        means["l1"] = output.detach().mean()
+
+    net.l1.register_forward_hook(keep_mean)
+
+    def step():
+        optimizer.zero_grad()
+        out = net(x)
+        loss = criterion(out.view(out.shape[0]), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step

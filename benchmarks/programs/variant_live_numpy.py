@@ -1,0 +1,42 @@
+"""The classifier on a NumPy array that the program keeps and changes."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l1 = nn.Linear(5, 8)
+        self.l2 = nn.Linear(8, 4)
+        self.l3 = nn.Linear(4, 1)
+        self.relu = nn.ReLU()
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, x):
+        x = self.relu(self.l1(x))
+        x = self.relu(self.l2(x))
+        return self.sigmoid(self.l3(x))
+
+
+def setup():
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((100, 5)).astype(np.float32)
+    target = (data.sum(1) > rng.standard_normal(100)).astype(np.float32)
+    x, y = torch.from_numpy(data), torch.from_numpy(target)
+    net = Net()
+    criterion = nn.BCELoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def step():
+        data[0, 0] += 1e-3
+        optimizer.zero_grad()
+        out = net(x)
+        loss = criterion(out.view(out.shape[0]), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step

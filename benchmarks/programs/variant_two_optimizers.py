@@ -1,0 +1,41 @@
+"""The classifier with one optimiser for its body and another for its head."""
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l1 = nn.Linear(5, 8)
+        self.l2 = nn.Linear(8, 4)
+        self.l3 = nn.Linear(4, 1)
+        self.relu = nn.ReLU()
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, x):
+        x = self.relu(self.l1(x))
+        x = self.relu(self.l2(x))
+        return self.sigmoid(self.l3(x))
+
+
+def setup():
+    torch.manual_seed(0)
+    x = torch.randn(100, 5)
+    y = (x.sum(1) > torch.randn(100)).float()
+    net = Net()
+    criterion = nn.BCELoss()
+    body = torch.optim.SGD([*net.l1.parameters(), *net.l2.parameters()], lr=0.1)
+    head = torch.optim.Adam(net.l3.parameters(), lr=0.01)
+
+    def step():
+        body.zero_grad()
+        head.zero_grad()
+        out = net(x)
+        loss = criterion(out.view(out.shape[0]), y)
+        loss.backward()
+        body.step()
+        head.step()
+        return loss.item()
+
+    return step
