@@ -1,0 +1,207 @@
+"""LLVM text to running code.
+
+Owns the way from a module's text to addresses in memory: `compile_text` looks in memory, then on
+disk, then compiles. There is no pass pipeline: kernels are written with explicit vector types and
+go straight to instruction selection at code generation level 1.
+
+Nothing here may change a result's bits. LLVM contracts a separate multiplication and addition
+only where an instruction carries a fast-math flag, which our text never does; denormals are kept.
+"""
+
+import hashlib
+import re
+import threading
+from types import ModuleType
+from typing import Any
+
+from rushlight.base.target import Target, host
+from rushlight.runtime import disk_cache
+
+_LOCK = threading.RLock()
+_LIBRARIES: dict[str, "Library"] = {}
+_SESSIONS: list["_Session"] = []  # at most one
+_MACHINES: dict[str, Any] = {}
+
+_DEFINE = re.compile(r"^(define .*?)( #0)?(?= (?:align \d+ )?\{$)", re.MULTILINE)
+
+
+class Library:
+    """Native functions of one compiled text. Its code stays loaded until the process ends.
+
+    Attributes:
+        name: what the text was called by whoever compiled it.
+        digest: identity of text and target.
+        size: bytes of object code.
+        from_disk: whether the object code came from the disk cache.
+    """
+
+    def __init__(self, session: "_Session", name: str, digest: str, code: bytes, from_disk: bool):
+        self.name = name
+        self.digest = digest
+        self.size = len(code)
+        self.from_disk = from_disk
+        self._addresses = session.link(digest, code)
+
+    def address(self, symbol: str) -> int:
+        """The address of an exported function.
+
+        Raises:
+            KeyError: the text defines no such external function.
+        """
+        try:
+            return self._addresses[symbol]
+        except KeyError:
+            names = ", ".join(sorted(self._addresses))
+            raise KeyError(f"no function {symbol!r} in library {self.name!r}; it has {names}") from None
+
+    def __repr__(self) -> str:
+        return f"<Library {self.name} {self.digest[:8]}: {', '.join(sorted(self._addresses))}>"
+
+
+def compile_text(ir: str, *, name_hint: str = "kernel", target: Target | None = None) -> Library:
+    """Compiles functions given as LLVM text; the same text gives the same library.
+
+    Args:
+        ir: `define` and `declare` lines (and constants), without triple or data layout. Functions
+            to be called from outside have external linkage.
+        name_hint: a name for messages.
+        target: what to compile for; this machine when absent.
+
+    Raises:
+        RuntimeError: LLVM refuses the text (an error in a generator), or llvmlite is missing.
+    """
+    target = target or host()
+    session = _session()
+    digest = hashlib.sha256(
+        f"{session.version}|{target.code_key}|{_CODE_FORMAT}\n{ir}".encode()
+    ).hexdigest()
+    library = _LIBRARIES.get(digest)
+    if library is not None:
+        return library
+    with _LOCK:
+        library = _LIBRARIES.get(digest)
+        if library is None:
+            entry = disk_cache.load(digest)
+            code = session.emit(ir, name_hint, target) if entry is None else entry
+            library = Library(session, name_hint, digest, code, entry is not None)
+            if entry is None:
+                disk_cache.store(digest, code)
+            _LIBRARIES[digest] = library
+    return library
+
+
+def assembly(ir: str, *, name_hint: str = "kernel", target: Target | None = None) -> str:
+    """The machine's assembly text for `ir`, for reading and for tests."""
+    target = target or host()
+    session = _session()
+    with _LOCK:
+        module, machine = session.parse(ir, name_hint, target)
+        return str(machine.emit_assembly(module))
+
+
+_CODE_FORMAT = 2
+"""Part of every key: raise it when the recipe below changes what is generated."""
+
+
+def _attributes(target: Target) -> str:
+    width = max(128, target.vector_bits)
+    tune = f' "tune-cpu"="{target.tune}"' if target.tune else ""
+    return (
+        f'attributes #0 = {{ nounwind "prefer-vector-width"="{width}" "no-builtins" '
+        f'"no-trapping-math"="true"{tune} }}\n'
+    )
+
+
+def _llvmlite() -> ModuleType:
+    try:
+        import llvmlite.binding as binding
+    except ImportError as error:
+        raise RuntimeError(
+            "rushlight compiles kernels with llvmlite, which could not be imported "
+            f"({error}); install it with: pip install llvmlite"
+        ) from error
+    return binding
+
+
+class _Session:
+    """LLVM as this process uses it: one linker; a target machine per target."""
+
+    def __init__(self) -> None:
+        llvm = _llvmlite()
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        import llvmlite
+
+        numbers = ".".join(str(number) for number in llvm.llvm_version_info)
+        self.version = f"llvmlite {llvmlite.__version__} LLVM {numbers}"
+        self.llvm = llvm
+        self.linker = llvm.create_lljit_compiler()
+        self.keep: list[Any] = []
+
+    def machine(self, target: Target) -> Any:
+        """The cached TargetMachine of `target`."""
+        machine = _MACHINES.get(target.code_key)
+        if machine is None:
+            # `default` code model and pic: small, quick code; the linker adds stubs where needed.
+            machine = self.llvm.Target.from_triple(target.triple).create_target_machine(
+                cpu=target.cpu,
+                features=target.features,
+                opt=1,
+                reloc="pic",
+                codemodel="default",
+                jit=True,
+            )
+            _MACHINES[target.code_key] = machine
+        return machine
+
+    def parse(self, ir: str, name: str, target: Target) -> tuple[Any, Any]:
+        machine = self.machine(target)
+        body = _DEFINE.sub(r"\1 #0", ir)
+        head = f'target triple = "{target.triple}"\ntarget datalayout = "{machine.target_data}"\n'
+        try:
+            module = self.llvm.parse_assembly(f"{head}{body}\n{_attributes(target)}")
+            module.verify()
+        except RuntimeError as error:
+            raise RuntimeError(f"LLVM refuses the text of {name!r}: {error}") from error
+        return module, machine
+
+    def emit(self, ir: str, name: str, target: Target) -> bytes:
+        """Compiles `ir`; returns a relocatable object followed by the list of its functions."""
+        module, machine = self.parse(ir, name, target)
+        names = [
+            function.name
+            for function in module.functions
+            if not function.is_declaration and function.linkage.name == "external"
+        ]
+        code: bytes = machine.emit_object(module)
+        listing = "\n".join(names).encode()
+        return code + listing + len(listing).to_bytes(4, "little")
+
+    def link(self, digest: str, code: bytes) -> dict[str, int]:
+        """Loads an object from `emit`; returns the addresses of its functions."""
+        size = int.from_bytes(code[-4:], "little")
+        names = code[-4 - size : -4].decode().split("\n") if size else []
+        builder = self.llvm.JITLibraryBuilder().add_object_img(code[: -4 - size])
+        builder.add_current_process()
+        for name in names:
+            builder.export_symbol(name)
+        tracker = builder.link(self.linker, digest)
+        self.keep.append(tracker)
+        return {name: int(tracker[name]) for name in names}
+
+
+def _session() -> _Session:
+    if not _SESSIONS:
+        with _LOCK:
+            if not _SESSIONS:
+                session = _Session()
+                _leak(session)
+                _SESSIONS.append(session)
+    return _SESSIONS[0]
+
+
+def _leak(session: _Session) -> None:
+    """Keeps loaded code past the interpreter's shutdown, when finalisers may still call it."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
