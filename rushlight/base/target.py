@@ -97,9 +97,7 @@ def at_level(isa: Isa) -> Target:
         if _machine() not in ("x86_64", "aarch64"):
             cpu, features, tune = "", "", ""
     l1, l2 = _cache_sizes()
-    return Target(
-        isa, _triple(), cpu, features, tune, _VECTOR_BITS[isa], l1, l2, physical_cores()
-    )
+    return Target(isa, _triple(), cpu, features, tune, _VECTOR_BITS[isa], l1, l2, physical_cores())
 
 
 @cache

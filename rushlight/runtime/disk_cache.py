@@ -228,10 +228,12 @@ def _is_whole(head: bytes, payload: bytes, key: str) -> bool:
     if len(head) != _HEADER.size:
         return False
     magic, version, length, named, digest = _HEADER.unpack(head)
-    return (
-        (magic, version, length, named) == (_MAGIC, _FORMAT, len(payload), bytes.fromhex(key))
-        and hashlib.sha256(payload).digest() == digest
-    )
+    return (magic, version, length, named) == (
+        _MAGIC,
+        _FORMAT,
+        len(payload),
+        bytes.fromhex(key),
+    ) and hashlib.sha256(payload).digest() == digest
 
 
 def _write_entry(folder: _Folder, key: str, data: bytes) -> None:

@@ -52,7 +52,9 @@ class Library:
             return self._addresses[symbol]
         except KeyError:
             names = ", ".join(sorted(self._addresses))
-            raise KeyError(f"no function {symbol!r} in library {self.name!r}; it has {names}") from None
+            raise KeyError(
+                f"no function {symbol!r} in library {self.name!r}; it has {names}"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<Library {self.name} {self.digest[:8]}: {', '.join(sorted(self._addresses))}>"
