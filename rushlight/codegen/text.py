@@ -71,6 +71,13 @@ def lane_mask(active: int, lanes: int) -> Value:
     return "<" + ", ".join(f"i1 {str(lane < active).lower()}" for lane in range(lanes)) + ">"
 
 
+def known(value: Value | int) -> int | None:
+    """The integer that `value` spells, or None for a run-time value."""
+    if isinstance(value, int):
+        return value
+    return None if value.startswith("%") else int(value)
+
+
 class Emitter:
     """Builds the body of one function as text, with structured loops and branches.
 
@@ -132,30 +139,54 @@ class Emitter:
 
     def add(self, left: Value | int, right: Value | int) -> Value:
         """`left + right` as i64; folds when both are known or one is zero."""
-        if isinstance(left, int) and isinstance(right, int):
-            return str(left + right)
-        if left in (0, "0"):
+        known_left, known_right = known(left), known(right)
+        if known_left is not None and known_right is not None:
+            return str(known_left + known_right)
+        if known_left == 0:
             return str(right)
-        if right in (0, "0"):
+        if known_right == 0:
             return str(left)
         return self.value(f"add nsw i64 {left}, {right}")
 
     def multiply(self, left: Value | int, right: Value | int) -> Value:
         """`left * right` as i64; folds when both are known or one is zero or one."""
-        if isinstance(left, int) and isinstance(right, int):
-            return str(left * right)
-        for factor, other in ((left, right), (right, left)):
-            if factor in (0, "0"):
+        known_left, known_right = known(left), known(right)
+        if known_left is not None and known_right is not None:
+            return str(known_left * known_right)
+        for factor, other in ((known_left, right), (known_right, left)):
+            if factor == 0:
                 return "0"
-            if factor in (1, "1"):
+            if factor == 1:
                 return str(other)
         return self.value(f"mul nsw i64 {left}, {right}")
+
+    def subtract(self, left: Value | int, right: Value | int) -> Value:
+        """`left - right` as i64; folds when both are known."""
+        known_left, known_right = known(left), known(right)
+        if known_left is not None and known_right is not None:
+            return str(known_left - known_right)
+        return str(left) if known_right == 0 else self.value(f"sub nsw i64 {left}, {right}")
+
+    def divide(self, left: Value | int, right: Value | int) -> Value:
+        """`left // right` of numbers that are not negative, as i64; folds when both are known."""
+        known_left, known_right = known(left), known(right)
+        if known_left is not None and known_right is not None:
+            return str(known_left // known_right)
+        return str(left) if known_right == 1 else self.value(f"udiv i64 {left}, {right}")
+
+    def minimum(self, left: Value | int, right: Value | int) -> Value:
+        """The smaller of two numbers that are not negative, as i64; folds when both are known."""
+        known_left, known_right = known(left), known(right)
+        if known_left is not None and known_right is not None:
+            return str(min(known_left, known_right))
+        less = self.value(f"icmp ult i64 {left}, {right}")
+        return self.value(f"select i1 {less}, i64 {left}, i64 {right}")
 
     # Memory
 
     def gep(self, pointer: Value, index: Value | int, element: str = "float") -> Value:
         """The address of element `index` of an array of `element` at `pointer`."""
-        if index in (0, "0"):
+        if known(index) == 0:
             return pointer
         return self.value(f"getelementptr inbounds {element}, ptr {pointer}, i64 {index}")
 
@@ -290,7 +321,7 @@ class Emitter:
             for (kind, initial), result in zip(carry, results, strict=True)
         ]
 
-    def guard(self, condition: Value, body: Callable[[], None]) -> None:
+    def guard(self, condition: Value, body: Callable[[], object]) -> None:
         """`if condition: body()`; nothing is carried out of it."""
         inside, leave = self.new("then"), self.new("end")
         self.emit(f"br i1 {condition}, label %{inside}, label %{leave}")
@@ -300,7 +331,7 @@ class Emitter:
         self.label(leave)
 
     def choose(
-        self, condition: Value, then: Callable[[], None], otherwise: Callable[[], None]
+        self, condition: Value, then: Callable[[], object], otherwise: Callable[[], object]
     ) -> None:
         """`if condition: then() else: otherwise()`; nothing is carried out of either."""
         inside, other, leave = self.new("then"), self.new("else"), self.new("end")
