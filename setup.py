@@ -93,10 +93,14 @@ class BuildPy(build_py):
     """Copies the sources after removing what an earlier build left of deleted ones."""
 
     def run(self) -> None:
-        """Clear the copies of Python files, then copy afresh."""
+        """Clear the copies and what is compiled no longer, then copy afresh."""
         if not self.editable_mode:
-            for old in Path(self.build_lib).glob("rushlight/**/*.py"):
-                old.unlink()
+            folder = Path(self.build_lib)
+            core = set(core_modules())
+            for old in folder.glob("rushlight/**/*.*"):
+                name = old.relative_to(folder).as_posix().split(".")[0] + ".py"
+                if old.is_file() and (old.suffix != ".so" or name not in core):
+                    old.unlink()
         super().run()
 
 
