@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from rushlight.utils.data import DataLoader, TensorDataset
 
 import rushlight as torch
 from rushlight import nn
+from rushlight.utils.data import DataLoader, TensorDataset
 
 DATA = Path(__file__).resolve().parent / "data" / "fashion-mnist-900"
 EPOCHS = 20
