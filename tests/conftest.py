@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"the installed package was to be tested, but {folder} was found")
     # A kernel cache of this run's own, so that no earlier run decides a result.
     cache = tempfile.TemporaryDirectory(prefix="rushlight-tests-")
+    os.environ.pop("RUSHLIGHT_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = cache.name
     config.add_cleanup(cache.cleanup)
 
