@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -159,8 +160,8 @@ def _x86_flags() -> frozenset[str]:
             return flags
     # NumPy has asked the processor already and looks at what the system enables.
     try:
-        from numpy._core._multiarray_umath import __cpu_features__ as found
-    except ImportError:
+        found = import_module("numpy._core._multiarray_umath").__cpu_features__
+    except (ImportError, AttributeError):
         return frozenset()
     names = {name.lower().replace("_", "") for name, present in found.items() if present}
     if {"avx2", "fma3"} <= names:  # every processor with both has the rest of the level

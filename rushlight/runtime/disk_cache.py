@@ -10,9 +10,7 @@ limit by removing what was used longest ago.
 """
 
 import contextlib
-import hashlib
 import os
-import secrets
 import stat
 import struct
 import time
@@ -73,7 +71,7 @@ def store(key: str, payload: bytes) -> None:
     root = directory()
     if root is None:
         return
-    digest = hashlib.sha256(payload).digest()
+    digest = _checksum(payload)
     header = _HEADER.pack(_MAGIC, _FORMAT, len(payload), bytes.fromhex(key), digest)
     try:
         with _Folder(root, key[0], create=True) as folder:
@@ -84,6 +82,12 @@ def store(key: str, payload: bytes) -> None:
                 _evict(folder, SIZE_LIMIT // 16, keep=key)
     except (OSError, ValueError):
         return
+
+
+def _checksum(payload: bytes) -> bytes:
+    from hashlib import sha256
+
+    return sha256(payload).digest()
 
 
 def _configured() -> str | None:
@@ -233,11 +237,11 @@ def _is_whole(head: bytes, payload: bytes, key: str) -> bool:
         _FORMAT,
         len(payload),
         bytes.fromhex(key),
-    ) and hashlib.sha256(payload).digest() == digest
+    ) and _checksum(payload) == digest
 
 
 def _write_entry(folder: _Folder, key: str, data: bytes) -> None:
-    temporary = f"tmp-{os.getpid()}-{secrets.token_hex(8)}"
+    temporary = f"tmp-{os.getpid()}-{os.urandom(8).hex()}"
     handle = folder.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with os.fdopen(handle, "wb") as file:

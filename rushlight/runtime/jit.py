@@ -8,10 +8,8 @@ Nothing here may change a result's bits. LLVM contracts a separate multiplicatio
 only where an instruction carries a fast-math flag, which our text never does; denormals are kept.
 """
 
-import hashlib
 import re
 import threading
-from types import ModuleType
 from typing import Any
 
 from rushlight.base.target import Target, host
@@ -72,9 +70,11 @@ def compile_text(ir: str, *, name_hint: str = "kernel", target: Target | None = 
     Raises:
         RuntimeError: LLVM refuses the text (an error in a generator), or llvmlite is missing.
     """
+    from hashlib import sha256
+
     target = target or host()
     session = _session()
-    digest = hashlib.sha256(
+    digest = sha256(
         f"{session.version}|{target.code_key}|{_CODE_FORMAT}\n{ir}".encode()
     ).hexdigest()
     library = _LIBRARIES.get(digest)
@@ -114,7 +114,7 @@ def _attributes(target: Target) -> str:
     )
 
 
-def _llvmlite() -> ModuleType:
+def _llvmlite() -> Any:
     try:
         import llvmlite.binding as binding
     except ImportError as error:

@@ -1,0 +1,203 @@
+"""Memory of tensors: aligned blocks, kept for the next tensor of the same size class.
+
+Owns `Buffer` and the free lists behind it. A block goes back to its list when its buffer dies and
+no NumPy view is left; with a view left, the view keeps the memory and the list never sees it.
+Idle memory is bounded, and blocks above `HUGE` go straight back to the operating system. Compiled
+by mypyc: plain typed code.
+"""
+
+import mmap
+import sys
+from ctypes import addressof, c_char
+
+import numpy as np
+
+ALIGNMENT = 64
+"""Every address is a multiple of this: a cache line, the widest vector."""
+
+HUGE = 128 << 20
+"""Blocks above this many bytes are never kept idle."""
+
+IDLE_LIMIT = 256 << 20
+"""Bytes that may lie idle in the free lists."""
+
+_MAPPED_FROM = 64 << 10  # from here on pages come from the system: zero on first touch, returnable
+_LARGE_PAGES_FROM = 4 << 20
+_RECOUNT_EVERY = 1024
+
+
+class _Block:
+    """Aligned memory of one size class. `root` is what every NumPy view has as its base."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.memory: object = None
+        if capacity >= _MAPPED_FROM:
+            mapped = mmap.mmap(-1, capacity)
+            if capacity >= _LARGE_PAGES_FROM and hasattr(mmap, "MADV_HUGEPAGE"):
+                try:
+                    mapped.madvise(mmap.MADV_HUGEPAGE)
+                except OSError:
+                    pass  # a kernel without large pages
+            self.memory = mapped
+            handle = c_char.from_buffer(mapped)
+            self.address: int = addressof(handle)
+            del handle
+            self.root = np.frombuffer(mapped, np.uint8)
+        else:
+            small = bytearray(capacity + ALIGNMENT)
+            self.memory = small
+            start = addressof(c_char.from_buffer(small))
+            shift = -start % ALIGNMENT
+            self.address = start + shift
+            self.root = np.frombuffer(small, np.uint8, capacity, shift)
+
+
+class _Pool:
+    """The free lists. Lists change only by single appends and pops, which no lock has to guard:
+    a buffer may die inside any of these lines (the garbage collector runs where it likes).
+    """
+
+    def __init__(self) -> None:
+        self.free: dict[int, list[_Block]] = {}
+        self.idle = 0  # an estimate, made exact now and then
+        self.recycled = 0
+        self.made = 0
+
+
+_pool = _Pool()
+
+
+def size_class(nbytes: int) -> int:
+    """The capacity used for `nbytes`: four classes for each power of two, at least 64 bytes."""
+    if nbytes <= 256:
+        return 64 if nbytes <= 64 else (nbytes + 63) & -64
+    step = 1 << ((nbytes - 1).bit_length() - 3)
+    if step > 1 << 12:
+        # Whole pages are what the system gives; finer classes above 64 KiB waste less.
+        step = max(step >> 1, 1 << 12)
+    return (nbytes + step - 1) & -step
+
+
+def _take(nbytes: int) -> _Block:
+    capacity = size_class(nbytes)
+    waiting = _pool.free.get(capacity)
+    if waiting:
+        try:
+            block = waiting.pop()
+        except IndexError:  # another thread took the last one
+            block = None
+        if block is not None:
+            _pool.idle -= capacity
+            return block
+    return _make(nbytes, capacity)
+
+
+def _make(nbytes: int, capacity: int) -> _Block:
+    _pool.made += 1
+    try:
+        return _Block(capacity)
+    except (OSError, MemoryError, OverflowError, ValueError):
+        pass
+    trim()
+    try:
+        return _Block(capacity)
+    except (OSError, MemoryError, OverflowError, ValueError) as error:
+        raise RuntimeError(_refusal(nbytes)) from error
+
+
+def _refusal(nbytes: int) -> str:
+    return (
+        "[enforce fail at alloc_cpu.cpp] . DefaultCPUAllocator: can't allocate memory: "
+        f"you tried to allocate {nbytes} bytes. Error code 12 (Cannot allocate memory)"
+    )
+
+
+def _views(block: _Block) -> int:
+    """The reference count of the block's root as this line sees it."""
+    return sys.getrefcount(block.root)
+
+
+# How often an unshared root is counted; interpreted and compiled code differ.
+_UNSHARED = _views(_Block(64))
+
+
+def _give_back(block: _Block) -> None:
+    capacity = block.capacity
+    if capacity > HUGE or _views(block) > _UNSHARED:
+        return
+    _pool.recycled += 1
+    if _pool.recycled % _RECOUNT_EVERY == 0 or _pool.idle + capacity > IDLE_LIMIT:
+        _pool.idle = idle_bytes()
+        if _pool.idle + capacity > IDLE_LIMIT:
+            return
+    waiting = _pool.free.get(capacity)
+    if waiting is None:
+        waiting = _pool.free.setdefault(capacity, [])
+    waiting.append(block)
+    _pool.idle += capacity
+
+
+class Buffer:
+    """At least `nbytes` bytes of 64-byte aligned memory, with whatever it held before.
+
+    Attributes:
+        address: where it starts (also for no bytes at all).
+        nbytes: the bytes asked for.
+
+    Raises:
+        RuntimeError: the memory cannot be had, in PyTorch's words.
+        ValueError: a negative size.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        if nbytes < 0:
+            raise ValueError(f"a buffer cannot have {nbytes} bytes")
+        self._block: _Block | None = None
+        block = _take(nbytes)
+        self._block = block
+        self.nbytes = nbytes
+        self.address: int = block.address
+
+    def array(
+        self,
+        dtype: "np.dtype[np.generic]",
+        shape: tuple[int, ...],
+        strides: tuple[int, ...] | None = None,
+        offset: int = 0,
+    ) -> "np.ndarray[tuple[int, ...], np.dtype[np.generic]]":
+        """A NumPy view: `strides` and `offset` in bytes, row-major when absent.
+
+        The view keeps the memory, whatever becomes of the buffer.
+        """
+        block = self._block
+        assert block is not None
+        return np.ndarray(shape, dtype, block.root, offset, strides)
+
+    def is_shared(self) -> bool:
+        """Whether a NumPy view of this memory is alive."""
+        block = self._block
+        return block is not None and _views(block) > _UNSHARED
+
+    def __del__(self) -> None:
+        block = self._block
+        if block is not None:
+            self._block = None
+            _give_back(block)
+
+
+def idle_bytes() -> int:
+    """Bytes that lie idle in the free lists."""
+    return sum([capacity * len(blocks) for capacity, blocks in list(_pool.free.items())])
+
+
+def trim() -> None:
+    """Gives all idle memory back."""
+    for blocks in list(_pool.free.values()):
+        blocks.clear()
+    _pool.idle = 0
+
+
+def statistics() -> dict[str, int]:
+    """Counters for tests and reports: blocks made, blocks recycled, idle bytes."""
+    return {"made": _pool.made, "recycled": _pool.recycled, "idle": idle_bytes()}
