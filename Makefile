@@ -37,7 +37,8 @@ demo: .venv/.rushlight  ## train a small image classifier on the built-in Fashio
 .PHONY: test
 test: .venv/.rushlight  ## test both builds: the compiled core, and plain Python
 	@if ls build/auto/*-none-any.whl >/dev/null 2>&1; then \
-	  echo "== no C compiler (or no Python headers) here: only the plain Python build is tested"; \
+	  echo "== the core was not compiled (no C compiler, no Python headers, or RUSHLIGHT_BUILD=pure):"; \
+	  echo "== only the build in plain Python is tested"; \
 	else \
 	  $(MAKE) --no-print-directory test-compiled; \
 	fi
