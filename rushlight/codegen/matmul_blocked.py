@@ -20,10 +20,9 @@ from rushlight.codegen.matmul_tile import (
     Output,
     Tile,
     Vector,
-    load_output,
     multiply,
+    started,
     store_output,
-    zeros,
 )
 from rushlight.codegen.text import Emitter, Value, type_bytes
 
@@ -103,10 +102,10 @@ def blocking(vector: Vector, registers: int) -> Blocking:
     rows = 6 if registers == 16 else 8
     if registers == 32 and vector.lanes * type_bytes(vector.element) == 64:
         wide, rows = 2, 12
-    kc = 256 if type_bytes(vector.element) == 4 else 192
+    depth = 96 if type_bytes(vector.element) == 4 else 60
     columns = wide * vector.lanes
     return Blocking(
-        vector, rows, columns, kc, _ceiling(144, rows) * rows, _ceiling(3072, columns) * columns
+        vector, rows, columns, 384, _ceiling(depth, rows) * rows, _ceiling(3072, columns) * columns
     )
 
 
@@ -161,17 +160,7 @@ def _emit_tile(name: str, sizes: Blocking, height: int) -> tuple[str, set[str]]:
         start = e.gep("%c", e.multiply(row, "%cm"), vector.element)
         for offset in range(0, sizes.columns, line):
             e.prefetch(e.gep(start, offset, vector.element), write=True)
-    before = e.block
-    again, go = e.new("again"), e.new("go")
-    e.emit(f"br i1 %first, label %{go}, label %{again}")
-    e.label(again)
-    loaded = load_output(e, tile, output)
-    e.emit(f"br label %{go}")
-    e.label(go)
-    sums = [
-        e.value(f"phi {vector.type} [ {zero}, %{before} ], [ {value}, %{again} ]")
-        for zero, value in zip(zeros(tile), loaded, strict=True)
-    ]
+    sums = started(e, tile, output, "%first")
     x = Broadcast("%x", 1, sizes.rows)
     y = Lanes("%y", sizes.columns)
     store_output(e, tile, output, multiply(e, tile, x, y, "%steps", sums))

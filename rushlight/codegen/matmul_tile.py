@@ -197,12 +197,14 @@ class Broadcast:
 class Lanes:
     """The operand read as vectors: (k, lane) lies at `k * step + lane * lane_step`.
 
-    `lane_step` 1 loads vectors; else `step` must be 1 and blocks are transposed in registers.
+    `lane_step` 1 loads vectors; else `step` must be 1 and blocks are transposed in registers,
+    unless `gather` has each lane loaded alone.
     """
 
     pointer: Value
     step: Int
     lane_step: Int = 1
+    gather: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,21 @@ def load_output(e: Emitter, tile: Tile, output: Output) -> list[Value]:
     return loaded
 
 
+def started(e: Emitter, tile: Tile, output: Output, first: Value) -> list[Value]:
+    """Zeros if `first` holds, else the unfinished chains that the output holds."""
+    before = e.block
+    again, go = e.new("again"), e.new("go")
+    e.emit(f"br i1 {first}, label %{go}, label %{again}")
+    e.label(again)
+    loaded = load_output(e, tile, output)
+    e.emit(f"br label %{go}")
+    e.label(go)
+    return [
+        e.value(f"phi {tile.vector.type} [ {zero}, %{before} ], [ {value}, %{again} ]")
+        for zero, value in zip(zeros(tile), loaded, strict=True)
+    ]
+
+
 def store_output(e: Emitter, tile: Tile, output: Output, results: Sequence[Value]) -> None:
     """Writes the accumulators back; nothing outside the tile is touched."""
     vector, count = tile.vector, tile.vectors
@@ -280,6 +297,8 @@ def multiply(
 
     `steps` may be a run-time value (then at least 1).
     """
+    if y.gather:
+        return _multiply_gathered(e, tile, x, y, steps, initial)
     if y.lane_step == 1:
         return _multiply_loaded(e, tile, x, y, steps, initial, unroll)
     return _multiply_transposed(e, tile, x, y, steps, initial)
@@ -381,3 +400,35 @@ def _multiply_transposed(
         return results
 
     return _over_steps(e, steps, vector.block, body, vector, initial)
+
+
+def _multiply_gathered(
+    e: Emitter, tile: Tile, x: Broadcast, y: Lanes, steps: Int, initial: Sequence[Value]
+) -> list[Value]:
+    vector = tile.vector
+    lanes = [_lane_pointers(e, tile, y.pointer, y.lane_step, j) for j in range(tile.vectors)]
+
+    def body(k: Int, count: int, sums: list[Value]) -> list[Value]:
+        for u in range(count):
+            step = e.add(k, u)
+            place = e.gep(x.pointer, e.multiply(step, x.step), vector.element)
+            offset = e.multiply(step, y.step)
+            ys = [_gather(e, vector, pointers, offset) for pointers in lanes]
+            sums = _multiply_step(e, tile, Broadcast(place, x.row, 0), 0, ys, sums)
+        return sums
+
+    return _over_steps(e, steps, 1, body, vector, initial)
+
+
+def _gather(e: Emitter, vector: Vector, pointers: Sequence[Value], offset: Value) -> Value:
+    """The elements at `offset` from each pointer; one load where all pointers are the same."""
+    element = vector.element
+    if len(set(pointers)) == 1:
+        return e.splat(e.load(e.gep(pointers[0], offset, element), element), element, vector.lanes)
+    gathered = "poison"
+    for lane, pointer in enumerate(pointers):
+        loaded = e.load(e.gep(pointer, offset, element), element)
+        gathered = e.value(
+            f"insertelement {vector.type} {gathered}, {element} {loaded}, i64 {lane}"
+        )
+    return gathered

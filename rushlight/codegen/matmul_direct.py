@@ -1,0 +1,297 @@
+"""The matrix product without packing: both operands are read where they lie.
+
+Sizes and strides are known, so every loop bound and address is. This is the kernel of tiny and
+small products, of matrix times vector and of few rows times many columns. A product may be turned
+(C transposed) so that the longer or better laid out side lies along the lanes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rushlight.codegen.matmul_tile import (
+    Broadcast,
+    Int,
+    Lanes,
+    Output,
+    Tile,
+    Vector,
+    multiply,
+    started,
+    store_output,
+    zeros,
+)
+from rushlight.codegen.text import Emitter, Value, type_bytes
+
+Access = Literal["rows", "columns", "gather"]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product seen as rows (broadcast, "x") against lanes (vectors, "y"); strides in elements.
+
+    x(row, k) lies at `row * x_row + k * x_step`, y(k, lane) at `k * y_step + lane * y_lane`, the
+    result at `row * out_row + lane * out_lane`; one of the last two is 1.
+    """
+
+    vector: Vector
+    registers: int
+    rows: int
+    k: int
+    lanes: int
+    x_row: int
+    x_step: int
+    y_step: int
+    y_lane: int
+    out_row: int
+    out_lane: int
+
+    @property
+    def access(self) -> Access:
+        """How vectors of y are made: loaded, transposed in registers, or put together."""
+        if self.y_lane == 1 or self.lanes == 1:
+            return "rows"
+        return "columns" if self.y_step == 1 or self.k <= 1 else "gather"
+
+    @property
+    def item(self) -> int:
+        """Bytes of an element."""
+        return type_bytes(self.vector.element)
+
+
+@dataclass(frozen=True)
+class DirectPlan:
+    """Tile sizes for a product: `vectors` a row, at most `height` rows, `k_block` steps at a time.
+
+    `cycles` estimates the time on a machine with two fma units.
+    """
+
+    product: Product
+    vector: Vector
+    height: int
+    vectors: int
+    k_block: int
+    cycles: float
+
+    @property
+    def row_runs(self) -> list[tuple[int, int]]:
+        """Tile heights as (height, count): at most two heights, differing by one."""
+        return _balanced(self.product.rows, self.height)
+
+    @property
+    def lane_runs(self) -> list[tuple[int, int]]:
+        """Tile widths as (width, count): whole panels, then what is left."""
+        width = self.vectors * self.vector.lanes
+        whole, rest = divmod(self.product.lanes, width)
+        return [(size, count) for size, count in ((width, whole), (rest, 1)) if size and count]
+
+
+def _balanced(total: int, largest: int) -> list[tuple[int, int]]:
+    parts = max(1, -(-total // largest))
+    base, longer = divmod(total, parts)
+    return [(size, n) for size, n in ((base + 1, longer), (base, parts - longer)) if size and n]
+
+
+def plan_direct(product: Product) -> DirectPlan:
+    """The best tile for a product by the estimate."""
+    lanes = 1
+    while lanes < min(product.vector.lanes, product.lanes):
+        lanes *= 2
+    vector = Vector(product.vector.element, lanes)
+    most = max(1, -(-product.lanes // lanes))
+    plans = []
+    for vectors in range(1, min(8, most) + 1):
+        spare = {"rows": vectors + 1, "columns": vector.block + 2, "gather": 3}[product.access]
+        height = min(product.rows, (product.registers - spare) // vectors, 2 * 12)
+        if height >= 1:
+            plans.append(_estimate(DirectPlan(product, vector, height, vectors, product.k, 0.0)))
+    return min(plans, key=lambda plan: plan.cycles)
+
+
+def _estimate(plan: DirectPlan) -> DirectPlan:
+    product, lanes = plan.product, plan.vector.lanes
+    passes = sum(count for _, count in plan.row_runs)
+    block = product.k
+    far = (
+        product.y_step * product.item > 512 and product.k * product.y_step * product.item > 1 << 18
+    )
+    if product.access == "rows" and far:
+        # Rows of y far apart: few at a time, so that they are read along, not across.
+        block = min(block, 16 if passes == 1 else 128)
+    cycles = 0.0
+    for width, panels in plan.lane_runs:
+        vectors = -(-width // lanes)
+        bytes_y = product.k * max(64, vectors * lanes * product.item)
+        for height, count in plan.row_runs:
+            arithmetic = height * vectors / 2
+            loads = (height + vectors) / 2
+            if product.access == "columns":
+                arithmetic += vectors * (1.5 if lanes > 1 else 0.5)
+                loads = (height + 2 * vectors) / 2
+            elif product.access == "gather":
+                arithmetic += vectors * lanes
+            elif bytes_y > 24 << 10 and passes > 1:
+                loads += 2.5 * vectors * lanes * product.item / 64
+            # A chain waits four cycles for each fma; short ones overlap with the next tile's.
+            step = max(arithmetic, loads, 4.0 if product.k > 8 else 1.0)
+            blocks = -(-product.k // max(1, block))
+            finish = blocks * height * vectors * (1.0 if product.out_lane == 1 else 0.7 * lanes)
+            cycles += panels * count * (step * product.k + finish + 8)
+    return replace(plan, cycles=cycles, k_block=max(1, block))
+
+
+def emit_direct(
+    name: str, plan: DirectPlan, tasks: int, swapped: bool
+) -> tuple[list[str], set[str]]:
+    """Writes `void @name(ptr A, ptr B, ptr C, ptr work)` and `void @name_task(ptr args, i64 i)`.
+
+    `args` points to the same four pointers. `swapped` says that y is A. Several tasks share the
+    tiles along the side that has more of them.
+    """
+    x, y = ("%b", "%a") if swapped else ("%a", "%b")
+    parameters = ["ptr noalias %a", "ptr noalias %b", "ptr noalias %c", "ptr noalias %work"]
+    if tasks == 1:
+        e = Emitter()
+        _walk(e, plan, x, y, None)
+        e.emit("ret void")
+        task = Emitter()
+        _call_with_arguments(task, name, [])
+        return [
+            e.function(name, parameters),
+            task.function(f"{name}_task", ["ptr %args", "i64 %index"]),
+        ], e.declarations
+    total = _split_total(plan)
+    part = Emitter()
+    _walk(part, plan, x, y, ("%from", "%to"))
+    part.emit("ret void")
+    whole = Emitter()
+    pointers = [("ptr", pointer) for pointer in ("%a", "%b", "%c", "%work")]
+    whole.call(f"{name}_part", "void", [*pointers, ("i64", "0"), ("i64", str(total))])
+    whole.emit("ret void")
+    task = Emitter()
+    bounds = [
+        ("i64", task.divide(task.multiply(task.add("%index", offset), total), tasks))
+        for offset in (0, 1)
+    ]
+    _call_with_arguments(task, f"{name}_part", bounds)
+    return [
+        part.function(f"{name}_part", [*parameters, "i64 %from", "i64 %to"], linkage="internal"),
+        whole.function(name, parameters),
+        task.function(f"{name}_task", ["ptr %args", "i64 %index"]),
+    ], part.declarations
+
+
+def _call_with_arguments(e: Emitter, name: str, extra: list[tuple[str, Value]]) -> None:
+    """Calls `name` with the four pointers that `%args` points to, and returns."""
+    pointers = [("ptr", e.load(e.gep("%args", i, "ptr"), "ptr")) for i in range(4)]
+    e.call(name, "void", pointers + extra)
+    e.emit("ret void")
+
+
+def _splits_rows(plan: DirectPlan) -> bool:
+    return sum(n for _, n in plan.row_runs) > sum(n for _, n in plan.lane_runs)
+
+
+def _split_total(plan: DirectPlan) -> int:
+    """Tiles along the side that tasks share."""
+    return sum(n for _, n in (plan.row_runs if _splits_rows(plan) else plan.lane_runs))
+
+
+def max_tasks(plan: DirectPlan) -> int:
+    """How many tasks a plan can be split into."""
+    return max(1, _split_total(plan))
+
+
+def _walk(
+    e: Emitter, plan: DirectPlan, x: Value, y: Value, part: tuple[Value, Value] | None
+) -> None:
+    """All tiles; of the shared side only those from `part[0]` up to `part[1]`."""
+    product = plan.product
+    element = product.vector.element
+    rows_part = part if _splits_rows(plan) else None
+    lanes_part = None if _splits_rows(plan) else part
+
+    def tiles(block: tuple[Int, Int] | None) -> None:
+        """Every tile over all of k, or over `block` (first k, steps)."""
+
+        def panel(width: int, lane: Int) -> None:
+            def tile(height: int, row: Int) -> None:
+                shape = Tile(plan.vector, height, width)
+                x_at = e.gep(x, e.multiply(row, product.x_row), element)
+                y_at = e.gep(y, e.multiply(lane, product.y_lane), element)
+                offset = e.add(e.multiply(row, product.out_row), e.multiply(lane, product.out_lane))
+                output = Output(e.gep("%c", offset, element), product.out_row, product.out_lane)
+                _tile(e, plan, shape, x_at, y_at, output, block)
+
+            _over_runs(e, plan.row_runs, rows_part, tile)
+
+        _over_runs(e, plan.lane_runs, lanes_part, panel)
+
+    if plan.k_block >= product.k:
+        tiles(None)
+        return
+    e.loop(
+        0,
+        product.k,
+        plan.k_block,
+        lambda k, _: tiles((k, e.minimum(e.subtract(product.k, k), plan.k_block))),
+    )
+
+
+def _over_runs(
+    e: Emitter,
+    runs: list[tuple[int, int]],
+    part: tuple[Value, Value] | None,
+    body: Callable[[int, Int], None],
+) -> None:
+    """`body(size, start)` for each piece of the runs, or those numbered within `part`."""
+    number, start = 0, 0
+    for size, count in runs:
+        if part is None and count == 1:
+            body(size, start)
+        else:
+
+            def piece(i: Value, _: list[Value], size: int = size, start: int = start) -> None:
+                body(size, e.add(e.multiply(i, size), start))
+
+            lo: Int = 0
+            hi: Int = count
+            if part is not None:
+                lo, hi = (_clamped(e, bound, number, count) for bound in part)
+            e.loop(lo, hi, 1, piece, may_be_empty=part is not None)
+        number += count
+        start += size * count
+
+
+def _clamped(e: Emitter, bound: Value, first: int, count: int) -> Value:
+    """`bound - first`, held within 0 and `count`."""
+    above = e.value(f"icmp ugt i64 {bound}, {first}")
+    offset = e.value(f"select i1 {above}, i64 {e.subtract(bound, first)}, i64 0")
+    return e.minimum(offset, count)
+
+
+def _tile(
+    e: Emitter,
+    plan: DirectPlan,
+    shape: Tile,
+    x_at: Value,
+    y_at: Value,
+    output: Output,
+    block: tuple[Int, Int] | None,
+) -> None:
+    product = plan.product
+    element = product.vector.element
+    sums = zeros(shape)
+    steps: Int = product.k
+    if block is not None:
+        first, steps = block
+        x_at = e.gep(x_at, e.multiply(first, product.x_step), element)
+        y_at = e.gep(y_at, e.multiply(first, product.y_step), element)
+        sums = started(e, shape, output, e.value(f"icmp eq i64 {first}, 0"))
+    x = Broadcast(x_at, product.x_row, product.x_step)
+    gather = product.access == "gather"
+    y = Lanes(y_at, product.y_step, 1 if product.access == "rows" else product.y_lane, gather)
+    unroll = 4
+    if isinstance(steps, int) and steps * shape.rows * shape.vectors <= 96:
+        unroll = max(1, steps)
+    store_output(e, shape, output, multiply(e, shape, x, y, steps, sums, unroll))
