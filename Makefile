@@ -102,20 +102,29 @@ clean:  ## remove environments, builds and caches
 
 # ---- environments and builds -----------------------------------------------------------------
 
-.venv/.requirements: pyproject.toml scripts/env.py
+# Which Python the rest was made with: written again only when another one is chosen.
+build/.python: force
+	@mkdir -p build
+	@chosen=$$("$(PYTHON)" -c 'import sys; print(sys.executable, sys.version)'); \
+	  test "$$chosen" = "$$(cat $@ 2>/dev/null)" || echo "$$chosen" > $@
+
+.PHONY: force
+force:
+
+.venv/.requirements: pyproject.toml scripts/env.py build/.python
 	@"$(PYTHON)" scripts/env.py .venv build check test
 
-.venv-pure/.requirements: pyproject.toml scripts/env.py
+.venv-pure/.requirements: pyproject.toml scripts/env.py build/.python
 	@"$(PYTHON)" scripts/env.py .venv-pure test
 
-.venv-parity/.requirements: pyproject.toml scripts/env.py
+.venv-parity/.requirements: pyproject.toml scripts/env.py build/.python
 	@"$(PYTHON)" scripts/env.py .venv-parity test parity
 
 # Wheels are built with the tools of .venv, in folders that are kept: what has not changed is not
 # compiled again.
 build/auto/.built: RUSHLIGHT_BUILD ?= auto
 build/pure/.built: RUSHLIGHT_BUILD = pure
-build/%/.built: $(SOURCES) | .venv/.requirements
+build/%/.built: $(SOURCES) .venv/.requirements
 	@mkdir -p $(@D) && rm -f $(@D)/*.whl
 	@echo "== building rushlight ($(RUSHLIGHT_BUILD))"
 	@RUSHLIGHT_BUILD=$(RUSHLIGHT_BUILD) .venv/bin/python -m pip --disable-pip-version-check wheel \
