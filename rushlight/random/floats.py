@@ -7,7 +7,7 @@ exponential, cauchy, geometric: one double word each, computed in float64.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -28,16 +28,21 @@ from rushlight.random.memory import Shape, in_blocks, size_of
 
 Array = NDArray[Any]
 
+_LARGEST: Final = {
+    "float16": 65504.0,
+    "bfloat16": 3.3895313892515355e38,
+    "float32": 3.4028234663852886e38,
+    "float64": 1.7976931348623157e308,
+}
+
 
 def uniform(
     gen: Generator, shape: Shape, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = F32
 ) -> Array:
     """`rand`, `uniform_`: floats in [low, high); one that rounds up to `high` becomes `low`."""
-    if dtype is F32 and low == 0.0 and high == 1.0 and isinstance(shape, int):
-        with gen.lock:
-            return gen.uniform32(shape)
     kind = np.dtype(dtype)
-    _check_range(kind, low, high)
+    if kind is not F32 or low != 0.0 or high != 1.0:
+        _check_range(kind, low, high)
     with gen.lock:
         return in_blocks(shape, lambda n: _uniform(gen, n, low, high, kind))
 
@@ -45,7 +50,7 @@ def uniform(
 def _check_range(dtype: np.dtype[Any], low: float, high: float) -> None:
     if not floating(dtype):
         raise NotImplementedError(f'"check_uniform_bounds" not implemented for {dtype.name!r}')
-    top = _largest(dtype)
+    top = _LARGEST[dtype.name]
     for name, value in (("from", low), ("to", high)):
         if not -top <= value <= top:
             raise RuntimeError(f"uniform_: {name}={value} is out of bounds for {dtype.name}")
@@ -59,12 +64,6 @@ def _check_range(dtype: np.dtype[Any], low: float, high: float) -> None:
             "uniform_ expects to-from <= std::numeric_limits<Float>::max(), but found "
             f"to={high:g} and from={low:g} which result in to-from to exceed the limit"
         )
-
-
-def _largest(dtype: np.dtype[Any]) -> float:
-    if dtype.name == "bfloat16":
-        return 3.3895313892515355e38
-    return float(np.finfo(dtype).max)
 
 
 def _uniform(gen: Generator, count: int, low: float, high: float, dtype: np.dtype[Any]) -> Array:

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rushlight.base.device import device as Device
+from rushlight.random.twister import WORDS, Twister
 
 Array = NDArray[Any]
 
 DEFAULT_SEED: Final = 67280421310721
 STATE_BYTES: Final = 5056
 
-_WORDS: Final = 624
-_FIRST: Final = _WORDS  # words made ahead right after seeding: many generators draw little
+_FIRST: Final = WORDS  # words made ahead right after seeding: many generators draw little
 _AHEAD: Final = 4096  # words made ahead from then on
 _MASK32: Final = np.uint32(0xFFFFFF)
 _UNIT32: Final = np.float32(2.0**-24)
@@ -40,7 +40,7 @@ _POD: Final = np.dtype(
         ("left", "<i4"),
         ("seeded", "<i4"),
         ("next", "<u8"),
-        ("key", "<u8", (_WORDS,)),
+        ("key", "<u8", (WORDS,)),
         ("x", "<f8"),
         ("double", "<f8"),
         ("rho", "<f8"),
@@ -54,6 +54,7 @@ _POD: Final = np.dtype(
 
 _alive: weakref.WeakSet[Generator] = weakref.WeakSet()
 _held_for_fork: list[Generator] = []
+_idle: list[Twister] = []
 
 
 def unit32(words: Array) -> Array:
@@ -90,8 +91,6 @@ class Generator:
         "_floats",
         "_next_block",
         "_seed",
-        "_seeder",
-        "_source",
         "_twister",
         "_untouched",
         "lock",
@@ -110,7 +109,7 @@ class Generator:
         #: The float64 normal that waits for the next serial normal draw (see `normals`).
         self.spare: float | None = None
         self.spare_float: float | None = None
-        self._twister: Any = None
+        self._twister: Twister | None = None
         self._reset(DEFAULT_SEED)
         _alive.add(self)
 
@@ -155,15 +154,18 @@ class Generator:
         self._next_block = _FIRST
         self._forget()
 
-    def _wake(self) -> None:
-        """Seed the twister; numpy.random is imported here, not by `import rushlight`."""
+    def _wake(self) -> Twister:
+        """The twister, made at the first draw and seeded at the first draw after a seeding."""
         if self._twister is None:
-            self._twister = np.random.MT19937(0)
-            self._seeder = np.random.RandomState(self._twister)
-            self._source = np.random.Generator(self._twister)
+            try:
+                self._twister = _idle.pop()
+            except IndexError:
+                self._twister = Twister()
+            self._asleep = True
         if self._asleep:
             self._asleep = False
-            self._seeder.seed(self._seed & 0xFFFFFFFF)
+            self._twister.seed(self._seed & 0xFFFFFFFF)
+        return self._twister
 
     # ------------------------------------------------------------------ states
 
@@ -174,10 +176,11 @@ class Generator:
     def state_bytes(self) -> Array:
         """`get_state` as a NumPy array, uint8 [5056]."""
         with self.lock:
-            key, used = self._settle()
+            here = self._position()
+            key, used = here[:WORDS], int(here[WORDS])
             pod = np.zeros((), _POD)
             pod["seed"], pod["seeded"] = self._seed, 1
-            pod["left"], pod["next"] = (1, 0) if self._untouched else (_WORDS + 1 - used, used)
+            pod["left"], pod["next"] = (1, 0) if self._untouched else (WORDS + 1 - used, used)
             pod["key"] = key
             if self.spare is not None:
                 pod["double"], pod["has_double"] = self.spare, 1
@@ -200,19 +203,14 @@ class Generator:
             )
         pod = np.ascontiguousarray(raw).reshape(-1).view(_POD)[0]
         left, used = int(pod["left"]), int(pod["next"])
-        fits = left + used == _WORDS + 1 or left == 1
-        if not (pod["seeded"] and 0 < left <= _WORDS and used <= _WORDS and fits):
+        fits = left + used == WORDS + 1 or left == 1
+        if not (pod["seeded"] and 0 < left <= WORDS and used <= WORDS and fits):
             raise RuntimeError("Invalid mt19937 state")
         with self.lock:
             self._reset(int(pod["seed"]))
-            self._wake()
             self._untouched = (left, used) == (1, 0)
-            position = _WORDS if left == 1 else used
-            key = pod["key"].astype(np.uint32)
-            self._twister.state = {
-                "bit_generator": "MT19937",
-                "state": {"key": key, "pos": position},
-            }
+            position = np.uint32(WORDS if left == 1 else used)
+            self._wake().load(np.append(pod["key"].astype(np.uint32), position))
             self.spare = float(pod["double"]) if pod["has_double"] else None
             self.spare_float = float(pod["float"]) if pod["has_float"] else None
         return self
@@ -227,6 +225,12 @@ class Generator:
         """Take over another generator's state; returns self."""
         return self.set_state(state.state_bytes())
 
+    def __del__(self, idle: list[Twister] = _idle) -> None:
+        # A sampler makes a generator every epoch, and a twister takes 40 us to make.
+        twister: Twister | None = getattr(self, "_twister", None)
+        if twister is not None and len(idle) < 4:
+            idle.append(twister)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (str(self._device), self.state_bytes().tobytes())
 
@@ -239,30 +243,35 @@ class Generator:
         self._ahead = _NO_WORDS
         self._floats = _NO_FLOATS
         self._at = 0
-        self._anchor: Any = None
+        self._anchor = _NO_WORDS
 
-    def _settle(self) -> tuple[Array, int]:
-        """Bring the twister to where the draws are; its key and position."""
-        if self._asleep:
-            self._wake()
-        if self._ahead.size:
-            if self._at < self._ahead.size:
-                self._twister.state = self._anchor
-                self._make(self._at)
-            self._forget()
-        state: Any = self._twister.state["state"]
-        return state["key"], int(state["pos"])
+    def _settle(self) -> Twister:
+        """Bring the twister to where the draws are."""
+        twister = self._wake()
+        if self._at < self._ahead.size:
+            twister.load(self._anchor)
+            twister.make(self._at)
+        self._forget()
+        return twister
 
-    def _make(self, count: int) -> Array:
-        made: Array = self._source.integers(0, 1 << 32, count, np.uint32)
-        return made
+    def _position(self) -> Array:
+        """The twister's state where the draws are; the words made ahead stay."""
+        twister = self._wake()
+        here = twister.save()
+        if self._at < self._ahead.size:
+            twister.load(self._anchor)
+            twister.make(self._at)
+            there = here
+            here = twister.save()
+            twister.load(there)
+        return here
 
     def peek(self, count: int) -> Array:
         """The next words, left in place; a view that must not be written to."""
         if self._ahead.size - self._at < count:
-            self._settle()
-            self._anchor = self._twister.state
-            self._ahead = self._make(max(count, self._next_block))
+            twister = self._settle()
+            self._anchor = twister.save()
+            self._ahead = twister.make(max(count, self._next_block))
             self._next_block = _AHEAD
         return self._ahead[self._at : self._at + count]
 
@@ -279,12 +288,11 @@ class Generator:
             out = self.peek(count)
             self.skip(count)
             return out
-        if self._asleep:
-            self._wake()
         self._untouched = False
         head = self._ahead[self._at :]
         self._forget()
-        return np.concatenate((head, self._make(count - have))) if have else self._make(count)
+        rest = self._wake().make(count - have)
+        return np.concatenate((head, rest)) if have else rest
 
     def pairs(self, count: int) -> Array:
         """The next double words as they lie in memory, uint64: the first word is the low half."""

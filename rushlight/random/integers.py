@@ -22,12 +22,17 @@ I64: Final = np.dtype(np.int64)
 _WIDE: Final = 1 << 28  # from this range on an integer takes a double word
 _HUGE: Final = (1 << 32) // 20  # from this length on a permutation is drawn inside out
 _LOWEST: Final = -(1 << 63)
-_SWAPS: Final = 200  # below this length, swapping in Python beats NumPy's calls
+_SWAPS: Final = 400  # below this length, swapping in Python beats NumPy's calls
+_FEW: Final = 16  # up to here, Python's integers beat NumPy's calls
 
 
 def randint(gen: Generator, low: int, high: int, shape: Shape, dtype: DTypeLike = I64) -> Array:
     """`randint`, `random_(low, high)`: integers in [low, high), in an integer or floating dtype."""
     kind = np.dtype(dtype)
+    if kind == I64 and 0 < high - low < _WIDE and isinstance(shape, int) and shape <= _FEW:
+        width = high - low
+        with gen.lock:
+            return np.array([low + w % width for w in gen.words(shape).tolist()], I64)
     digits = floating(kind)
     if low >= high:
         raise RuntimeError(
@@ -145,23 +150,22 @@ def randperm(gen: Generator, n: int, dtype: DTypeLike = I64) -> Array:
         if n >= _HUGE:
             return cast(_inside_out(gen.double_words(n)), kind)
         words = gen.words(max(n - 1, 0))
-    if n < _SWAPS:
-        return np.array(_swapped(n, words.tolist()), kind)
     jumps = words.astype(np.int64) % np.arange(n, 1, -1, dtype=np.int64)
-    return cast(_shuffled(n, jumps), kind)
+    return cast(_swapped(n, jumps) if n < _SWAPS else _shuffled(n, jumps), kind)
 
 
-def _swapped(n: int, words: list[int]) -> list[int]:
-    """0..n-1 after swapping i with i + word[i] % (n - i), for i = 0, 1, ..."""
+def _swapped(n: int, jumps: Array) -> Array:
+    """0..n-1 after swapping i with i + jumps[i], for i = 0, 1, ..."""
     places = list(range(n))
-    for i, word in enumerate(words):
-        j = i + word % (n - i)
-        places[i], places[j] = places[j], places[i]
-    return places
+    for i, j in enumerate((jumps + np.arange(jumps.size)).tolist()):
+        kept = places[j]
+        places[j] = places[i]
+        places[i] = kept
+    return np.array(places, np.int64)
 
 
 def _shuffled(n: int, jumps: Array) -> Array:
-    """`_swapped` with whole arrays: 0..n-1 after swapping i with i + jumps[i], for i = 0, 1, ...
+    """`_swapped` with whole arrays.
 
     Step i takes what lies at its target and leaves there what lay at i.  What lies at a place was
     put there by the last step aimed at it, so every value is found by following such steps back to

@@ -161,7 +161,7 @@ def _serial(gen: Generator, count: int, mean: float, std: float) -> Array:
                 few += _pair(*words[i : i + 4])
             if len(few) > count:
                 gen.spare = few.pop()
-        z = np.array(few, np.float64)
+        z: Array = np.array(few, np.float64)
     else:
         z = np.empty(count)
         start = 0
