@@ -197,6 +197,8 @@ class Timing:
     step_us: float = math.nan
     fastest_us: float = math.nan
     ratio: float = math.nan
+    ratio_lowest: float = math.nan
+    ratio_highest: float = math.nan
     import_s: float = math.nan
     setup_s: float = math.nan
     first_s: float = math.nan
@@ -288,7 +290,9 @@ def measure(
         timing.rss_mib = runner.ask("memory")["rss_mib"]
         if base.error is None:
             pairs = zip(blocks[base.title], steps, strict=True)
-            timing.ratio = statistics.median(theirs / ours for theirs, ours in pairs)
+            ratios = [theirs / ours for theirs, ours in pairs]
+            timing.ratio = statistics.median(ratios)
+            timing.ratio_lowest, timing.ratio_highest = min(ratios), max(ratios)
             timing.difference = largest_difference(values[timing.title], values[base.title])
     return timings
 

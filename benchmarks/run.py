@@ -58,7 +58,9 @@ def row(name: str, timings: list[Timing]) -> list[str]:
     """A program's line of the table."""
     base, *ours = timings
     cells = [name, figure(base.step_us, 1)]
-    for timing, budget in zip(ours, BUDGET[kind(name)], strict=False):
+    budgets = dict(zip(("Rushlight", "plain"), BUDGET[kind(name)], strict=True))
+    for timing in ours:
+        budget = budgets.get(timing.title)
         wanted = f" (>={budget:g})" if budget else ""
         cells += [figure(timing.step_us, 1), figure(timing.ratio, 1, "x") + wanted]
     same = max((timing.difference for timing in ours), default=math.nan)
@@ -101,6 +103,9 @@ def main() -> int:
     parser.add_argument("--compiled", default=sys.executable, help="a Python that has Rushlight")
     parser.add_argument("--pure", help="a Python that has Rushlight in plain Python")
     parser.add_argument("--only-torch", action="store_true", help="run PyTorch alone")
+    parser.add_argument(
+        "--twice", action="store_true", help="PyTorch a second time: what a ratio of 1 looks like"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="timed blocks of each framework")
     parser.add_argument("--block", type=float, default=0.1, help="seconds of one block")
     parser.add_argument("--threads", type=int, help="threads of each framework (its own default)")
@@ -117,6 +122,8 @@ def main() -> int:
         frameworks.append(Framework("Rushlight", "rushlight", options.compiled))
         if options.pure:
             frameworks.append(Framework("plain", "rushlight", options.pure))
+    if options.twice:
+        frameworks.append(Framework("PyTorch again", "torch", options.torch))
 
     print(f"{processor()}, {os.cpu_count()} CPUs, Python {platform.python_version()}", flush=True)
     results: dict[str, list[Timing]] = {}
