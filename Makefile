@@ -30,8 +30,8 @@ help:  ## list the targets
 # ---- what users run --------------------------------------------------------------------------
 
 .PHONY: demo
-demo: .venv/.rushlight  ## train a small image classifier on the built-in Fashion-MNIST sample
-	@echo "== demo: a classifier on 700 real images, tested on 200 others"
+demo: .venv/.rushlight  ## train a small classifier on the built-in handwritten digits
+	@echo "== demo: a classifier of handwritten digits, trained on 1,500 real images"
 	PYTHONSAFEPATH=1 .venv/bin/python scripts/demo.py
 
 .PHONY: test

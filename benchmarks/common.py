@@ -258,7 +258,8 @@ def measure(
     """Drive the children through loading, comparing values, warming up and timed blocks."""
     values: dict[str, list[Any]] = {}
     counts: dict[str, int] = {}
-    for timing, runner in zip(timings, runners, strict=True):
+    pairs = list(zip(timings, runners, strict=True))
+    for timing, runner in pairs:
         try:
             loaded = runner.ask("load", path=str(program), threads=threads)
             first = loaded.pop("value")
@@ -270,8 +271,9 @@ def measure(
         except BenchError as error:
             timing.error = str(error)
     blocks: dict[str, list[float]] = {title: [] for title in counts}
-    for _ in range(rounds):
-        for timing, runner in zip(timings, runners, strict=True):
+    for number in range(rounds):
+        # Forwards and backwards in turn: who comes after whom must not matter.
+        for timing, runner in pairs[:: -1 if number % 2 else 1]:
             if timing.error is None:
                 count = counts[timing.title]
                 try:
@@ -281,7 +283,7 @@ def measure(
                     continue
                 blocks[timing.title].append(seconds / count)
     base = timings[0]
-    for timing, runner in zip(timings, runners, strict=True):
+    for timing, runner in pairs:
         if timing.error is not None:
             continue
         steps = blocks[timing.title]
@@ -289,8 +291,7 @@ def measure(
         timing.fastest_us = 1e6 * min(steps)
         timing.rss_mib = runner.ask("memory")["rss_mib"]
         if base.error is None:
-            pairs = zip(blocks[base.title], steps, strict=True)
-            ratios = [theirs / ours for theirs, ours in pairs]
+            ratios = [theirs / ours for theirs, ours in zip(blocks[base.title], steps, strict=True)]
             timing.ratio = statistics.median(ratios)
             timing.ratio_lowest, timing.ratio_highest = min(ratios), max(ratios)
             timing.difference = largest_difference(values[timing.title], values[base.title])
