@@ -160,7 +160,7 @@ def choose(spec: MatmulSpec, target: Target) -> Choice:
 
 def prefers_general(spec: MatmulSpec, target: Target) -> bool:
     """Whether `general_matmul` is as fast for `spec` as a kernel of its own (packed, large)."""
-    return choose(spec, target).direct is None and spec.m * spec.k * spec.n >= 1 << 23
+    return choose(spec, target).direct is None and spec.m * spec.k * spec.n >= 1 << 20
 
 
 @lru_cache(maxsize=8)

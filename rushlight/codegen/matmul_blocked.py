@@ -173,7 +173,7 @@ def _emit_edge(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     """A tile of fewer rows or columns: by way of a whole one in a buffer unless one fits."""
     e = Emitter()
     element = sizes.vector.element
-    buffer = e.value(f"alloca [{sizes.rows * sizes.columns} x {element}], align 64")
+    buffer = e.stack(f"[{sizes.rows * sizes.columns} x {element}]", 64)
     function: Value = f"@{name}_tile_{heights[0]}"
     height: Value = str(heights[0])
     for candidate in heights[1:]:

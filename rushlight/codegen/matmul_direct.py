@@ -16,7 +16,9 @@ from rushlight.codegen.matmul_tile import (
     Output,
     Tile,
     Vector,
+    few_sets,
     multiply,
+    stages,
     started,
     store_output,
     zeros,
@@ -74,6 +76,11 @@ class DirectPlan:
     cycles: float
 
     @property
+    def variants(self) -> int:
+        """How many different tiles there is code for."""
+        return len(self.row_runs) * len(self.lane_runs)
+
+    @property
     def row_runs(self) -> list[tuple[int, int]]:
         """Tile heights as (height, count): at most two heights, differing by one."""
         return _balanced(self.product.rows, self.height)
@@ -101,43 +108,67 @@ def plan_direct(product: Product) -> DirectPlan:
     most = max(1, -(-product.lanes // lanes))
     plans = []
     for vectors in range(1, min(8, most) + 1):
-        spare = {"rows": vectors + 1, "columns": vector.block + 2, "gather": 3}[product.access]
-        height = min(product.rows, (product.registers - spare) // vectors, 2 * 12)
-        if height >= 1:
-            plans.append(_estimate(DirectPlan(product, vector, height, vectors, product.k, 0.0)))
-    return min(plans, key=lambda plan: plan.cycles)
+        for height in _heights(product, vector, vectors):
+            plan = DirectPlan(product, vector, height, vectors, product.k, 0.0)
+            plans.append(_estimate(plan))
+    return min(plans, key=lambda plan: plan.cycles * (1 + 0.03 * plan.variants))
+
+
+def _heights(product: Product, vector: Vector, vectors: int) -> list[int]:
+    """Tile heights worth considering: the most that registers hold, and divisors near it.
+
+    A divisor of the rows needs the code of one tile only.
+    """
+    # Accumulators, and beside them the vectors of y and a broadcast element.
+    spare = {"rows": vectors + 1, "columns": vector.block + 2, "gather": 3}[product.access]
+    if product.access == "columns" and stages(4, product.k):
+        spare = vectors + 1
+    most = min(product.rows, (product.registers - spare) // vectors, 24)
+    return [
+        height
+        for height in range(most, 0, -1)
+        if height == most or (product.rows % height == 0 and 2 * height > most)
+    ]
 
 
 def _estimate(plan: DirectPlan) -> DirectPlan:
     product, lanes = plan.product, plan.vector.lanes
     passes = sum(count for _, count in plan.row_runs)
     block = product.k
-    far = (
-        product.y_step * product.item > 512 and product.k * product.y_step * product.item > 1 << 18
-    )
-    if product.access == "rows" and far:
+    apart = abs(product.y_step) * product.item
+    if product.access == "rows" and apart > 512 and product.k * apart > 1 << 18:
         # Rows of y far apart: few at a time, so that they are read along, not across.
         block = min(block, 16 if passes == 1 else 128)
+    blocks = -(-product.k // max(1, block))
     cycles = 0.0
     for width, panels in plan.lane_runs:
         vectors = -(-width // lanes)
-        bytes_y = product.k * max(64, vectors * lanes * product.item)
         for height, count in plan.row_runs:
-            arithmetic = height * vectors / 2
-            loads = (height + vectors) / 2
-            if product.access == "columns":
-                arithmetic += vectors * (1.5 if lanes > 1 else 0.5)
-                loads = (height + 2 * vectors) / 2
-            elif product.access == "gather":
-                arithmetic += vectors * lanes
-            elif bytes_y > 24 << 10 and passes > 1:
-                loads += 2.5 * vectors * lanes * product.item / 64
-            # A chain waits four cycles for each fma; short ones overlap with the next tile's.
-            step = max(arithmetic, loads, 4.0 if product.k > 8 else 1.0)
-            blocks = -(-product.k // max(1, block))
+            step = _step_cycles(plan, height, vectors, passes)
             finish = blocks * height * vectors * (1.0 if product.out_lane == 1 else 0.7 * lanes)
             cycles += panels * count * (step * product.k + finish + 8)
     return replace(plan, cycles=cycles, k_block=max(1, block))
+
+
+def _step_cycles(plan: DirectPlan, height: int, vectors: int, passes: int) -> float:
+    """The estimate for one k of one tile, fitted to measurements."""
+    product, lanes = plan.product, plan.vector.lanes
+    # A chain waits four cycles for each fma; short ones overlap with the next tile's.
+    chain = 4.0 if product.k > 8 else 1.0
+    arithmetic, loads = height * vectors / 2, (height + vectors) / 2
+    if product.access == "gather":
+        return max(arithmetic + vectors * lanes, chain)
+    if product.access == "columns":
+        if stages(height, product.k):
+            return max(arithmetic, loads, chain) + 1.7 * vectors
+        streams = 1.7 if vectors * lanes > 48 else 1.0
+        if vectors > 2 and few_sets(plan.vector.element, product.y_lane, vectors, lanes):
+            streams = 1.2
+        return max(arithmetic + 1.6 * vectors * streams, chain)
+    panel = product.k * max(64, vectors * lanes * product.item)
+    if panel > 24 << 10 and passes > 1:
+        loads += 2.5 * vectors * lanes * product.item / 64
+    return max(arithmetic, loads, chain)
 
 
 def emit_direct(

@@ -5,6 +5,7 @@ elements are broadcast, "x") against lanes (the operand that is loaded as vector
 element is one fma chain in ascending k that starts from +0, whatever the tile.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -381,25 +382,130 @@ def _multiply_loaded(
     return _over_steps(e, steps, unroll, body, vector, initial)
 
 
+STAGE_STEPS = 64
+"""Steps of k that are transposed at a time into a buffer on the stack."""
+
+
+def stages(rows: int, steps: int) -> bool:
+    """Whether a tile with y to be transposed goes through a buffer: many shuffles for few rows
+    would stand in the way of the multiplications of many."""
+    return rows >= 4 and steps >= STAGE_STEPS
+
+
+def few_sets(element: str, row: Int, vectors: int, lanes: int) -> bool:
+    """Whether as many rows, `row` elements apart, compete for too few sets of an 8-way cache."""
+    if not isinstance(row, int):
+        return False
+    apart = abs(row) * type_bytes(element)
+    sets = 64 // math.gcd(apart // 64, 64) if apart % 64 == 0 and apart else 64
+    return vectors * lanes > 8 * sets
+
+
 def _multiply_transposed(
     e: Emitter, tile: Tile, x: Broadcast, y: Lanes, steps: Int, initial: Sequence[Value]
 ) -> list[Value]:
     vector, count_y = tile.vector, tile.vectors
+    element = vector.element
     lanes = [_lane_pointers(e, tile, y.pointer, y.lane_step, j) for j in range(count_y)]
+    if isinstance(steps, int) and stages(tile.rows, steps) and vector.block > 1:
+        return _multiply_staged(e, tile, x, y, lanes, steps, initial)
+    one = Tile(vector, tile.rows, vector.lanes)
 
-    def body(k: Int, count: int, sums: list[Value]) -> list[Value]:
-        here = Broadcast(e.gep(x.pointer, e.multiply(k, x.step), vector.element), x.row, x.step)
+    def column(j: int, k: Int, count: int, sums: list[Value]) -> list[Value]:
+        """Steps `k` to `k + count` of vector `j` alone."""
+        here = Broadcast(e.gep(x.pointer, e.multiply(k, x.step), element), x.row, x.step)
+        for u, turned in enumerate(load_transposed(e, vector, lanes[j], k, count)):
+            sums = _multiply_step(e, one, here, u, [turned], sums)
+        return sums
+
+    def all_columns(k: Int, count: int, sums: list[Value], lead: int = 0) -> list[Value]:
+        """The same for all vectors, each `lead` steps behind the one before it."""
         results = list(sums)
         for j in range(count_y):
-            turned = load_transposed(e, vector, lanes[j], k, count)
-            one = Tile(vector, tile.rows, vector.lanes)
-            part = results[j::count_y]
-            for u, column in enumerate(turned):
-                part = _multiply_step(e, one, here, u, [column], part)
-            results[j::count_y] = part
+            ahead = e.add(k, (count_y - 1 - j) * lead)
+            results[j::count_y] = column(j, ahead, count, results[j::count_y])
         return results
 
-    return _over_steps(e, steps, vector.block, body, vector, initial)
+    lead = 2 * 64 // type_bytes(element)
+    span = lead * (count_y - 1)
+    if (
+        not isinstance(steps, int)
+        or steps < 4 * span
+        or not few_sets(element, y.lane_step, count_y, vector.lanes)
+    ):
+        return _over_steps(e, steps, vector.block, all_columns, vector, initial)
+
+    # Vectors of rows a power of two apart work at different k, for their lines to lie in
+    # different sets: the leaders go ahead, all go together, the followers catch up.
+    sums = list(initial)
+    for j in range(count_y - 1):
+        ahead = (count_y - 1 - j) * lead
+        sums[j::count_y] = _over_range(e, j, 0, ahead, column, vector, sums[j::count_y])
+    together = (steps - span) // vector.block * vector.block
+    carry = [(vector.type, sum_) for sum_ in sums]
+    sums = e.loop(
+        0, together, vector.block, lambda k, now: all_columns(k, vector.block, now, lead), carry
+    )
+    for j in range(count_y):
+        done = together + (count_y - 1 - j) * lead
+        sums[j::count_y] = _over_range(e, j, done, steps, column, vector, sums[j::count_y])
+    return sums
+
+
+def _over_range(
+    e: Emitter,
+    j: int,
+    start: int,
+    stop: int,
+    column: Callable[[int, Int, int, list[Value]], list[Value]],
+    vector: Vector,
+    initial: Sequence[Value],
+) -> list[Value]:
+    """`column(j, k, count, sums)` for k from `start` up to `stop`."""
+
+    def body(k: Int, count: int, sums: list[Value]) -> list[Value]:
+        return column(j, e.add(k, start), count, sums)
+
+    return _over_steps(e, stop - start, vector.block, body, vector, initial)
+
+
+def _multiply_staged(
+    e: Emitter,
+    tile: Tile,
+    x: Broadcast,
+    y: Lanes,
+    lanes: Sequence[Sequence[Value]],
+    steps: int,
+    initial: Sequence[Value],
+) -> list[Value]:
+    """Transposes a block of y into a buffer, a few rows at a time, and multiplies it from there."""
+    vector, element = tile.vector, tile.vector.element
+    width = tile.vectors * vector.lanes
+    buffer = e.stack(f"[{STAGE_STEPS * width} x {element}]", 64)
+    staged = Tile(vector, tile.rows, width)
+
+    def block(first: Value, sums: list[Value]) -> list[Value]:
+        for j in range(tile.vectors):
+
+            def turn(k: Value, _: list[Value], j: int = j) -> None:
+                there = e.gep(buffer, e.multiply(k, width), element)
+                turned = load_transposed(e, vector, lanes[j], e.add(first, k), vector.block)
+                for u, column in enumerate(turned):
+                    place = e.gep(there, u * width + j * vector.lanes, element)
+                    e.store(column, place, element, vector.lanes)
+
+            e.loop(0, STAGE_STEPS, vector.block, turn)
+        here = Broadcast(e.gep(x.pointer, e.multiply(first, x.step), element), x.row, x.step)
+        return _multiply_loaded(e, staged, here, Lanes(buffer, width), STAGE_STEPS, sums, 4)
+
+    whole = steps // STAGE_STEPS * STAGE_STEPS
+    carry = [(vector.type, sum_) for sum_ in initial]
+    sums = e.loop(0, whole, STAGE_STEPS, block, carry)
+    if whole == steps:
+        return sums
+    rest_x = Broadcast(e.gep(x.pointer, e.multiply(whole, x.step), element), x.row, x.step)
+    rest_y = Lanes(e.gep(y.pointer, whole, element), y.step, y.lane_step)
+    return _multiply_transposed(e, tile, rest_x, rest_y, steps - whole, sums)
 
 
 def _multiply_gathered(

@@ -89,6 +89,7 @@ class Emitter:
         self.declarations: set[str] = set()
         self.block = "entry"
         self._count = 0
+        self._allocas: list[str] = []
 
     # Lines, names and labels
 
@@ -189,6 +190,12 @@ class Emitter:
         if known(index) == 0:
             return pointer
         return self.value(f"getelementptr inbounds {element}, ptr {pointer}, i64 {index}")
+
+    def stack(self, kind: str, align: int = 16) -> Value:
+        """Room for a value of type `kind` on the stack, made once on entry to the function."""
+        name = f"%{self.new('room')}"
+        self._allocas.append(f"  {name} = alloca {kind}, align {align}")
+        return name
 
     def load(
         self, pointer: Value, element: str = "float", lanes: int = 1, align: int | None = None
@@ -359,7 +366,7 @@ class Emitter:
         terminator (`ret void`). Attributes are written inline, so texts can be joined freely.
         """
         head = f"define {linkage} {returns} @{name}({', '.join(parameters)}) {attributes} {{"
-        return "\n".join([head.replace("  ", " "), "entry:", *self.lines, "}", ""])
+        return "\n".join([head.replace("  ", " "), "entry:", *self._allocas, *self.lines, "}", ""])
 
 
 def module_text(functions: Iterable[str], declarations: Iterable[str]) -> str:
