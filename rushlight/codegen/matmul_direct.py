@@ -123,7 +123,7 @@ def _heights(product: Product, vector: Vector, vectors: int) -> list[int]:
     spare = {"rows": vectors + 1, "columns": vector.block + 2, "gather": 3}[product.access]
     if product.access == "columns" and stages(4, product.k):
         spare = vectors + 1
-    most = min(product.rows, (product.registers - spare) // vectors, 24)
+    most = min(max(1, product.rows), (product.registers - spare) // vectors, 24)
     return [
         height
         for height in range(most, 0, -1)
