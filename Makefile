@@ -36,13 +36,15 @@ demo: .venv/.rushlight  ## train a small classifier on the built-in handwritten 
 
 .PHONY: test
 test: .venv/.rushlight  ## test both builds: the compiled core, and plain Python
-	@if ls build/auto/*-none-any.whl >/dev/null 2>&1; then \
+	@failed=0; \
+	if ls build/auto/*-none-any.whl >/dev/null 2>&1; then \
 	  echo "== the core was not compiled (no C compiler, no Python headers, or RUSHLIGHT_BUILD=pure):"; \
 	  echo "== only the build in plain Python is tested"; \
 	else \
-	  $(MAKE) --no-print-directory test-compiled; \
-	fi
-	@$(MAKE) --no-print-directory test-pure
+	  $(MAKE) --no-print-directory test-compiled || failed=1; \
+	fi; \
+	$(MAKE) --no-print-directory test-pure || failed=1; \
+	exit $$failed
 
 .PHONY: test-compiled
 test-compiled: .venv/.rushlight  ## test the build with the compiled core
@@ -60,11 +62,19 @@ test-pure: .venv-pure/.rushlight  ## test the build in plain Python
 quick: .venv/.requirements  ## test the source tree as it stands, without a build (TESTS=... chooses)
 	PYTHONPATH=$(CURDIR) .venv/bin/python -m pytest $(PYTEST) $(TESTS)
 
-.PHONY: check
-check: .venv/.requirements  ## formatting, lint, types and the rules of the architecture
+.PHONY: check check-format check-lint check-types check-architecture
+check: check-format check-lint check-types check-architecture  ## formatting, lint, types, layers
+
+check-format: .venv/.requirements
 	.venv/bin/ruff format --check .
+
+check-lint: .venv/.requirements
 	.venv/bin/ruff check .
+
+check-types: .venv/.requirements
 	.venv/bin/mypy
+
+check-architecture: .venv/.requirements
 	PYTHONPATH=$(CURDIR) .venv/bin/python -m pytest -q tests/test_architecture.py
 
 .PHONY: format
