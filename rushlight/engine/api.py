@@ -1,0 +1,285 @@
+"""The recorder as the layers above call it."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from ..graph.op import TABLE, Op
+from . import backward as bw
+from . import flush as fl
+from . import leaves, step, trie
+from .core import SLOW, Rec, Tensor, mine, record1, record2, record3
+
+
+
+def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
+    """Record an operation; operands are tensors or Python numbers (run-time inputs), ``arg`` its static argument."""
+    n = len(operands)
+    if n == 1:
+        x = operands[0]
+        if isinstance(x, Tensor):
+            return record1(op.code, x, arg)
+    elif n == 2:
+        x = operands[0]
+        y = operands[1]
+        if isinstance(x, Tensor) and isinstance(y, Tensor) and op.kind != "join":
+            return record2(op.code, x, y, arg)
+    elif n == 3:
+        x = operands[0]
+        y = operands[1]
+        z = operands[2]
+        if isinstance(x, Tensor) and isinstance(y, Tensor) and isinstance(z, Tensor) and op.kind != "join":
+            return record3(op.code, x, y, z, arg)
+    return trie.apply(op, operands, arg)
+
+
+def view(op: Op, x: Tensor, arg: Any) -> Tensor:
+    """A view of ``x`` (a row of ``graph.ops.movement.GEOMETRY``)."""
+    return trie.view(op, x, arg)
+
+
+def inplace(op: Op, x: Tensor, *operands: Any, arg: Any = None) -> Tensor:
+    """``x.op_(...)`` with PyTorch's checks."""
+    return trie.inplace(op, x, operands, arg)
+
+
+def settle(name: str, x: Tensor, value: Tensor) -> Tensor:
+    """Write a result computed from ``x`` back into it: the end of an in-place operation made of several rows."""
+    return trie.settle(name, x, value, False)
+
+
+def check_inplace(x: Tensor) -> None:
+    """Raise what PyTorch raises when ``x`` may not be written to."""
+    trie.check_inplace(x, False)
+
+
+def assign(x: Tensor, value: Tensor) -> Tensor:
+    """``x.copy_(value)``."""
+    return trie.assign(x, value)
+
+
+def fill(x: Tensor, value: Any) -> Tensor:
+    """``x.fill_(number)``."""
+    return trie.fill_inplace(x, value)
+
+
+def full(shape: tuple[int, ...], value: Any, dtype: Any, device: Any = None) -> Tensor:
+    """A tensor of one repeated number, which is a run-time input."""
+    return trie.full(shape, value, dtype)
+
+
+def needs_grad(t: Tensor) -> bool:
+    """``t.requires_grad``."""
+    return trie.needs_grad(t)
+
+
+def is_leaf(t: Tensor) -> bool:
+    """Was ``t`` not made by an operation on something that needs a gradient?"""
+    return leaves.is_leaf(t)
+
+
+def require_grad(t: Tensor, flag: bool) -> Tensor:
+    """``t.requires_grad_(flag)``."""
+    return leaves.require_grad(t, flag)
+
+
+def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
+    """``t.grad = g``."""
+    leaves.set_grad(t, g)
+
+
+def set_data(t: Tensor, other: Tensor) -> None:
+    """``t.data = other``: ``t`` keeps its history and gradient and takes over ``other``'s memory."""
+    leaves.set_data(t, other)
+
+
+def become(cls: Any, x: Tensor, requires_grad: bool) -> Any:
+    """A handle of a subclass (``Parameter``) on ``x``'s memory, a leaf."""
+    return leaves.become(cls, x, requires_grad)
+
+
+def grad_of(t: Tensor) -> Optional[Tensor]:
+    """``t.grad``."""
+    f = t.fam
+    h = f.hist if f is not None else None
+    return h.grad if h is not None else None
+
+
+def read(t: Tensor) -> Any:
+    """The current value as a read-only array."""
+    return fl.read(t)
+
+
+def item(t: Tensor) -> object:
+    """The one element as a Python number."""
+    return fl.item(t)
+
+
+def from_array(a: Any, dtype: Any, device: Any, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of an array whose NumPy type is ``dtype``'s."""
+    t = fl.from_array(a, dtype, device)
+    return leaves.require_grad(t, True) if requires_grad else t
+
+
+def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
+    """A tensor that takes over a fresh array which nobody else refers to."""
+    return fl.own_array(a, dtype, device)
+
+
+def from_numpy(a: Any, spec: Any) -> Tensor:
+    """A tensor that shares an array's memory."""
+    return fl.from_numpy(a, spec)
+
+
+def to_numpy(t: Tensor) -> Any:
+    """An array that shares the tensor's memory."""
+    if trie.needs_grad(t):
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    return fl.expose(t)
+
+
+def address(t: Tensor) -> int:
+    """``data_ptr()``: where the first element lies now."""
+    s = fl.current(t)
+    region = t.rec.region
+    return int(s.mem.address) + (0 if region is None else region[2] * s.spec.dtype.itemsize)
+
+
+def same_storage(a: Tensor, b: Tensor) -> bool:
+    """Do two tensors share memory?"""
+    return a is b or (a.st is not None and a.st is b.st)
+
+
+def detach(x: Tensor) -> Tensor:
+    """The same memory without history."""
+    return trie.detach(x)
+
+
+def set_grad_enabled(flag: bool) -> bool:
+    """Set gradient mode; the mode before."""
+    return trie.set_grad_enabled(flag)
+
+
+def is_grad_enabled() -> bool:
+    """Is gradient mode on?"""
+    return trie.is_grad_enabled()
+
+
+def backward(
+    roots: list[Tensor],
+    grads: list[Optional[Tensor]],
+    retain: bool,
+    create: bool,
+    inputs: Optional[list[Tensor]] = None,
+) -> None:
+    """Gradients of the roots' sum accumulate in leaves."""
+    bw.backward(roots, grads, retain, create, inputs)
+
+
+def grad(
+    outputs: list[Tensor],
+    inputs: list[Tensor],
+    grads: list[Optional[Tensor]],
+    retain: bool,
+    create: bool,
+    allow_unused: bool,
+) -> list[Optional[Tensor]]:
+    """Gradients of the outputs' sum at ``inputs``."""
+    return bw.gradients(outputs, inputs, grads, retain, create, allow_unused)
+
+
+def update(rule: Callable[..., Any], columns: list[tuple[Tensor, ...]], numbers: list[Any], arg: Any) -> None:
+    """One optimiser step as one record: see ``step.update``."""
+    step.update(rule, columns, numbers, arg)
+
+
+def flush() -> None:
+    """Run everything pending in this thread."""
+    fl.flush_engine(mine())
+
+
+def hooks_of(t: Tensor) -> dict[int, Any]:
+    """The hooks on ``t``'s gradient, to be added to and taken from."""
+    if not trie.needs_grad(t):
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    e = mine()
+    slot = int(trie.find(e, t))
+    f = t.fam
+    if f is not None and f.hist is not None and f.hep != e.epoch and t.rec.region is None:
+        h = f.hist
+        if h.frame is None:
+            if h.hooks is None:
+                h.hooks = {}
+            found: dict[int, Any] = h.hooks
+            return found
+        return h.frame.hooks.setdefault(h.slot, {})
+    return e.hooks.setdefault(slot, {})
+
+
+def after_accumulate(t: Tensor) -> dict[int, Any]:
+    """Hooks that run when a leaf's gradient has been accumulated."""
+    f = t.fam
+    if f is None or f.hist is None or f.hist.frame is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    return bw.AFTER.setdefault(id(f.hist), {})
+
+
+def grad_name(t: Tensor) -> str:
+    """The name PyTorch prints for what made ``t`` (``AddBackward0``); empty for a leaf."""
+    if not trie.needs_grad(t) or is_leaf(t):
+        return ""
+    r = t.rec
+    f = t.fam
+    if f is not None and r.region is None:
+        r = f.rec
+    return "" if r.row is None else str(r.row.name)
+
+
+def attach_function(
+    outputs: list[Tensor], inputs: list[Optional[Tensor]], backward: Callable[..., Any]
+) -> list[Tensor]:
+    """Results of a custom function: values of ``outputs`` whose gradient is ``backward(*grads)``.
+
+    ``inputs``: the tensors it is differentiated for, None where none is wanted; ``backward`` gives one gradient each.
+    """
+    e = mine()
+    SLOW[0].bound(e)
+    slots = [int(trie.find(e, t)) if t is not None else -1 for t in inputs]
+    wanted = tuple([s for s in slots if s >= 0])
+    values = [int(trie.find(e, t)) for t in outputs]
+    op = TABLE["function"]
+    made: list[Tensor] = []
+    first = -1
+    for v in values:
+        r = trie.follow(e, op.code, -1, -1, trie.MANY, (None, (v, *wanted)))
+        if first < 0:
+            first = int(r.slot)
+        t = Tensor(r, e.epoch)
+        e.live.append(t)
+        made.append(t)
+    e.calls.append(bw.Call(backward, first, len(values), slots))
+    return made
+
+
+def version(t: Tensor) -> int:
+    """How often ``t``'s memory was written."""
+    return 0 if t.st is None else int(t.st.ver)
+
+
+def set_entry(f: Callable[[object], Optional[Tensor]]) -> None:
+    """Who makes tensors of NumPy arrays and scalars met as operands."""
+    trie.ENTRIES.clear()
+    trie.ENTRIES.append(f)
+
+
+def set_matmul(f: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """What `@` does."""
+    trie.MATMULS.clear()
+    trie.MATMULS.append(f)
+
+
+def records(t: Tensor) -> Rec:
+    """The record behind a handle (for ``explain`` and tests)."""
+    return t.rec

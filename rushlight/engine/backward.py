@@ -1,0 +1,596 @@
+"""`backward` and `autograd.grad`: one record when nothing calls into Python, pieces between calls when something does.
+
+Seeds (slot -> gradient) go down through the current stretch, then through older ones (frames), youngest first.
+A hook or a custom function is a stop: the gradient program ends above it, Python runs, a new piece goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Final, Optional
+
+from ..base.errors import AGAIN
+from ..base.shape import numel
+from ..graph.op import TABLE
+from .core import BACKWARD, NONE, SLOW, TEMPLATE, Engine, Frame, Hist, Rec, Tensor, follow, mine, size_of
+from .tape import Tape, Template, make_template
+from .trie import (
+    ENTER,
+    LEAF,
+    MANY,
+    adopt,
+    apply,
+    find,
+    full,
+    get_tape,
+    inplace,
+    leaf_key,
+    needs_grad,
+    set_grad_enabled,
+)
+
+COPY: Final = TABLE["copy"]
+RELAYOUT: Final = TABLE["relayout"]
+ADD: Final = TABLE["add"]
+Seeds = dict[int, Tensor]
+Older = dict[int, tuple[Frame, Seeds]]
+
+
+class Wanted:
+    """What `autograd.grad` asks for: gradients at leaves, at slots of the current stretch, at slots of frames."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[int, Optional[Tensor]] = {}  # id of the Hist -> gradient
+        self.slots: dict[int, Optional[Tensor]] = {}
+        self.frames: dict[tuple[int, int], Optional[Tensor]] = {}
+
+    def keep(self, where: dict[Any, Optional[Tensor]], key: Any, g: Tensor) -> None:
+        have = where[key]
+        where[key] = g if have is None else apply(ADD, (have, g), None)
+
+
+def path_freed(r: Optional[Rec]) -> int:
+    """The nodes whose saved values backwards on the way here released."""
+    while r is not None:
+        if r.op == BACKWARD:
+            return r.freed
+        r = r.parent
+    return 0
+
+
+# ---------------------------------------------------------------- one piece in the current stretch
+def piece_record(
+    e: Engine, a: int, flags: int, key: Any, seeds: list[tuple[int, int]], stop: int, caps: tuple[int, ...]
+) -> Rec:
+    """The record of a gradient program from ``seeds`` (slot, slot of gradient; -1: ones) to above ``stop``."""
+    cur = e.cur
+    k = (BACKWARD, a, flags, NONE if a != NONE else MANY, key)
+    q = cur.alts.get(k)
+    if q is not None:
+        cur.nxt = q
+        return q
+    retain = (flags & 1) != 0
+    create = (flags & 2) != 0
+    tape = get_tape(e)
+    tp = Tape(tape, e.numbers, create)
+    for s, g in seeds:
+        tp.g[s] = g if g >= 0 else tp.ones(tape[s].spec)
+    vis = tp.walk(max([s for s, g in seeds]), stop)
+    freed = path_freed(cur)
+    if freed & vis:
+        raise RuntimeError(AGAIN)
+    r = Rec(BACKWARD, a, flags, NONE if a != NONE else MANY, key, cur.end, cur)
+    r.freed = freed if retain else freed | vis
+    leaving: list[tuple[int, int]] = []
+    pend: list[tuple[int, int]] = []
+    kept: list[tuple[int, int]] = []
+    for i in sorted(tp.g):
+        n = tp.recs[i]
+        if i <= stop:
+            pend.append((i, tp.g[i]))
+        elif (n.op == LEAF or n.op == ENTER) and n.rg:
+            leaving.append((i, tp.g[i]))
+        if i in caps and i > stop:
+            kept.append((i, tp.g[i]))
+    finish(r, tp, [(int(tp.recs[i].gidx), g) for i, g in leaving], pend, kept)
+    install(e, r, k)
+    return r
+
+
+def finish(
+    r: Rec, tp: Tape, grads: list[tuple[int, int]], pend: list[tuple[int, int]], kept: list[tuple[int, int]]
+) -> None:
+    """Each gradient that leaves gets a record of its own, laid out as the user may see it."""
+    own: set[int] = set()
+
+    def leave(g: int, strides: Any) -> Rec:
+        spec = tp.recs[g].spec
+        if spec.strides != strides or spec.offset:
+            g = tp.make(RELAYOUT, [g], strides)
+        elif g < tp.base or g in own or tp.recs[g].row.kind in ("move", "alias"):
+            g = tp.make(COPY, [g], None)
+        own.add(g)
+        return tp.recs[g]
+
+    entries = {int(n.gidx): n for n in tp.recs if (n.op == LEAF or n.op == ENTER) and n.rg}
+    for k, g in grads:
+        r.grads.append((k, leave(g, entries[k].spec.strides)))
+    for s, g in pend:
+        r.pend.append((s, leave(g, tp.recs[g].spec.strides)))
+    caught: list[tuple[int, Rec]] = []
+    for s, g in kept:
+        caught.append((s, leave(g, tp.recs[s].spec.strides if dense(tp.recs[s]) else tp.recs[g].spec.strides)))
+    r.info = caught
+    r.subs = tp.new
+    r.end = r.slot + len(tp.new)
+
+
+def dense(r: Rec) -> bool:
+    return r.region is None
+
+
+def install(e: Engine, r: Rec, key: Any) -> None:
+    tape = e.tape
+    n = e.cur.nlive
+    caught: list[tuple[int, Rec]] = r.info
+    count = 0
+    for group in (r.grads, r.pend, caught):
+        for _, g in group:
+            g.li = n
+            n += 1
+            count += 1
+    adopt(e, r, key, count)
+    e.tape = tape + r.subs
+
+
+def handles(e: Engine, r: Rec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Handles of the gradients that leave a piece: for entries, for pending seeds, for what was asked."""
+    out: list[list[Tensor]] = []
+    caught: list[tuple[int, Rec]] = r.info
+    for group in (r.grads, r.pend, caught):
+        hs: list[Tensor] = []
+        for _, g in group:
+            h = Tensor(g, e.epoch)
+            e.live.append(h)
+            hs.append(h)
+        out.append(hs)
+    return out[0], out[1], out[2]
+
+
+# ---------------------------------------------------------------- where gradients go
+class Run:
+    """One call of backward: its flags, what goes to older stretches, what leaves get."""
+
+    def __init__(self, e: Engine, retain: bool, create: bool, wanted: Optional[Wanted]) -> None:
+        self.e: Engine = e
+        self.retain: bool = retain
+        self.create: bool = create
+        self.flags: int = (1 if retain else 0) | (2 if create else 0)
+        self.wanted: Optional[Wanted] = wanted
+        self.older: Older = {}
+        self.leaves: list[tuple[Hist, Tensor]] = []
+
+    def give(self, grads: list[tuple[int, Rec]], hs: list[Tensor], leaves: list[Hist]) -> None:
+        """Hand gradients to where entries came from: leaves, or older stretches."""
+        for j, (k, _) in enumerate(grads):
+            hist = leaves[k]
+            h = hs[j]
+            fr = hist.frame
+            if fr is not None:
+                pair = self.older.get(fr.serial)
+                if pair is None:
+                    pair = (fr, {})
+                    self.older[fr.serial] = pair
+                seeds = pair[1]
+                have = seeds.get(hist.slot)
+                seeds[hist.slot] = h if have is None else apply(ADD, (have, h), None)
+                continue
+            for i in range(len(self.leaves)):
+                if self.leaves[i][0] is hist:
+                    self.leaves[i] = (hist, apply(ADD, (self.leaves[i][1], h), None))
+                    break
+            else:
+                self.leaves.append((hist, h))
+
+    def settle(self) -> None:
+        """Leaf gradients are complete: hooks see them, then `.grad` takes them."""
+        w = self.wanted
+        for hist, g in self.leaves:
+            if w is not None and id(hist) not in w.leaves:
+                continue
+            h = run_hooks(hist.hooks, g) if hist.hooks is not None else g
+            if w is not None:
+                w.keep(w.leaves, id(hist), h)
+            else:
+                accumulate(self.e, hist, h, self.create)
+        self.leaves = []
+
+
+def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
+    have = hist.grad
+    if have is None:
+        hist.grad = h
+    elif create:
+        hist.grad = apply(ADD, (have, h), None)
+    else:
+        was = set_grad_enabled(False)
+        try:
+            inplace(ADD, have, (h,), None)
+        finally:
+            set_grad_enabled(was)
+    after = AFTER.get(id(hist))
+    if after is not None:
+        for f in list(after.values()):
+            f()
+
+
+AFTER: Final[dict[int, Any]] = {}  # id of a leaf's Hist -> hooks that run when its .grad is complete
+
+
+def run_hooks(hooks: Any, g: Tensor) -> Tensor:
+    """Tensor hooks in the order they were registered; what one returns replaces the gradient."""
+    for hook in list(hooks.values()):
+        out = hook(g)
+        if out is not None:
+            if not isinstance(out, Tensor):
+                raise TypeError(f"a gradient hook has to return None or a Tensor, not {type(out).__name__}")
+            g = out
+    return g
+
+
+class Call:
+    """A custom function met in a stretch: its backward, and the slots of its operands and results."""
+
+    def __init__(self, backward: Callable[..., Any], first: int, count: int, inputs: list[int]) -> None:
+        self.backward = backward
+        self.first = first
+        self.count = count
+        self.inputs = inputs  # -1 where no gradient is wanted
+
+
+def descend(run: Run, seeds: Seeds, hooks: dict[int, Any], calls: dict[int, Any], piece: Any) -> None:
+    """Take seeds down a stretch, stopping at hooks and custom functions; ``piece(seeds, stop)`` gives new seeds."""
+    called = {s: c for c in calls.values() for s in range(c.first, c.first + c.count)}
+    stops = sorted(set(hooks) | set(called))
+    hooked: set[int] = set()
+    while seeds:
+        top = max(seeds)
+        if top in hooks and top not in hooked:
+            hooked.add(top)
+            seeds[top] = run_hooks(hooks[top], seeds[top])
+        if top in called:
+            c: Call = called[top]
+            # every result of the function may carry a gradient; all are complete, results have the next slots
+            grads: list[Optional[Tensor]] = []
+            for s in range(c.first, c.first + c.count):
+                g = seeds.pop(s, None)
+                if g is not None and s in hooks and s not in hooked:
+                    hooked.add(s)
+                    g = run_hooks(hooks[s], g)
+                grads.append(g)
+            was = set_grad_enabled(run.create)
+            try:
+                out = c.backward(*grads)
+            finally:
+                set_grad_enabled(was)
+            for s, g in zip(c.inputs, out):
+                if s >= 0 and g is not None:
+                    have = seeds.get(s)
+                    seeds[s] = g if have is None else apply(ADD, (have, g), None)
+            continue
+        stop = -1
+        for s in stops:
+            if s < top or (s == top and top not in hooked):
+                stop = s
+        if stop == top:
+            stop = -1
+        seeds = piece(seeds, stop)
+
+
+def backward_here(run: Run, seeds: Seeds) -> None:
+    """Seeds at slots of the current stretch."""
+    e = run.e
+    w = run.wanted
+    epoch = e.epoch
+    caps = tuple(sorted(w.slots)) if w is not None else ()
+
+    def piece(now: Seeds, stop: int) -> Seeds:
+        if e.epoch != epoch:
+            raise RuntimeError(
+                "backward: a hook or a custom function read a value of the graph that is being differentiated; "
+                "this is not supported inside one un-run stretch"
+            )
+        order = sorted(now)
+        pairs = [(s, int(find(e, now[s]))) for s in order]
+        key = (tuple(pairs), stop, caps)
+        r = e.cur.nxt
+        if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
+            r = piece_record(e, NONE, run.flags, key, pairs, stop, caps)
+        e.cur = r
+        hs, pending, caught = handles(e, r)
+        if w is not None:
+            for j, (s, _) in enumerate(r.info):
+                w.keep(w.slots, s, caught[j])
+        run.give(r.grads, hs, e.gleaves)
+        return {s: pending[j] for j, (s, _) in enumerate(r.pend)}
+
+    descend(run, seeds, e.hooks, {i: c for i, c in enumerate(e.calls)}, piece)
+
+
+# ---------------------------------------------------------------- older stretches
+def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
+    """Seeds at slots of a flushed stretch."""
+    e = run.e
+    w = run.wanted
+    caps = tuple(sorted(s for k, s in w.frames if k == f.serial)) if w is not None else ()
+
+    def piece(now: Seeds, stop: int) -> Seeds:
+        order = tuple(sorted(now))
+        k = (order, run.create, stop, caps)
+        info = f.rec.info
+        bt = f.rec.templates.get(k)
+        if bt is None:
+            bt = make_template(info.recs, f.numbers, order, run.create, stop, caps)
+            f.rec.templates[k] = bt
+        if f.freed & bt.vmask:
+            raise RuntimeError(AGAIN)
+        SLOW[0].bound(e)
+        srcs: list[int] = [int(find(e, now[s])) for s in order]
+        for s in bt.need:  # saved values enter like any other memory
+            q: Rec = info.recs[s]
+            rg = run.create and q.rg
+            r = follow(e, LEAF, NONE, NONE, NONE, leaf_key(q.spec, rg))
+            e.lvals.append(f.saved[s])
+            if rg:
+                own = q.op == LEAF or q.op == ENTER
+                e.gleaves.append(f.gleaves[q.gidx] if own else Hist(f, s))
+            srcs.append(int(r.slot))
+        r = e.cur.nxt
+        key = (bt, tuple(srcs))
+        if r.op != TEMPLATE or r.key != key:
+            r = template_record(e, bt, srcs, order, key, info.recs, run.create)
+        e.cur = r
+        for k2 in bt.numbers:
+            e.numbers.append(f.numbers[k2])
+        if not run.retain:
+            release(f, bt.vmask)
+        hs, pending, caught = handles(e, r)
+        if w is not None:
+            for j, (s, _) in enumerate(r.info):
+                w.keep(w.frames, (f.serial, s), caught[j])
+        run.give(r.grads, hs, f.gleaves)
+        return {s: pending[j] for j, (s, _) in enumerate(r.pend)}
+
+    descend(run, seeds, f.hooks, f.calls, piece)
+
+
+def release(f: Frame, vmask: int) -> None:
+    """Saved values that no node still needs are let go."""
+    f.freed |= vmask
+    users: dict[int, int] = f.rec.info.users
+    for s in list(f.saved):
+        if users[s] & ~f.freed == 0:
+            del f.saved[s]
+
+
+def template_record(
+    e: Engine, bt: Template, srcs: list[int], order: tuple[int, ...], key: Any, old: list[Rec], create: bool
+) -> Rec:
+    """A template's records at the end of the current stretch, reading ``srcs``."""
+    cur = e.cur
+    k = (TEMPLATE, NONE, NONE, NONE, key)
+    q = cur.alts.get(k)
+    if q is not None:
+        cur.nxt = q
+        return q
+    tape = get_tape(e)
+    r = Rec(TEMPLATE, NONE, NONE, NONE, key, cur.end, cur)
+    tp = Tape(tape, e.numbers, create)
+    ns = len(order)
+    to: dict[int, int] = {}
+    for j, s in enumerate(bt.need):
+        to[s] = srcs[ns + j]
+    for v in bt.views:  # of a graft only the value is read
+        if v.row.name == "graft":
+            to[int(v.slot)] = to[v.srcs[0]]
+        else:
+            to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs[:1]])
+    for j in range(ns):
+        to[bt.n0 + j] = srcs[j]
+    at = {n: ~(len(e.numbers) + j) for j, n in enumerate(bt.numbers)}
+    for n in bt.recs:
+        to[int(n.slot)] = copied(tp, n, [to[s] if s >= 0 else at[~s] for s in n.srcs])
+    # an entry's layout is that of the old stretch's record
+    own: set[int] = set()
+
+    def leave(g: int, strides: Any) -> Rec:
+        g = to[g]
+        spec = tp.recs[g].spec
+        if strides is not None and (spec.strides != strides or spec.offset):
+            g = tp.make(RELAYOUT, [g], strides)
+        elif g < tp.base or g in own or tp.recs[g].row.kind in ("move", "alias"):
+            g = tp.make(COPY, [g], None)
+        own.add(g)
+        return tp.recs[g]
+
+    entries = {int(n.gidx): n for n in old if (n.op == LEAF or n.op == ENTER) and n.rg}
+    for gi, s in bt.grads:
+        r.grads.append((gi, leave(s, entries[gi].spec.strides)))
+    for i, s in bt.pend:
+        r.pend.append((i, leave(s, None)))
+    r.info = [(i, leave(s, None)) for i, s in bt.caps]
+    r.subs = tp.new
+    r.end = r.slot + len(tp.new)
+    install(e, r, k)
+    return r
+
+
+def copied(tp: Tape, n: Rec, srcs: list[int]) -> int:
+    """A record again, on other operands (same shapes and types)."""
+    m = Rec(n.op, NONE, NONE, NONE, n.key, len(tp.recs), None)
+    m.row = n.row
+    m.arg = n.arg
+    m.srcs = srcs
+    m.spec = n.spec
+    m.size = size_of(n.spec.shape)
+    if tp.create and n.spec.dtype.rank > 1:
+        for s in srcs:
+            if s >= 0 and tp.recs[s].rg:
+                m.rg = True
+    tp.recs.append(m)
+    tp.new.append(m)
+    return int(m.slot)
+
+
+# ---------------------------------------------------------------- outside
+def backward_root(t: Tensor, retain: bool, create: bool) -> None:
+    """``t.backward()`` of one scalar: the hot case."""
+    e = mine()
+    check_root(t)
+    if e.hooks or e.calls:
+        start([t], [None], retain, create, None)
+        return
+    SLOW[0].bound(e)
+    root = int(find(e, t))
+    flags = (1 if retain else 0) | (2 if create else 0)
+    r = e.cur.nxt
+    if r.op != BACKWARD or r.a != root or r.b != flags:
+        r = piece_record(e, root, flags, None, [(root, -1)], -1, ())
+    e.cur = r
+    leaves = e.gleaves
+    ep = e.epoch
+    run: Optional[Run] = None
+    live = e.live
+    hs: list[Tensor] = []
+    for _, g in r.grads:
+        h = Tensor(g, ep)
+        live.append(h)
+        hs.append(h)
+    for j, (k, _) in enumerate(r.grads):
+        hist = leaves[k]
+        if run is None and (hist.frame is not None or hist.hooks is not None or hist.grad is not None):
+            run = Run(e, retain, create, None)
+        if run is None:
+            hist.grad = hs[j]
+            if AFTER and id(hist) in AFTER:
+                accumulate_hooks(hist)
+        else:
+            run.give([r.grads[j]], [hs[j]], leaves)
+    if run is not None:
+        complete(run)
+    if e.now:
+        SLOW[0].flush(e)
+
+
+def accumulate_hooks(hist: Hist) -> None:
+    for f in list(AFTER[id(hist)].values()):
+        f()
+
+
+def complete(run: Run) -> None:
+    """Older stretches, youngest first; then the leaves."""
+    while run.older:
+        k = max(run.older)
+        f, seeds = run.older.pop(k)
+        backward_frame(run, f, seeds)
+    run.settle()
+
+
+def check_root(t: Tensor) -> None:
+    if not needs_grad(t):
+        raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+    if numel(t.rec.spec.shape) != 1:
+        raise RuntimeError("grad can be implicitly created only for scalar outputs")
+
+
+def start(
+    roots: list[Tensor], grads: list[Optional[Tensor]], retain: bool, create: bool, wanted: Optional[Wanted]
+) -> None:
+    """Backward from several roots, with given or implicit gradients."""
+    e = mine()
+    seeds: Seeds = {}
+    given: list[Tensor] = []
+    for i, t in enumerate(roots):
+        g = grads[i]
+        if g is None:
+            check_root(t)
+            g = full(t.rec.spec.shape, 1.0, t.rec.spec.dtype)
+        else:
+            if not needs_grad(t):
+                raise RuntimeError(
+                    f"element {i} of tensors does not require grad and does not have a grad_fn"
+                )
+            if g.rec.spec.shape != t.rec.spec.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.rec.size} and output[{i}] has a shape of "
+                    f"{t.rec.size}."
+                )
+        given.append(g)
+    SLOW[0].bound(e)
+    for i, t in enumerate(roots):
+        s = int(find(e, t))
+        have = seeds.get(s)
+        seeds[s] = given[i] if have is None else apply(ADD, (have, given[i]), None)
+    run = Run(e, retain, create, wanted)
+    backward_here(run, seeds)
+    complete(run)
+    if e.now:
+        SLOW[0].flush(e)
+
+
+def backward(
+    roots: list[Tensor], grads: list[Optional[Tensor]], retain: bool, create: bool, inputs: Optional[list[Tensor]]
+) -> None:
+    """``torch.autograd.backward``: gradients accumulate in the leaves' ``.grad`` (or only in ``inputs``)."""
+    if inputs is None:
+        if len(roots) == 1 and grads[0] is None:
+            backward_root(roots[0], retain, create)
+        else:
+            start(roots, grads, retain, create, None)
+        return
+    found = gradients(roots, inputs, grads, retain, create, True)
+    e = mine()
+    for t, g in zip(inputs, found):
+        if g is not None:
+            f = t.fam
+            if f is None or f.hist is None:
+                raise RuntimeError("backward: inputs have to be leaves or values whose history has been run")
+            accumulate(e, f.hist, g, create)
+
+
+def gradients(
+    outputs: list[Tensor],
+    inputs: list[Tensor],
+    grads: list[Optional[Tensor]],
+    retain: bool,
+    create: bool,
+    allow_unused: bool,
+) -> list[Optional[Tensor]]:
+    """``torch.autograd.grad``: gradients of the outputs' sum at ``inputs``; nothing accumulates."""
+    e = mine()
+    w = Wanted()
+    where: list[tuple[dict[Any, Optional[Tensor]], Any]] = []
+    SLOW[0].bound(e)
+    for t in inputs:
+        if not needs_grad(t):
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+        slot = int(find(e, t))
+        f = t.fam
+        h = f.hist if f is not None and f.hep != e.epoch else None
+        if h is not None and h.frame is None and t.rec.region is None:
+            where.append((w.leaves, id(h)))
+        elif h is not None and h.frame is not None and t.rec.region is None:
+            where.append((w.frames, (h.frame.serial, h.slot)))
+        else:
+            where.append((w.slots, slot))
+        where[-1][0][where[-1][1]] = None
+    start(outputs, grads, retain, create, w)
+    out: list[Optional[Tensor]] = []
+    for d, k in where:
+        g = d[k]
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+                "if this is the desired behavior."
+            )
+        out.append(g)
+    return out

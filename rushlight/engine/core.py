@@ -1,0 +1,550 @@
+"""The hot core: records, storages, the tensor handle, and recognition of what comes again.
+
+Every record is a pure function of immutable slots.  A write is a record too (old base, new value, region);
+what changes is only which slot a storage's value, a family's history and a handle stand for.  When the program
+does the expected next thing, ``record1``/``record2`` compare a few integers and step along; everything else goes
+through ``Slow``, implemented above (``trie.py``).  Compiled by mypyc; runs as plain Python too.
+"""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import threading
+from typing import Any, Final, Optional
+
+from mypy_extensions import i64, mypyc_attr
+
+from ..base.size import Size
+from ..graph.op import TABLE
+from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
+
+NONE: Final = -1
+NUM_B: Final = -2  # operand codes of Python numbers: bool, int, float; the value is a run-time input
+NUM_I: Final = -3
+NUM_F: Final = -4
+
+# The recorder's own records; operations have the codes of the table, below ROOT.
+ROOT: Final = 100_000
+MODE: Final = 100_001
+BACKWARD: Final = 100_002
+TEMPLATE: Final = 100_003
+STEP: Final = 100_004
+FLUSH: Final = 100_005
+
+
+class Rec:
+    """One interned record.  Everything here is a function of the path from the root, and static.
+
+    ``a b c key`` is what recognition compares (slots, codes of numbers, the static argument with the slots of
+    further operands); ``srcs`` are all operands, a number ``k`` as ``~k``; ``end`` is the next free slot after it.
+    """
+
+    __slots__ = (
+        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall", "nlive",
+        "nxt", "op", "parent", "pend", "region", "rg", "row", "sidx", "size", "slot", "spec", "srcs", "subs",
+        "templates", "where",
+    )  # fmt: skip
+
+    def __init__(self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Optional[Rec]) -> None:
+        self.op: i64 = op
+        self.a: i64 = a
+        self.b: i64 = b
+        self.c: i64 = c
+        self.key: object = key
+        self.slot: i64 = slot
+        self.end: i64 = slot + 1
+        self.nxt: Rec = self
+        self.alts: dict[Any, Rec] = {}
+        self.parent: Optional[Rec] = parent
+        self.arg: Any = key
+        self.row: Any = None  # the operation's row, None for the recorder's own records
+        self.srcs: list[int] = []
+        self.spec: Any = None
+        self.size: Any = None  # the shape as users see it
+        self.rg: bool = False  # does a gradient flow into it
+        self.region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
+        self.li: i64 = 0  # index among the handles of its stretch
+        self.nlive: i64 = 0  # handles made so far, this record's included
+        self.sidx: i64 = 0  # index of its first number
+        self.gidx: i64 = 0  # index among the stretch's entries of history
+        self.ncall: i64 = 0  # calls into Python (custom functions) so far
+        self.subs: list[Rec] = []  # a gradient program's or an optimiser step's own records
+        self.grads: list[tuple[int, Rec]] = []  # gradients that leave: (entry index, record)
+        self.pend: list[tuple[int, Rec]] = []  # seeds that go on below a call into Python
+        self.freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
+        self.mask: bytes = b""
+        self.info: Any = None
+        self.templates: dict[Any, Any] = {}
+        self.where: Any = None  # the user's line that first recorded it
+
+
+class Hist:
+    """Where a gradient goes: into ``grad`` (frame None: a leaf) or to a slot of a flushed stretch."""
+
+    __slots__ = ("frame", "grad", "hooks", "slot")
+
+    def __init__(self, frame: Optional[Frame], slot: int) -> None:
+        self.frame: Optional[Frame] = frame
+        self.slot: int = slot
+        self.grad: Optional[Tensor] = None
+        self.hooks: Any = None
+
+
+class Frame:
+    """A flushed stretch that something alive has its history in: saved values, where its entries' gradients go."""
+
+    __slots__ = ("calls", "freed", "gleaves", "hooks", "numbers", "rec", "saved", "serial")
+
+    def __init__(self, rec: Rec, gleaves: list[Hist], numbers: list[Any], serial: int) -> None:
+        self.rec: Rec = rec
+        self.gleaves: list[Hist] = gleaves
+        self.numbers: list[Any] = numbers
+        self.serial: int = serial
+        self.saved: dict[int, Any] = {}
+        self.freed: int = 0
+        self.hooks: dict[int, Any] = {}
+        self.calls: dict[int, Any] = {}
+
+
+class Storage:
+    """Memory that handles may share.  Its value is ``slot`` when ``epoch`` is its recorder's, else ``mem``."""
+
+    __slots__ = ("epoch", "exposed", "key", "leaf", "mem", "members", "moved", "old", "own", "slot", "spec", "ver")
+
+    def __init__(self, mem: Any, spec: Any) -> None:
+        self.mem: Any = mem  # a Buffer or Foreign in the layout of `spec`; None: never computed
+        self.spec: Any = spec  # of the base: dense, offset 0
+        self.own: Any = None  # the ndarray that owns exposed memory; None: unknown exporter
+        self.exposed: bool = False
+        self.epoch: i64 = 0
+        self.slot: i64 = NONE
+        self.leaf: i64 = NONE  # the slot it entered as
+        self.ver: i64 = 0  # counts writes
+        self.members: list[int] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
+        self.moved: bool = False  # became private: the next use reads memory once more
+        self.old: bool = mem is not None  # existed before this epoch: always written back
+        self.key: Any = None  # the interned argument of its LEAF records, for (no gradient, gradient)
+
+
+class Fam:
+    """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on the storage."""
+
+    __slots__ = ("epoch", "hep", "hist", "hslot", "rec", "slot", "st", "ver")
+
+    def __init__(self, st: Storage, hist: Optional[Hist], rec: Rec) -> None:
+        self.st: Storage = st
+        self.hist: Optional[Hist] = hist
+        self.rec: Rec = rec
+        self.epoch: i64 = 0
+        self.slot: i64 = NONE
+        self.ver: i64 = 0  # the storage's version it matches
+        self.hep: i64 = 0  # epoch and slot of the last write that made history
+        self.hslot: i64 = NONE
+
+
+class Engine:
+    """A recorder, one for each thread.  Epochs come from one counter, so no two share one."""
+
+    __slots__ = (
+        "busy", "calls", "cur", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lvals", "misses", "nflush",
+        "now", "nplan", "nrec", "numbers", "pending", "roots", "stl", "sts", "tape", "tapecur", "uses",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.roots: list[Rec] = [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]
+        for q in self.roots:
+            q.nxt = DUMMY
+        self.cur: Rec = self.roots[1]
+        self.epoch: i64 = next(EPOCHS)
+        self.gm: bool = True  # gradient mode
+        self.now: bool = False  # large exposed memory was read: run as soon as its reader is recorded
+        self.live: list[Tensor] = []  # every handle made in this epoch
+        self.uses: list[Tensor] = []  # older handles registered as members
+        self.lvals: list[Any] = []  # memory of the LEAF records
+        self.lnow: list[int] = []  # LEAF slots whose memory is exposed memory itself
+        self.gleaves: list[Hist] = []
+        self.sts: list[Storage] = []  # storages met in this epoch, in order
+        self.stl: list[int] = []  # the LEAF slot each was met as: only its last one counts
+        self.fams: list[Fam] = []
+        self.numbers: list[Any] = []
+        self.calls: list[Any] = []  # custom functions met, by index
+        self.hooks: dict[int, Any] = {}  # slot -> hooks on its gradient
+        self.tape: list[Rec] = []  # slow path only: records by slot up to tapecur
+        self.tapecur: Rec = self.roots[1]
+        self.pending: i64 = 0  # bytes of inputs held
+        self.busy: bool = False  # in the slow path: an exception leaves it set, see `recover`
+        self.misses: int = 0
+        self.nflush: int = 0
+        self.nplan: int = 0
+        self.nrec: int = 0
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Slow:
+    """What the hot path needs from above; ``trie.py`` implements it."""
+
+    def use(self, e: Engine, t: Tensor) -> i64:
+        raise NotImplementedError("the recorder is not installed")
+
+    def branch(self, e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+        raise NotImplementedError("the recorder is not installed")
+
+    def bound(self, e: Engine) -> None:
+        raise NotImplementedError("the recorder is not installed")
+
+    def flush(self, e: Engine) -> None:
+        raise NotImplementedError("the recorder is not installed")
+
+    def operand(self, v: object) -> Optional[Tensor]:
+        raise NotImplementedError("the recorder is not installed")
+
+    def inplace(self, op: i64, x: Tensor, o: object) -> Tensor:
+        raise NotImplementedError("the recorder is not installed")
+
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        raise NotImplementedError("the recorder is not installed")
+
+    def item(self, x: Tensor) -> object:
+        raise NotImplementedError("the recorder is not installed")
+
+    def needs_grad(self, x: Tensor) -> bool:
+        raise NotImplementedError("the recorder is not installed")
+
+    def require_grad(self, x: Tensor, flag: bool) -> None:
+        raise NotImplementedError("the recorder is not installed")
+
+    def refuse_grad(self, x: Tensor, g: Optional[Tensor]) -> None:
+        raise NotImplementedError("the recorder is not installed")
+
+
+SLOW: Final[list[Slow]] = [Slow()]
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Tensor:
+    """A multi-dimensional array that records what is done to it.  Make one with ``tensor``, ``zeros``, ``randn`` ..."""
+
+    __slots__ = ("epoch", "fam", "rec", "reg", "slot", "st")
+
+    def __init__(self, rec: Rec, epoch: i64) -> None:
+        self.rec: Rec = rec
+        self.epoch: i64 = epoch  # the guard of the hot path: slot is its value while this is the recorder's
+        self.slot: i64 = rec.slot
+        self.st: Optional[Storage] = None  # None: plain, nobody else can share its memory
+        self.fam: Optional[Fam] = None
+        self.reg: i64 = 0  # the epoch in which it is registered as a member
+
+    @property
+    def shape(self) -> Any:
+        return self.rec.size
+
+    @property
+    def dtype(self) -> Any:
+        return self.rec.spec.dtype
+
+    @property
+    def device(self) -> Any:
+        return self.rec.spec.device
+
+    @property
+    def grad(self) -> Optional[Tensor]:
+        """The gradient accumulated so far, None before the first backward."""
+        f = self.fam
+        if f is None:
+            return None
+        h = f.hist
+        return None if h is None else h.grad
+
+    @grad.setter
+    def grad(self, g: Optional[Tensor]) -> None:
+        f = self.fam
+        if f is not None:
+            h = f.hist
+            if h is not None and (g is None or g.rec.spec.shape == self.rec.spec.shape):
+                h.grad = g
+                return
+        SLOW[0].refuse_grad(self, g)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Does a gradient flow into this tensor?"""
+        return SLOW[0].needs_grad(self)
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        SLOW[0].require_grad(self, flag)
+
+    def __add__(self, o: object) -> Any:
+        return binary(ADD, self, o)
+
+    def __radd__(self, o: object) -> Any:
+        return reflected(ADD, self, o)
+
+    def __sub__(self, o: object) -> Any:
+        return binary(SUB, self, o)
+
+    def __rsub__(self, o: object) -> Any:
+        return reflected(SUB, self, o)
+
+    def __mul__(self, o: object) -> Any:
+        return binary(MUL, self, o)
+
+    def __rmul__(self, o: object) -> Any:
+        return reflected(MUL, self, o)
+
+    def __truediv__(self, o: object) -> Any:
+        return binary(DIV, self, o)
+
+    def __rtruediv__(self, o: object) -> Any:
+        return reflected(DIV, self, o)
+
+    def __neg__(self) -> Tensor:
+        return record1(NEG, self, None)
+
+    def __lt__(self, o: object) -> Any:
+        return binary(LT, self, o)
+
+    def __le__(self, o: object) -> Any:
+        return binary(LE, self, o)
+
+    def __gt__(self, o: object) -> Any:
+        return binary(GT, self, o)
+
+    def __ge__(self, o: object) -> Any:
+        return binary(GE, self, o)
+
+    def __eq__(self, o: object) -> Any:
+        return binary(EQ, self, o)
+
+    def __ne__(self, o: object) -> Any:
+        return binary(NE, self, o)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __iadd__(self, o: object) -> Any:
+        return SLOW[0].inplace(ADD, self, o)
+
+    def __isub__(self, o: object) -> Any:
+        return SLOW[0].inplace(SUB, self, o)
+
+    def __imul__(self, o: object) -> Any:
+        return SLOW[0].inplace(MUL, self, o)
+
+    def __itruediv__(self, o: object) -> Any:
+        return SLOW[0].inplace(DIV, self, o)
+
+    def __matmul__(self, o: object) -> Any:
+        if isinstance(o, Tensor):
+            return SLOW[0].matmul(self, o)
+        return NotImplemented
+
+    def relu(self) -> Tensor:
+        """``max(x, 0)`` elementwise."""
+        return record1(RELU, self, None)
+
+    def tanh(self) -> Tensor:
+        """Hyperbolic tangent elementwise."""
+        return record1(TANH, self, None)
+
+    def sigmoid(self) -> Tensor:
+        """``1 / (1 + exp(-x))`` elementwise."""
+        return record1(SIGMOID, self, None)
+
+    def exp(self) -> Tensor:
+        """``e ** x`` elementwise."""
+        return record1(EXP, self, None)
+
+    def item(self) -> object:
+        """The one element as a Python number; ``RuntimeError`` for a tensor with several."""
+        return SLOW[0].item(self)
+
+
+EPOCHS: Final = itertools.count(2)
+DUMMY: Final = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)  # expected next of a record that has none
+MAIN: Final = Engine()
+SOLO: Final = [True]  # False from the moment a second thread is started
+OWN: Final[Any] = threading.local()
+
+
+def mine() -> Engine:
+    """This thread's recorder."""
+    if SOLO[0]:
+        return MAIN
+    e: Optional[Engine] = getattr(OWN, "engine", None)
+    if e is None:
+        e = Engine()
+        OWN.engine = e
+    return e
+
+
+def watch_threads() -> None:
+    """Notice the first second thread: until then finding the recorder costs one look at ``SOLO``.
+
+    What is pending is run before a thread starts, so that the new thread sees values.
+    """
+    start: Any = _thread.start_new_thread
+
+    def start_new_thread(*args: Any, **kwargs: Any) -> Any:
+        if SOLO[0]:
+            OWN.engine = MAIN
+            SOLO[0] = False
+        SLOW[0].flush(mine())
+        return start(*args, **kwargs)
+
+    module: Any = _thread
+    module.start_new_thread = start_new_thread
+    module.start_new = start_new_thread
+    users: Any = threading
+    users._start_new_thread = start_new_thread
+
+
+# ---------------------------------------------------------------- recording: the hot path
+def record1(op: i64, x: Tensor, arg: object) -> Tensor:
+    """The handle of ``op(x)``."""
+    e = MAIN if SOLO[0] else mine()
+    ep = e.epoch
+    if x.epoch == ep:
+        r = e.cur.nxt
+        if r.op == op and r.a == x.slot and r.b == NONE and (r.key is arg or r.key == arg):
+            e.cur = r
+            t = Tensor(r, ep)
+            e.live.append(t)
+            return t
+    return slow_record(e, op, x, None, None, arg)
+
+
+def record2(op: i64, x: Tensor, y: Tensor, arg: object) -> Tensor:
+    """The handle of ``op(x, y)``."""
+    e = MAIN if SOLO[0] else mine()
+    ep = e.epoch
+    if x.epoch == ep and y.epoch == ep:
+        r = e.cur.nxt
+        if r.op == op and r.a == x.slot and r.b == y.slot and r.c == NONE and (r.key is arg or r.key == arg):
+            e.cur = r
+            t = Tensor(r, ep)
+            e.live.append(t)
+            return t
+    return slow_record(e, op, x, y, None, arg)
+
+
+def record3(op: i64, x: Tensor, y: Tensor, z: Tensor, arg: object) -> Tensor:
+    """The handle of ``op(x, y, z)``."""
+    e = MAIN if SOLO[0] else mine()
+    ep = e.epoch
+    if x.epoch == ep and y.epoch == ep and z.epoch == ep:
+        r = e.cur.nxt
+        if r.op == op and r.a == x.slot and r.b == y.slot and r.c == z.slot and (r.key is arg or r.key == arg):
+            e.cur = r
+            t = Tensor(r, ep)
+            e.live.append(t)
+            return t
+    return slow_record(e, op, x, y, z, arg)
+
+
+def slow_record(e: Engine, op: i64, x: Tensor, y: Optional[Tensor], z: Optional[Tensor], arg: object) -> Tensor:
+    slow = SLOW[0]
+    slow.bound(e)
+    a = x.slot if x.epoch == e.epoch else slow.use(e, x)
+    b: i64 = NONE
+    c: i64 = NONE
+    if y is not None:
+        b = y.slot if y.epoch == e.epoch else slow.use(e, y)
+    if z is not None:
+        c = z.slot if z.epoch == e.epoch else slow.use(e, z)
+    return made(e, follow(e, op, a, b, c, arg))
+
+
+def follow(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+    """Step to the record that comes next: the expected one, a known other one, or a new branch."""
+    r = e.cur.nxt
+    if r.op != op or r.a != a or r.b != b or r.c != c or (r.key is not key and r.key != key):
+        r = SLOW[0].branch(e, op, a, b, c, key)
+    e.cur = r
+    return r
+
+
+def made(e: Engine, r: Rec) -> Tensor:
+    """The user's handle of a record just entered."""
+    t = Tensor(r, e.epoch)
+    e.live.append(t)
+    if e.now:
+        SLOW[0].flush(e)
+    return t
+
+
+def number_code(v: object) -> i64:
+    """The operand code of a Python number; NONE when it is none."""
+    if isinstance(v, float):
+        return NUM_F
+    if isinstance(v, bool):
+        return NUM_B
+    if isinstance(v, int):
+        return NUM_I
+    return NONE
+
+
+def binary(op: i64, x: Tensor, o: object) -> Any:
+    """``x op o`` for a tensor or a Python number."""
+    if isinstance(o, Tensor):
+        return record2(op, x, o, None)
+    code = number_code(o)
+    if code != NONE:
+        return with_number(op, x, o, code, False)
+    t = SLOW[0].operand(o)
+    return NotImplemented if t is None else record2(op, x, t, None)
+
+
+def reflected(op: i64, x: Tensor, o: object) -> Any:
+    """``o op x`` for a Python number (or what can be made a tensor)."""
+    code = number_code(o)
+    if code != NONE:
+        return with_number(op, x, o, code, True)
+    t = SLOW[0].operand(o)
+    return NotImplemented if t is None else record2(op, t, x, None)
+
+
+def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
+    """``x op v``, or ``v op x``: the number is a run-time input, never part of what is recognised."""
+    e = MAIN if SOLO[0] else mine()
+    if x.epoch != e.epoch or e.now:
+        SLOW[0].bound(e)
+    if code == NUM_I and not -0x8000000000000000 <= v <= 0x7FFFFFFFFFFFFFFF:  # type: ignore[operator]
+        raise RuntimeError("value cannot be converted to type int64_t without overflow")
+    a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
+    r = e.cur.nxt
+    if swap:
+        if r.op != op or r.a != code or r.b != a or r.c != NONE or r.key is not None:
+            SLOW[0].bound(e)
+            a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
+            r = follow(e, op, code, a, NONE, None)
+    elif r.op != op or r.a != a or r.b != code or r.c != NONE or r.key is not None:
+        SLOW[0].bound(e)
+        a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
+        r = follow(e, op, a, code, NONE, None)
+    e.cur = r
+    e.numbers.append(v)
+    return made(e, r)
+
+
+def size_of(shape: tuple[int, ...]) -> Any:
+    """A shape as users see it."""
+    return Size.of(shape)
+
+
+ADD: Final[i64] = TABLE["add"].code
+SUB: Final[i64] = TABLE["sub"].code
+MUL: Final[i64] = TABLE["mul"].code
+DIV: Final[i64] = TABLE["div"].code
+NEG: Final[i64] = TABLE["neg"].code
+LT: Final[i64] = TABLE["lt"].code
+LE: Final[i64] = TABLE["le"].code
+GT: Final[i64] = TABLE["gt"].code
+GE: Final[i64] = TABLE["ge"].code
+EQ: Final[i64] = TABLE["eq"].code
+NE: Final[i64] = TABLE["ne"].code
+RELU: Final[i64] = TABLE["relu"].code
+TANH: Final[i64] = TABLE["tanh"].code
+SIGMOID: Final[i64] = TABLE["sigmoid"].code
+EXP: Final[i64] = TABLE["exp"].code

@@ -1,0 +1,367 @@
+"""Running what is pending: recognise the plan, run it, hand values to handles, storages and frames."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Optional
+
+import numpy as np
+from mypy_extensions import mypyc_attr
+
+from ..base.settings import settings
+from ..base.shape import is_contiguous, numel
+from ..graph.op import Spec
+from ..runtime.native import live_helpers
+from .backward import path_freed
+from .core import (
+    DUMMY,
+    EPOCHS,
+    FLUSH,
+    NONE,
+    ROOT,
+    SLOW,
+    SOLO,
+    Engine,
+    Fam,
+    Frame,
+    Hist,
+    Rec,
+    Storage,
+    Tensor,
+    mine,
+    size_of,
+    watch_threads,
+)
+from .memory import NUMPY, Held, base_array, of_array, region_array
+from .plan import FlushInfo, plan_flush
+from .leaves import entered, require_grad, set_grad
+from .trie import OWN_BASE, RECORDERS, Recorder, needs_grad, new_root, reachable
+from .execute import run_plan
+
+MAX_RECORDS: Final = 200_000  # records a thread may keep before it starts its tries afresh
+MAX_VARIANTS: Final = 8  # sets of held handles a stretch makes plans for; then it computes their union
+
+
+def flush_slow(e: Engine, cur: Rec, mask: bytes) -> Rec:
+    """The FLUSH record for what the user holds: known, or worked out now."""
+    q = cur.alts.get(mask)
+    if q is not None:
+        cur.nxt = q
+        return q
+    variants = [k for k in cur.alts if isinstance(k, bytes)]
+    if len(variants) >= MAX_VARIANTS:
+        union = bytes([1 if any(col) else 0 for col in zip(mask, *variants)])
+        q = cur.alts.get(union)
+        if q is None:
+            for k in variants:
+                if k != union:
+                    del cur.alts[k]
+            q = make_flush(e, cur, union)
+        # the union is met again through `mask` as well
+        cur.alts[mask] = q
+        cur.nxt = q
+        return q
+    return make_flush(e, cur, mask)
+
+
+def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
+    r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
+    r.mask = mask
+    r.info = plan_flush(e, cur, mask)
+    cur.alts[mask] = r
+    cur.nxt = r
+    r.nxt = DUMMY
+    e.nplan += 1
+    e.nrec += 1
+    return r
+
+
+def flush_engine(e: Engine) -> None:
+    """Run everything pending in a recorder."""
+    cur = e.cur
+    e.now = False
+    if cur.op == ROOT:
+        return
+    live = e.live
+    helpers = live_helpers()
+    r = cur.nxt
+    if r.op != FLUSH or not helpers.livecheck(live, r.mask):
+        mask = helpers.livemask(live)
+        if len(mask) != cur.nlive:
+            raise AssertionError("the recorder is out of step")
+        r = flush_slow(e, cur, mask)
+    info: FlushInfo = r.info
+    if CHECKING[0]:
+        fresh = plan_flush(e, cur, r.mask)
+        if info.describe() != fresh.describe():
+            raise AssertionError(f"a recognised stretch differs:\n{info.describe()}\n{fresh.describe()}")
+    # The stretch is over whatever happens next: the recorder is whole before anything runs.
+    sts, fams, lvals, lnow, gleaves, numbers = e.sts, e.fams, e.lvals, e.lnow, e.gleaves, e.numbers
+    hooks, calls, ep = e.hooks, e.calls, e.epoch
+    vals, failed = run_plan(info, lvals, numbers)
+    if lnow:  # nothing that outlives this run may be exposed memory itself
+        exposed = [lvals[k] for k in range(len(lvals)) if isinstance(lvals[k], Held)]
+        for s in list(vals):
+            for m in exposed:
+                if vals[s] is m:
+                    vals[s] = m.copy()
+    frame: Optional[Frame] = None
+    if info.roots:
+        frame = Frame(r, gleaves, numbers, e.nflush)
+        frame.freed = path_freed(cur)
+        for s in info.users:
+            if s in vals:
+                frame.saved[s] = vals[s]
+        if hooks:
+            frame.hooks = hooks
+        if calls:
+            frame.calls = {i: c for i, c in enumerate(calls)}
+    for i, s in info.plain:
+        v = vals.get(s)
+        if v is None:
+            continue  # its computation failed: the handle stays without a value
+        t = live[i]
+        rec = t.rec
+        st = Storage(v, rec.spec)
+        t.st = st
+        t.fam = Fam(st, Hist(frame, s) if rec.rg else None, rec)
+    for k, s in info.stores:
+        st = sts[k]
+        if failed is not None:
+            found = before_failure(info, s, vals)
+            if found is None:
+                continue
+            s = found
+        elif st.slot != s:
+            continue
+        v = vals.get(s)
+        if v is None:
+            continue
+        if st.exposed and reachable(st):
+            base_array(st.mem, st.spec)[...] = base_array(v, st.spec)
+        else:
+            st.mem = v
+            st.own = None
+        st.old = True
+    for f in fams:
+        if f.hep == ep and f.rec.rg:
+            f.hist = Hist(frame, int(f.hslot))
+    clear(e)
+    if failed is not None:
+        raise failed
+
+
+def clear(e: Engine) -> None:
+    """An empty stretch in a new epoch."""
+    e.live = []
+    e.uses = []
+    e.lvals = []
+    e.lnow = []
+    e.gleaves = []
+    e.sts = []
+    e.stl = []
+    e.fams = []
+    e.numbers = []
+    if e.hooks:
+        e.hooks = {}
+    if e.calls:
+        e.calls = []
+    e.now = False
+    e.epoch = next(EPOCHS)
+    if not SOLO[0]:
+        RECORDERS[int(e.epoch)] = e
+    e.nflush += 1
+    if e.nrec > MAX_RECORDS:
+        e.roots = new_root()
+        e.nrec = 0
+    e.cur = e.roots[1 if e.gm else 0]
+    e.tapecur = e.cur
+    e.tape = []
+
+
+def before_failure(info: FlushInfo, slot: int, vals: dict[int, Any]) -> Optional[int]:
+    """The last value a storage had before the record that failed; None when it had none."""
+    recs = info.recs
+    while vals.get(slot) is None:
+        r = recs[slot]
+        if r.row.kind in ("write", "alias") and r.srcs and r.srcs[0] >= 0:
+            slot = r.srcs[0]
+        else:
+            return None
+    return slot
+
+
+CHECKING: Final = [False]  # re-derive every recognised plan and compare (tests)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Running(Recorder):
+    """The whole slow path."""
+
+    def flush(self, e: Engine) -> None:
+        flush_engine(e)
+
+    def item(self, x: Tensor) -> object:
+        return item(x)
+
+    def needs_grad(self, x: Tensor) -> bool:
+        return needs_grad(x)
+
+    def require_grad(self, x: Tensor, flag: bool) -> None:
+        require_grad(x, flag)
+
+    def refuse_grad(self, x: Tensor, g: Optional[Tensor]) -> None:
+        set_grad(x, g)
+
+
+# ---------------------------------------------------------------- outside
+def current(t: Tensor) -> Storage:
+    """The storage of ``t`` with its value computed."""
+    e = mine()
+    s = t.st
+    if s is None or (s.epoch == e.epoch and s.slot != s.leaf):
+        if s is None and t.epoch != e.epoch and not SOLO[0]:
+            owner = RECORDERS.get(int(t.epoch))
+            flush_engine(owner if owner is not None else e)
+        else:
+            flush_engine(e)
+        s = t.st
+    elif not SOLO[0] and s.epoch != e.epoch:
+        owner = RECORDERS.get(int(s.epoch))
+        if owner is not None:
+            flush_engine(owner)
+    if s is None or s.mem is None:
+        raise RuntimeError("the value of this tensor could not be computed: an earlier operation failed")
+    return s
+
+
+def read(t: Tensor) -> Any:
+    """The current value as a read-only array."""
+    s = current(t)
+    region = t.rec.region
+    a = base_array(s.mem, s.spec) if region is None else region_array(s.mem, s.spec, region)
+    a.flags.writeable = False
+    return a
+
+
+def item(t: Tensor) -> object:
+    """The one element as a Python number."""
+    spec = t.rec.spec
+    if numel(spec.shape) != 1:
+        raise RuntimeError(f"a Tensor with {numel(spec.shape)} elements cannot be converted to Scalar")
+    s = current(t)
+    region = t.rec.region
+    offset = 0 if region is None else region[2] * spec.dtype.itemsize
+    return s.mem.array(NUMPY[spec.dtype.code], (), None, offset).item()
+
+
+def expose(t: Tensor) -> Any:
+    """An array that shares the tensor's memory."""
+    current(t)
+    e = mine()
+    flush_engine(e)  # pending readers of the old value run before anybody can write
+    s = t.st
+    assert s is not None
+    if not (s.exposed and reachable(s)):
+        n = max(numel(s.spec.shape), 1)
+        own = np.empty(n, NUMPY[s.spec.dtype.code])
+        window = np.ndarray((n,), own.dtype, own)
+        m = Held(window)
+        base_array(m, s.spec)[...] = base_array(s.mem, s.spec)
+        s.mem = m
+        s.own = own
+        s.exposed = True
+        del own
+    t.epoch = 0
+    region = t.rec.region
+    d = NUMPY[s.spec.dtype.code]
+    size = d.itemsize
+    if region is None:
+        shape, strides, offset = s.spec.shape, s.spec.strides, 0
+    else:
+        shape, strides, offset = region
+    # what the user gets refers to the owner, so that its references tell who can reach the memory
+    holder = s.own
+    if holder is None:
+        return s.mem.array(d, shape, tuple([q * size for q in strides]), offset * size)
+    start = s.mem.address - holder.__array_interface__["data"][0]
+    return np.ndarray(shape, d, holder, start + offset * size, tuple([q * size for q in strides]))
+
+
+def from_numpy(a: Any, spec: Spec) -> Tensor:
+    """A tensor on an array's memory; ``spec``: its type.  A strided array is a view of a flat window."""
+    own = a
+    while isinstance(own.base, np.ndarray):
+        own = own.base
+    size = a.itemsize
+    flat = bool(a.flags.c_contiguous)
+    if not flat and min(a.strides) < 0:
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
+        )
+    if not flat and any(q % size for q in a.strides):
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array.")
+    n = a.size if flat or a.size == 0 else 1 + sum([(d - 1) * (q // size) for d, q in zip(a.shape, a.strides)])
+    known = own.base is None and own.flags.owndata and type(own) is np.ndarray and own.flags.c_contiguous
+    if known and own.dtype.hasobject:
+        known = False
+    if known:  # refer to the owner only, not to the user's view of it
+        start = a.__array_interface__["data"][0] - own.__array_interface__["data"][0]
+        window = np.ndarray((n,), a.dtype, own, start if n else 0)
+    else:
+        window = np.lib.stride_tricks.as_strided(a, (n,), (size,))
+    base = Spec(a.shape, spec.dtype, None, spec.device) if flat else Spec((n,), spec.dtype, None, spec.device)
+    t = entered(Storage(Held(window), base), None)
+    s = t.st
+    assert s is not None
+    s.exposed = True
+    if known:
+        s.own = own
+    if not flat and a.size:
+        r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
+        strides = tuple([q // size for q in a.strides])
+        r.spec = Spec(a.shape, spec.dtype, strides, spec.device)
+        r.size = size_of(a.shape)
+        r.region = (a.shape, strides, 0)
+        t.rec = r
+    return t
+
+
+def from_array(a: Any, dtype: Any, device: Any) -> Tensor:
+    """A tensor with a copy of the array's elements (already of the right NumPy type)."""
+    spec = Spec(a.shape, dtype, None, device)
+    return entered(Storage(of_array(a), spec), None)
+
+
+def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
+    """A tensor that takes over a fresh contiguous array nobody else refers to."""
+    spec = Spec(a.shape, dtype, None, device)
+    if not is_contiguous(a.shape, tuple([q // a.itemsize for q in a.strides])) or not a.flags.owndata or a.size == 0:
+        return from_array(a, dtype, device)
+    return entered(Storage(Held(a.reshape(-1)), spec), None)
+
+
+def calibrate() -> None:
+    """How many references an owner has that only its storage can reach."""
+    own = np.empty(4)
+    s = Storage(None, None)
+    s.own = own
+    window = np.ndarray((4,), own.dtype, own)
+    s.mem = Held(window)
+    del own
+    del window
+    for k in range(1, 64):
+        s.exposed = True
+        OWN_BASE[0] = k
+        if not reachable(s):
+            break
+
+
+def start() -> None:
+    """Install the recorder."""
+    SLOW[0] = Running()
+    calibrate()
+    watch_threads()
+
+
+start()

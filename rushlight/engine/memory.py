@@ -1,0 +1,88 @@
+"""Memory a storage may have: a `Buffer` of our own, or an array of NumPy's held as it is."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ..base import dtype as dt
+from ..base.shape import numel
+from ..graph.op import Spec
+from ..runtime.buffer import Buffer
+
+NUMPY: Final[list[Any]] = [np.dtype(d.numpy) for d in dt.ALL]  # by dtype code
+
+
+class Held:
+    """A flat window of an array that somebody else owns (`from_numpy`, results of NumPy)."""
+
+    __slots__ = ("_address", "nbytes", "window")
+
+    def __init__(self, window: Any) -> None:
+        self.window: Any = window  # one-dimensional, contiguous
+        self.nbytes: int = window.nbytes
+        self._address: int = 0
+
+    @property
+    def address(self) -> int:
+        if self._address == 0:
+            self._address = self.window.__array_interface__["data"][0]
+        return self._address
+
+    def array(self, dtype: Any, shape: Any, strides: Any, offset: int = 0) -> Any:
+        return np.ndarray(shape, dtype, self.window, offset, strides)
+
+    def copy(self) -> Any:
+        return of_array(self.window)
+
+
+def byte_strides(strides: tuple[int, ...], size: int) -> tuple[int, ...]:
+    return tuple([s * size for s in strides])
+
+
+def base_array(mem: Any, spec: Spec) -> Any:
+    """The array of a base: dense memory in ``spec``'s layout."""
+    d = spec.dtype
+    return mem.array(NUMPY[d.code], spec.shape, byte_strides(spec.strides, d.itemsize), 0)
+
+
+def region_array(mem: Any, spec: Spec, region: Any) -> Any:
+    """The array of a view of a base."""
+    d = spec.dtype
+    shape, strides, offset = region
+    if numel(shape) == 0:
+        return np.empty(shape, NUMPY[d.code])
+    return mem.array(NUMPY[d.code], shape, byte_strides(strides, d.itemsize), offset * d.itemsize)
+
+
+def new_memory(spec: Spec) -> Buffer:
+    """Fresh memory for a dense value."""
+    return Buffer(numel(spec.shape) * spec.dtype.itemsize)
+
+
+def of_array(a: Any) -> Buffer:
+    """A copy of an array's elements, row-major."""
+    b = Buffer(a.nbytes)
+    b.array(a.dtype, a.shape)[...] = a
+    return b
+
+
+def hold(a: Any, spec: Spec) -> Any:
+    """A fresh array (nobody else writes it) as memory in ``spec``'s layout, copied only when its layout differs."""
+    size = spec.dtype.itemsize
+    want = byte_strides(spec.strides, size)
+    if a.dtype == NUMPY[spec.dtype.code] and a.shape == spec.shape and a.flags.owndata:
+        fits = a.strides == want
+        if not fits:
+            fits = True
+            for n, s, w in zip(a.shape, a.strides, want):
+                if n > 1 and s != w:
+                    fits = False
+        if fits and a.size:
+            flat = a if a.flags.c_contiguous else a.T if a.flags.f_contiguous else None
+            if flat is not None:
+                return Held(flat.reshape(-1))
+    b = new_memory(spec)
+    base_array(b, spec)[...] = a
+    return b

@@ -1,0 +1,190 @@
+"""What a stretch has to compute when it is run: which values leave, the program that makes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..graph.node import Node, Program
+from ..graph.op import ALIAS, ELEMENTWISE, TABLE, Op, compute_type
+from ..graph.ops.movement import CUT
+from .core import Engine, Rec
+from .backward import path_freed
+from .tape import Tape, reads, resolve
+from .trie import ENTER, LEAF, get_tape
+
+AS_STRIDED: Final[Op] = TABLE["as_strided"]
+RELAYOUT: Final[Op] = TABLE["relayout"]
+
+
+class FlushInfo:
+    """What a FLUSH record knows: what leaves, where it goes, what a later backward needs, how to make it."""
+
+    def __init__(self) -> None:
+        self.recs: list[Rec] = []  # all records by slot
+        self.plain: list[tuple[int, int]] = []  # handle index -> slot
+        self.stores: list[tuple[int, int]] = []  # storage index -> slot
+        self.users: dict[int, int] = {}  # saved slot -> mask of the nodes that need it
+        self.roots: tuple[int, ...] = ()
+        self.program: Program = Program()
+        self.slots: list[int] = []  # slot of each node
+        self.leaves: list[int] = []  # for each leaf node, its place among the stretch's LEAF records
+        self.outputs: list[int] = []  # slots that are computed, in the program's order
+        self.shared: list[tuple[int, int]] = []  # (slot, LEAF place): values that are memory that entered
+        self.same: list[tuple[int, int]] = []  # (slot, slot): values that are another output's
+        self.runs: int = 0
+        self.code: Any = None  # the native plan
+
+    def describe(self) -> tuple[Any, ...]:
+        """Everything that recognition promises to be the same."""
+        return (
+            self.plain, self.stores, self.users, self.roots, self.outputs, self.shared, self.same, str(self.program),
+        )  # fmt: skip
+
+
+def source(recs: list[Rec], slot: int) -> int:
+    """The slot whose value stands at ``slot``: aliases and whole overwrites are seen through."""
+    while True:
+        r = recs[slot]
+        kind = r.row.kind
+        if kind == ALIAS and r.row.name != "relayout":
+            slot = r.srcs[0]
+        elif overwrites(r) and same_layout(r, recs[r.srcs[1]]):
+            slot = r.srcs[1]
+        else:
+            return slot
+
+
+def overwrites(r: Rec) -> bool:
+    """Is it a write of the whole base?"""
+    return bool(r.row.kind == "write" and (r.arg is None or r.arg == CUT))
+
+
+def same_layout(a: Rec, b: Rec) -> bool:
+    return bool(a.spec.strides == b.spec.strides and b.region is None)
+
+
+def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
+    """Work out a stretch that ends at ``cur``; ``mask`` says which handles somebody holds."""
+    info = FlushInfo()
+    recs = list(get_tape(e))
+    info.recs = recs
+    held: set[int] = set()
+    roots: set[int] = set()
+    for i in range(len(mask)):
+        if mask[i]:
+            t = e.live[i]
+            if t.st is None:
+                info.plain.append((i, int(t.slot)))
+                if t.rec.rg:
+                    roots.add(int(t.slot))
+            else:
+                held.add(id(t.st))
+    for k in range(len(e.sts)):
+        s = e.sts[k]
+        if int(s.leaf) != e.stl[k]:
+            continue
+        if (s.old and s.slot != s.leaf) or (not s.old and id(s) in held):
+            info.stores.append((k, int(s.slot)))
+    for f in e.fams:
+        if f.hep == e.epoch and f.rec.rg and (f.st.old or id(f.st) in held):
+            roots.add(int(f.hslot))
+    info.roots = tuple(sorted(roots))
+    find_saved(e, info, cur)
+    build(e, info)
+    return info
+
+
+def find_saved(e: Engine, info: FlushInfo, cur: Rec) -> None:
+    """What a backward from the roots would read, less what an earlier backward released."""
+    recs = info.recs
+    freed = path_freed(cur)
+    reach: set[int] = set()
+    todo = list(info.roots)
+    while todo:
+        i = todo.pop()
+        n = recs[i]
+        if i in reach or not n.rg:
+            continue
+        reach.add(i)
+        if n.op == LEAF or n.op == ENTER:
+            continue
+        first = 1 if n.row.name in ("graft", "function") else 0
+        todo.extend([s for s in n.srcs[first:] if s >= 0])
+        if freed >> i & 1 or n.row.name == "function":
+            continue
+        tp = Tape(recs, e.numbers, False)
+        g = tp.ones(n.spec)
+        k = len(tp.new)
+        tp.rule(n, g)
+        for u in reads(tp.new, k, len(recs)):
+            b = resolve(recs, u, None)
+            info.users[b] = info.users.get(b, 0) | 1 << i
+
+
+def build(e: Engine, info: FlushInfo) -> None:
+    """The program that makes every value that leaves."""
+    recs = info.recs
+    place: dict[int, int] = {}
+    for r in recs:
+        if r.op == LEAF:
+            place[int(r.slot)] = len(place)
+    seen: dict[int, int] = {}  # several outputs with one source: the first is computed, the others share it
+    keep: list[int] = []
+    slots = [s for _, s in info.plain] + [s for _, s in info.stores] + sorted(info.users)
+    for s in dict.fromkeys(slots):
+        b = source(recs, s)
+        if recs[b].op == LEAF:
+            info.shared.append((s, place[b]))
+        elif b in seen:
+            info.same.append((s, seen[b]))
+        else:
+            seen[b] = s
+            keep.append(s)
+    info.outputs = keep
+    need: set[int] = set()
+    todo = [source(recs, s) for s in keep]
+    for r in recs:
+        if r.row.kind == "index" or r.row.kind == "library":
+            todo.append(int(r.slot))  # may raise: never dropped
+    while todo:
+        i = todo.pop()
+        if i in need:
+            continue
+        need.add(i)
+        r = recs[i]
+        for s in operands(r):
+            if s >= 0:
+                todo.append(source(recs, s))
+    program = info.program
+    program.numbers = ["d" if isinstance(v, float) else "q" for v in e.numbers]
+    at: dict[int, int] = {}
+    for r in recs:
+        i = int(r.slot)
+        if i not in need:
+            continue
+        if r.op == LEAF:
+            info.leaves.append(place[i])
+        srcs = [at[source(recs, s)] if s >= 0 else s for s in operands(r)]
+        specs = [recs[s].spec if s >= 0 else number_spec_of(e, s) for s in operands(r)]
+        op: Op = AS_STRIDED if r.row.name == "reread" else r.row
+        arg = r.arg
+        if overwrites(r):
+            op, arg = RELAYOUT, r.spec.strides
+        ctype = compute_type(op.types, specs, arg) if op.kind == ELEMENTWISE else None
+        at[i] = len(program.nodes)
+        program.nodes.append(Node(op, tuple(srcs), arg, r.spec, ctype))
+        info.slots.append(i)
+    program.outputs = [at[source(recs, s)] for s in keep]
+
+
+def operands(r: Rec) -> list[int]:
+    """What computing a record reads (a whole overwrite reads the value alone)."""
+    if overwrites(r):
+        return r.srcs[1:]
+    if r.row.name == "function":
+        return r.srcs[:1]
+    return r.srcs
+
+
+def number_spec_of(e: Engine, s: int) -> Any:
+    return Tape([], e.numbers, False).spec(s)

@@ -1,0 +1,114 @@
+"""An optimiser step as one record: its rule's records, and writes into the tensors' own storages."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Final
+
+from ..graph.op import TABLE
+from ..graph.value import Val
+from .core import NONE, SLOW, STEP, Engine, Rec, Tensor, mine
+from .tape import Tape
+from .trie import MANY, adopt, find, get_tape, promote, set_grad_enabled, stale
+
+Rule = Callable[..., Any]
+COPY: Final = TABLE["copy"]
+RELAYOUT: Final = TABLE["relayout"]
+
+
+def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], arg: Any) -> None:
+    """One optimiser step.
+
+    ``columns``: for each parameter the tensors the rule reads and writes (parameter, gradient, state ...).
+    ``rule(tensors, numbers, arg)`` gives for each tensor its new value, or None where it stays; written in rows.
+    ``numbers`` are run-time inputs shared by all columns; ``arg`` is static.
+    """
+    if not columns:
+        return
+    e = mine()
+    was = set_grad_enabled(False)
+    try:
+        SLOW[0].bound(e)
+        srcs: list[int] = []
+        ep = e.epoch
+        for column in columns:
+            for t in column:
+                srcs.append(int(t.slot if t.epoch == ep else find(e, t)))
+        r = e.cur.nxt
+        if r.op != STEP or r.srcs != srcs or r.arg is not rule or r.key != arg:
+            r = step_record(e, rule, columns, srcs, numbers, arg)
+        e.cur = r
+        e.numbers.extend(numbers)
+        j = 0
+        writes: list[tuple[int, Rec]] = r.grads
+        flat = len(writes)
+        k = 0
+        for column in columns:
+            for t in column:
+                if j < flat and writes[j][0] == k:
+                    overwrite(e, t, writes[j][1])
+                    j += 1
+                k += 1
+    finally:
+        set_grad_enabled(was)
+    e.now = False
+    SLOW[0].flush(e)
+
+
+def overwrite(e: Engine, t: Tensor, new: Rec) -> None:
+    """The tensor's storage now holds a step's result; its history stays what it was."""
+    s = t.st
+    if s is None:
+        promote(t)
+        s = t.st
+        assert s is not None
+    stale(e, s)
+    s.slot = new.slot
+    s.ver += 1
+
+
+def step_record(
+    e: Engine, rule: Rule, columns: list[tuple[Tensor, ...]], srcs: list[int], numbers: list[Any], arg: Any
+) -> Rec:
+    cur = e.cur
+    key = (STEP, id(rule), NONE, MANY, (arg, tuple(srcs)))
+    q = cur.alts.get(key)
+    if q is not None:
+        cur.nxt = q
+        return q
+    for column in columns:
+        for t in column:
+            if t.rec.region is not None:
+                raise RuntimeError("an optimiser cannot step a tensor that is a view of another")
+    tape = get_tape(e)
+    r = Rec(STEP, NONE, NONE, NONE, arg, cur.end, cur)
+    r.arg = rule
+    r.srcs = srcs
+    tp = Tape(tape, e.numbers + numbers, False)
+    first = len(e.numbers)
+    values = [Val(tp, ~(first + i)) for i in range(len(numbers))]
+    k = 0
+    taken: set[int] = set()
+    for column in columns:
+        vals = [Val(tp, srcs[k + i]) for i in range(len(column))]
+        out = rule(tuple(vals), tuple(values), arg)
+        for i, v in enumerate(out):
+            if v is not None:
+                want = column[i].rec.spec
+                slot = v.slot
+                have = tp.recs[slot].spec
+                if have.shape != want.shape or have.dtype is not want.dtype:
+                    raise RuntimeError(
+                        f"an optimiser rule gave {have!r} for a tensor of {want!r}"
+                    )
+                if have.strides != want.strides or have.offset:
+                    slot = tp.make(RELAYOUT, [slot], want.strides)
+                elif slot < tp.base or slot in taken or tp.recs[slot].row.kind in ("move", "alias"):
+                    slot = tp.make(COPY, [slot], None)
+                taken.add(slot)
+                r.grads.append((k + i, tp.recs[slot]))
+        k += len(column)
+    r.subs = tp.new
+    r.end = r.slot + len(tp.new)
+    adopt(e, r, key, 0)
+    e.tape = tape + tp.new
+    return r

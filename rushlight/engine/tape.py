@@ -1,0 +1,232 @@
+"""Gradient programs: rules applied in reverse on a copy of a stretch's records.
+
+``Tape`` is the builder that rules record on; ``Template`` is the gradient program of a flushed stretch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Optional
+
+from ..graph.node import const_type
+from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
+from ..graph.value import Val
+from .core import NONE, NUM_B, NUM_F, NUM_I, Rec, number_code, size_of
+from .trie import ENTER, LEAF, number_spec
+
+SUM_OP: Final[Op] = TABLE["sum"]
+CAST_OP: Final[Op] = TABLE["cast"]
+ADD_OP: Final[Op] = TABLE["add"]
+FULL_OP: Final[Op] = TABLE["full"]
+CONST_OP: Final[Op] = TABLE["const"]
+RESHAPE_OP: Final[Op] = TABLE["reshape"]
+
+
+class Tape:
+    """Records by slot with more at the end; ``g`` maps a slot to the slot of its gradient."""
+
+    def __init__(self, recs: list[Rec], numbers: list[Any], create: bool) -> None:
+        self.recs: list[Rec] = list(recs)
+        self.numbers: list[Any] = numbers
+        self.create: bool = create
+        self.base: int = len(recs)  # slots below it are forward values
+        self.new: list[Rec] = []
+        self.g: dict[int, int] = {}
+        self.needs: dict[int, list[int]] = {}  # node -> forward slots its rule reads
+
+    # ------------------------------------------------------------ what rules ask for (value.Builder)
+    def make(self, op: Any, srcs: list[int], arg: Any) -> int:
+        r = Rec(op.code, NONE, NONE, NONE, arg, len(self.recs), None)
+        r.row = op
+        r.arg = arg
+        r.srcs = srcs
+        r.spec = op.infer(op, [self.spec(s) for s in srcs], arg)
+        r.size = size_of(r.spec.shape)
+        if self.create and r.spec.dtype.rank > 1:
+            for i, s in enumerate(srcs):
+                if s >= 0 and self.recs[s].rg and (op.decompose is not None or op.gradient(i) is not None):
+                    r.rg = True
+        self.recs.append(r)
+        self.new.append(r)
+        return int(r.slot)
+
+    def number(self, value: Any, like: Any) -> int:
+        return self.make(CONST_OP, [], (value, const_type(value, like.dtype)))
+
+    def spec(self, slot: int) -> Any:
+        if slot >= 0:
+            return self.recs[slot].spec
+        code = number_code(self.numbers[~slot])
+        return number_spec(NUM_F if code == NUM_F else NUM_I if code == NUM_I else NUM_B)
+
+    def arg(self, slot: int) -> Any:
+        return self.recs[slot].arg
+
+    # ------------------------------------------------------------ the reverse walk
+    def acc(self, n: int, g: int) -> None:
+        """Add ``g`` to the gradient of slot ``n``, brought to its shape and type."""
+        target = self.recs[n]
+        want: Spec = target.spec
+        v = Val(self, g)
+        if v.shape != want.shape:
+            v = sum_to(v, want.shape)
+        if v.dtype is not want.dtype:
+            v = CAST_OP(v, arg=want.dtype)
+        have = self.g.get(n)
+        self.g[n] = v.slot if have is None else self.make(ADD_OP, [have, v.slot], None)
+
+    def rule(self, n: Rec, g: int) -> None:
+        """Hand the gradient ``g`` of ``n`` on to its operands."""
+        op: Op = n.row
+        gv = Val(self, g)
+        out = Val(self, int(n.slot))
+        operands = [Val(self, s) for s in n.srcs]
+        if op.grads == () and op.decompose is not None:
+            self.through(n, g, operands)
+            return
+        for i, s in enumerate(n.srcs):
+            if s >= 0 and self.recs[s].rg:
+                f = op.gradient(i)
+                if f is not None:
+                    v = f(gv, out, *operands)
+                    if v is not None:
+                        self.acc(s, v.slot)
+
+    def through(self, n: Rec, g: int, operands: list[Val]) -> None:
+        """A composite without a gradient of its own: take it apart, differentiate the parts."""
+        first = len(self.recs)
+        was = self.create
+        self.create = True
+        decompose = n.row.decompose
+        root = decompose(*operands, arg=n.arg).slot
+        self.create = was
+        last = len(self.recs)
+        self.g[root] = g
+        for i in range(last - 1, first - 1, -1):
+            have = self.g.pop(i, None)
+            if have is not None and self.recs[i].rg:
+                self.rule(self.recs[i], have)
+
+    def walk(self, top: int, stop: int) -> int:
+        """Differentiate from slot ``top`` down to above ``stop``; the mask of nodes that read forward values."""
+        visited = 0
+        for i in range(top, stop, -1):
+            g = self.g.get(i)
+            if g is None:
+                continue
+            n = self.recs[i]
+            if not n.rg or n.op == LEAF or n.op == ENTER:
+                continue
+            k = len(self.new)
+            self.rule(n, g)
+            read = reads(self.new, k, self.base)
+            if read:
+                visited |= 1 << i
+                self.needs[i] = read
+        return visited
+
+    def ones(self, spec: Spec) -> int:
+        """The gradient a scalar root starts with."""
+        one = self.make(CONST_OP, [], (1.0, spec.dtype))
+        return self.make(FULL_OP, [one], (spec.shape, spec.dtype))
+
+
+def sum_to(v: Val, shape: tuple[int, ...]) -> Val:
+    """Undo broadcasting: sum over the dimensions that were repeated."""
+    have = v.shape
+    k = len(have) - len(shape)
+    dims = tuple(range(k)) + tuple(k + i for i, n in enumerate(shape) if n == 1 and have[k + i] != 1)
+    if dims:
+        v = SUM_OP(v, arg=(dims, True))
+    return RESHAPE_OP(v, arg=shape) if k else v
+
+
+def reads(recs: list[Rec], start: int, base: int) -> list[int]:
+    """The slots below ``base`` that ``recs[start:]`` read."""
+    out: list[int] = []
+    for j in range(start, len(recs)):
+        for s in recs[j].srcs:
+            if 0 <= s < base and s not in out:
+                out.append(s)
+    return out
+
+
+def resolve(recs: list[Rec], slot: int, path: Optional[list[int]]) -> int:
+    """The slot whose memory a view or alias at ``slot`` shows; ``path`` collects the views on the way."""
+    while True:
+        r = recs[slot]
+        if not r.srcs or r.srcs[0] < 0:
+            return slot
+        kind = r.row.kind
+        if kind == ALIAS and r.row.name != "relayout" and r.row.name != "function":
+            if path is not None:
+                path.append(slot)
+            slot = r.srcs[0]
+        elif kind == MOVE and r.region is not None:
+            if path is not None:
+                path.append(slot)
+            slot = r.srcs[0]
+        else:
+            return slot
+
+
+class Template:
+    """Gradient program of a flushed stretch for given seeds: the saved slots it reads, its records, what leaves."""
+
+    def __init__(self, n0: int) -> None:
+        self.n0: int = n0  # forward slots; seeds follow
+        self.need: list[int] = []
+        self.numbers: list[int] = []
+        self.views: list[Rec] = []  # of saved values, recorded again
+        self.recs: list[Rec] = []
+        self.vmask: int = 0
+        self.grads: list[tuple[int, int]] = []  # (entry index, slot)
+        self.pend: list[tuple[int, int]] = []  # (forward slot, slot)
+        self.caps: list[tuple[int, int]] = []  # (forward slot, slot)
+
+
+def make_template(
+    recs: list[Rec], numbers: list[Any], seeds: tuple[int, ...], create: bool, stop: int, caps: tuple[int, ...]
+) -> Template:
+    """Differentiate a flushed stretch from ``seeds`` down to above ``stop``."""
+    n0 = len(recs)
+    bt = Template(n0)
+    full = list(recs)
+    for j, s in enumerate(seeds):
+        q = Rec(LEAF, NONE, NONE, NONE, None, n0 + j, None)
+        q.row = TABLE["leaf"]
+        spec = recs[s].spec
+        q.spec = Spec(spec.shape, spec.dtype, None, spec.device)
+        q.rg = create
+        full.append(q)
+    tp = Tape(full, numbers, create)
+    tp.base = n0
+    for j, s in enumerate(seeds):
+        tp.g[s] = n0 + j
+    bt.vmask = tp.walk(max(seeds), stop)
+    seen: set[int] = set()
+    views: set[int] = set()
+    for r in tp.new:
+        for s in r.srcs:
+            if s < 0:
+                if ~s not in bt.numbers:
+                    bt.numbers.append(~s)
+            elif s < n0 and s not in seen:
+                seen.add(s)
+                path: list[int] = []
+                b = resolve(recs, s, path)
+                views.update(path)
+                if b not in bt.need:
+                    bt.need.append(b)
+    bt.views = [recs[i] for i in sorted(views)]
+    bt.recs = tp.new
+    for i in sorted(tp.g):
+        if i >= n0:
+            continue
+        if i <= stop:
+            bt.pend.append((i, tp.g[i]))
+        elif recs[i].op == LEAF or recs[i].op == ENTER:
+            if recs[i].rg:
+                bt.grads.append((int(recs[i].gidx), tp.g[i]))
+        if i in caps and i > stop:
+            bt.caps.append((i, tp.g[i]))
+    return bt
