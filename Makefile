@@ -32,7 +32,7 @@ help:  ## list the targets
 .PHONY: demo
 demo: .venv/.rushlight  ## train a small classifier on the built-in handwritten digits
 	@echo "== demo: a classifier of handwritten digits, trained on 1,500 real images"
-	PYTHONSAFEPATH=1 .venv/bin/python scripts/demo.py
+	PYTHONSAFEPATH=1 .venv/bin/rushlight demo
 
 .PHONY: test
 test: .venv/.rushlight  ## test both builds: the compiled core, and plain Python

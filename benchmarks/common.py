@@ -11,7 +11,6 @@ In a child of Rushlight, `import torch` in the program gives Rushlight.
 import argparse
 import dataclasses
 import importlib
-import importlib.abc
 import importlib.util
 import json
 import math
@@ -23,9 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TextIO
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -35,39 +32,12 @@ PATIENCE = 180.0  # seconds that a child may take to answer
 # ---- in the child ------------------------------------------------------------------------------
 
 
-class TorchIsRushlight(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds Rushlight's modules under PyTorch's names."""
-
-    NAMES = {"torch": "rushlight", "torchvision": "rushlight.vision"}
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """A spec for `torch...` and `torchvision...`; None for all else."""
-        top, _, rest = fullname.partition(".")
-        if top not in self.NAMES:
-            return None
-        own = self.NAMES[top] + ("." + rest if rest else "")
-        try:
-            module = importlib.import_module(own)
-        except ModuleNotFoundError:
-            return None
-        self.modules[fullname] = module, module.__spec__
-        return importlib.util.spec_from_loader(fullname, self)
-
-    def __init__(self) -> None:
-        """Nothing has been given out yet."""
-        self.modules: dict[str, tuple[ModuleType, ModuleSpec | None]] = {}
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module of Rushlight itself: one object under both names."""
-        return self.modules[spec.name][0]
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run; give the module back the spec that the import system replaced."""
-        for known, spec in self.modules.values():
-            if known is module:
-                module.__spec__ = spec
+def offer_torch() -> None:
+    """Let `import torch` find Rushlight, as `rushlight run` does, without importing it yet."""
+    spec = importlib.util.find_spec("rushlight")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"{sys.executable} has no package rushlight")
+    sys.path.insert(0, str(Path(spec.submodule_search_locations[0], "cli", "shim")))
 
 
 class Child:
@@ -82,7 +52,7 @@ class Child:
         """Import the framework, set the program up, take one step; the seconds of each."""
         start = time.perf_counter()
         if self.framework == "rushlight":
-            sys.meta_path.insert(0, TorchIsRushlight())
+            offer_torch()
         torch = importlib.import_module("torch")
         imported = time.perf_counter()
         if threads is not None:
