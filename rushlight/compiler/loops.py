@@ -1,0 +1,158 @@
+"""The loop form: what a plan is made of before it is spelled for a target.
+
+A kernel runs over rows (`outer`) and, inside a row, over `inner`. Its stages follow one another in
+every row: straight-line code once a row, or once for each inner index. Everything here is plain
+data with a deterministic text; a code generator only spells it. Strides and offsets are in
+elements, over the outer dimensions followed by the inner ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from ..base.dtype import dtype
+from ..base.shape import Ints
+from ..graph.op import Op
+
+InstrKind = Literal["load", "number", "const", "iota", "row", "reduce", "dot", "store", "index"]
+Over = Literal["once", "row", "inner"]
+
+
+class Access(NamedTuple):
+    """An element of a parameter's memory as an affine function of the kernel's index."""
+
+    param: int
+    strides: Ints
+    offset: int
+
+    def __str__(self) -> str:
+        return f"p{self.param}[{','.join(map(str, self.strides))}+{self.offset}]"
+
+
+@dataclass(frozen=True)
+class Instr:
+    """One step. `id` names its value; `row` evaluates `op.lower` on operands converted to `ctype`."""
+
+    id: int
+    kind: InstrKind
+    dtype: dtype
+    srcs: Ints = ()
+    op: Op | None = None
+    arg: Any = None
+    ctype: dtype | None = None
+    access: Access | None = None
+
+    def __str__(self) -> str:
+        name = self.op.name if self.op is not None else self.kind
+        if self.kind == "reduce":
+            name = f"reduce {name}"
+        words = [name, *(f"%{s}" for s in self.srcs)]
+        if self.access is not None:
+            words.append(str(self.access) if self.kind != "iota" else str(self.access)[2:])
+        if self.arg is not None:
+            words.append(repr(self.arg))
+        if self.kind == "store":
+            return " ".join(words)
+        inside = f" in {self.ctype.name}" if self.ctype not in (None, self.dtype) else ""
+        return f"%{self.id} = {' '.join(words)} : {self.dtype.name}{inside}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps run once a kernel, once a row, or for every inner index."""
+
+    over: Over
+    body: tuple[Instr, ...]
+
+
+class Param(NamedTuple):
+    """Memory that a kernel reads or writes."""
+
+    dtype: dtype
+    written: bool
+
+
+@dataclass
+class Kernel:
+    """One function.
+
+    `lanes`: vectors lie along the inner index (reductions then have 32 virtual lanes) or along the
+    last outer dimension (reductions have one). `span`: rows are pieces of this many elements of
+    one long line of `extent`; the last one is moved back so that it ends with the line.
+    `partial`: a reduction's 32 lanes are stored without being combined.
+    """
+
+    outer: Ints
+    inner: Ints
+    lanes: Literal["inner", "outer"]
+    params: list[Param]
+    numbers: list[str]
+    stages: list[Stage]
+    span: int = 0
+    extent: int = 0
+    partial: bool = False
+    tasks: int = 1
+
+    def __str__(self) -> str:
+        head = f"outer {list(self.outer)} inner {list(self.inner)} lanes {self.lanes}"
+        if self.span:
+            head += f" span {self.span} of {self.extent}"
+        if self.partial:
+            head += " partial"
+        if self.tasks > 1:
+            head += f" tasks {self.tasks}"
+        params = ", ".join(
+            f"p{i} {p.dtype.name}{' out' if p.written else ''}" for i, p in enumerate(self.params)
+        )
+        lines = [head, f"  ({params}) numbers {''.join(self.numbers) or '-'}"]
+        for s in self.stages:
+            lines.append(f"  {s.over}:")
+            lines += [f"    {i}" for i in s.body]
+        return "\n".join(lines)
+
+
+class Place(NamedTuple):
+    """Where memory is: leaf `n`, output `n`, or byte `n` of the workspace."""
+
+    kind: Literal["leaf", "out", "work"]
+    n: int
+
+
+class Call(NamedTuple):
+    """A kernel applied to memory and run-time numbers."""
+
+    kernel: int
+    places: tuple[Place, ...]
+    numbers: Ints
+
+
+class Output(NamedTuple):
+    """What an output's memory holds."""
+
+    shape: Ints
+    strides: Ints
+    dtype: dtype
+
+
+@dataclass
+class LoopProgram:
+    """Kernels and the calls that make a plan. Equal kernels are one."""
+
+    leaves: int
+    numbers: list[str]
+    outputs: list[Output]
+    kernels: list[Kernel] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    workspace: int = 0
+
+    def __str__(self) -> str:
+        lines = [f"leaves {self.leaves} numbers {''.join(self.numbers) or '-'}"]
+        for k, kernel in enumerate(self.kernels):
+            lines.append(f"kernel k{k} {kernel}")
+        for c in self.calls:
+            places = ", ".join(f"{p.kind}{p.n}" for p in c.places)
+            numbers = "".join(f", #{n}" for n in c.numbers)
+            lines.append(f"k{c.kernel}({places}{numbers})")
+        lines.append(f"workspace {self.workspace}")
+        return "\n".join(lines)

@@ -1,0 +1,24 @@
+"""The compiler as a list: a program in, loops out."""
+
+from __future__ import annotations
+
+from ..base.target import Target
+from ..graph.node import Program, expand
+from .group import Grouping, group
+from .loops import LoopProgram
+from .resolve import resolve
+from .schedule import schedule
+from .values import Values
+
+
+def lower(program: Program, target: Target) -> LoopProgram:
+    """The loop program of a program; bits never depend on `target`.
+
+    Raises:
+        NotImplementedError: a node of a kind that plans do not hold (library calls).
+    """
+    del target  # the loop form is the same on every machine
+    flat: Program = expand(program)  # composites are taken apart by their rows
+    values: Values = resolve(flat)  # views are index maps; dead and repeated work is gone
+    groups: Grouping = group(values)  # what is computed together, and what has memory
+    return schedule(groups, flat)  # loops, tasks and memory

@@ -1,0 +1,385 @@
+"""The pass that turns a program into values: views become index maps, writes become regions.
+
+Needs a program without composites. Establishes: no alias, view, fill or join is left; every
+output has memory of its own in its layout; common subexpressions are computed once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..base import dtype as dt
+from ..base.dtype import dtype
+from ..base.shape import (
+    Ints,
+    broadcast_strides,
+    contiguous_strides,
+    infer_size,
+    is_dense,
+    numel,
+    view_strides,
+)
+from ..graph.node import Node, Program
+from ..graph.op import TABLE, Spec
+from ..graph.ops.movement import GEOMETRY
+from .values import Ref, Row, Value, Values, dot_row, identity, unit
+
+
+def layout_of(spec: Spec) -> Ints:
+    """Strides of the memory an output is written in: its own where they are dense."""
+    dense = is_dense(spec.shape, spec.strides)
+    return spec.strides if dense else contiguous_strides(spec.shape)
+
+
+def resolve(program: Program) -> Values:
+    """The values that the program's outputs need."""
+    return Resolver(program).run()
+
+
+IDENTITY: dict[str, Any] = {"sum": 0, "prod": 1, "any": False, "all": True}
+
+
+class Resolver:
+    """Walks a program once; `refs` says where each node's elements are, in full dimensions."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.out = Values(numbers=list(program.numbers))
+        self.refs: list[Ref | None] = [None] * len(program.nodes)
+        self.shapes: list[Ints] = []  # full shape of each value
+        self.known: dict[Any, int] = {}
+        self.numbers: dict[int, int] = {}
+        self.uses = [0] * len(program.nodes)
+
+    def run(self) -> Values:
+        nodes = self.program.nodes
+        live = [False] * len(nodes)
+        for o in self.program.outputs:
+            live[o] = True
+            self.uses[o] += 2  # never to be written over
+        for i in range(len(nodes) - 1, -1, -1):
+            if live[i]:
+                for s in nodes[i].srcs:
+                    if s >= 0:
+                        live[s] = True
+                        self.uses[s] += 1
+        leaf = 0
+        for i, n in enumerate(nodes):
+            if n.op.kind == "leaf":
+                if live[i]:
+                    self.refs[i] = self.leaf(n, leaf)
+                leaf += 1
+            elif live[i]:
+                self.refs[i] = self.node(n)
+        self.out.leaves = leaf
+        taken: set[int] = set()
+        for o in self.program.outputs:
+            value = self.output(o, taken)
+            taken.add(self.memory_root(value))
+            self.out.outputs.append(value)
+        return self.out
+
+    # Building blocks
+
+    def add(self, value: Value, key: Any = None) -> Ref:
+        """Adds a value given in full dimensions (or finds it by `key`); its identity reading."""
+        if key is not None:
+            found = self.known.get(key)
+            if found is not None:
+                return Ref(found, identity(len(self.shapes[found])))
+        number = self.out.add(value)
+        self.shapes.append(value.shape)
+        self.squeeze(value)
+        if key is not None:
+            self.known[key] = number
+        return Ref(number, identity(len(self.shapes[number])))
+
+    def squeeze(self, v: Value) -> None:
+        """Drops dimensions of size 1 from a new value and from what it reads."""
+        keep = [d for d, n in enumerate(v.space) if n != 1]
+        v.srcs = tuple(self.squeezed(r, keep) for r in v.srcs)
+        v.dims = tuple(keep.index(d) for d in v.dims if d in keep)
+        v.place = tuple(v.place[0][d] for d in keep) if v.place[0] else (), v.place[1]
+        v.layout = tuple(s for s, n in zip(v.layout, v.shape) if n != 1)
+        v.space = tuple(v.space[d] for d in keep)
+        v.shape = tuple(n for n in v.shape if n != 1)
+
+    def squeezed(self, r: Ref, keep: list[int]) -> Ref:
+        rows = r.rows
+        if not r.memory:
+            rows = tuple(row for row, n in zip(rows, self.shapes[r.value]) if n != 1)
+        return Ref(r.value, tuple((tuple(c[d] for d in keep), o) for c, o in rows), r.memory)
+
+    def number(self, k: int) -> Ref:
+        at = self.numbers.get(k)
+        if at is None:
+            kind = dt.float64 if self.program.numbers[k] == "d" else dt.int64
+            at = self.numbers[k] = self.add(Value("number", kind, (), (), arg=k)).value
+        return Ref(at, ())
+
+    def source(self, s: int) -> Ref:
+        if s < 0:
+            return self.number(~s)
+        r = self.refs[s]
+        assert r is not None
+        return r
+
+    def spec_of(self, s: int) -> Spec:
+        if s >= 0:
+            return self.program.nodes[s].spec
+        return Spec((), dt.float64 if self.program.numbers[~s] == "d" else dt.int64, ())
+
+    def row(
+        self, name: str, srcs: tuple[Ref, ...], shape: Ints, ctype: dtype, to: dtype, arg: Any,
+        layout: Ints | None = None,
+    ) -> Ref:  # fmt: skip
+        """An elementwise value; the same one when it is there already."""
+        if layout is None:
+            layout = contiguous_strides(shape)
+        value = Value("row", to, shape, shape, srcs, TABLE[name], arg, ctype, layout=layout)
+        return self.add(value, ("row", name, srcs, shape, ctype.code, to.code, repr(arg)))
+
+    def copy(self, r: Ref, shape: Ints, layout: Ints) -> Ref:
+        """A value of its own with the elements of a reading, in memory of `layout`."""
+        kind = self.out.items[r.value].dtype
+        v = Value("row", kind, shape, shape, (r,), TABLE["copy"], None, kind, layout=layout)
+        return self.add(v)
+
+    def broadcast(self, r: Ref, shape: Ints, to: Ints) -> Ref:
+        """A reading of `shape` read as the larger shape `to`."""
+        if shape == to:
+            return r
+        return Ref(
+            r.value, tuple((broadcast_strides(shape, c, to), o) for c, o in r.rows), r.memory
+        )
+
+    def memory_row(self, r: Ref, rank: int) -> Row:
+        """A reading as an address in the value's memory."""
+        if r.memory:
+            return r.rows[0]
+        return dot_row(self.full_layout(r.value), r.rows, rank)
+
+    def full_layout(self, value: int) -> Ints:
+        """The value's layout over its full dimensions."""
+        it = iter(self.out.items[value].layout)
+        return tuple(0 if n == 1 else next(it) for n in self.shapes[value])
+
+    # Nodes
+
+    def leaf(self, n: Node, number: int) -> Ref:
+        s = n.spec
+        return self.add(Value("leaf", s.dtype, s.shape, s.shape, arg=number, layout=s.strides))
+
+    def node(self, n: Node) -> Ref:
+        op, spec = n.op, n.spec
+        method = getattr(self, "on_" + op.kind, None)
+        if method is None:
+            raise NotImplementedError(f"{op.name}: the compiler has no rule for kind {op.kind!r}")
+        del spec
+        r: Ref = method(n)
+        return r
+
+    def on_const(self, n: Node) -> Ref:
+        value, kind = n.arg
+        v = Value("const", kind, (), (), arg=value)
+        return self.add(v, ("const", repr(value), kind.code))
+
+    def on_alias(self, n: Node) -> Ref:
+        return self.source(n.srcs[0])
+
+    def on_full(self, n: Node) -> Ref:
+        shape, kind = n.arg
+        r = self.source(n.srcs[0])
+        have = self.spec_of(n.srcs[0])
+        if have.dtype is not kind:
+            r = self.row("cast", (r,), have.shape, have.dtype, kind, kind)
+        return self.broadcast(r, have.shape, shape)
+
+    def on_iota(self, n: Node) -> Ref:
+        shape, dim, kind = n.arg
+        size = (shape[dim],)
+        if size == (1,):
+            return self.broadcast(self.zero(kind), (), shape)
+        v = Value("iota", kind, size, size, layout=(1,))
+        r = self.add(v, ("iota", size, kind.code))
+        return Ref(r.value, (unit(dim, len(shape)),))
+
+    def zero(self, kind: dtype, value: Any = 0) -> Ref:
+        return self.add(Value("const", kind, (), (), arg=value), ("const", repr(value), kind.code))
+
+    def on_elementwise(self, n: Node) -> Ref:
+        assert n.ctype is not None
+        srcs = tuple(
+            self.broadcast(self.source(s), self.spec_of(s).shape, n.spec.shape) for s in n.srcs
+        )
+        arg = n.arg if n.op.types == "cast" else None
+        if n.op.name == "cast" and n.ctype is n.arg:
+            return srcs[0]
+        return self.row(
+            n.op.name, srcs, n.spec.shape, n.ctype, n.spec.dtype, arg, layout_of(n.spec)
+        )
+
+    def on_reduce(self, n: Node) -> Ref:
+        r, have = self.source(n.srcs[0]), self.spec_of(n.srcs[0])
+        dims = tuple(sorted(n.arg[0]))
+        name, shape, kind = n.op.name, n.spec.shape, n.spec.dtype
+        if numel(shape) and not numel(have.shape):
+            return self.broadcast(self.zero(kind, IDENTITY[name]), (), shape)
+        if all(have.shape[d] == 1 for d in dims):
+            if name in ("argmax", "argmin"):
+                return self.broadcast(self.zero(kind), (), shape)
+            if len(shape) != len(have.shape):  # the dimensions of size 1 go
+                keep = [d for d in range(len(have.shape)) if d not in dims]
+                r = Ref(r.value, tuple((tuple(c[d] for d in keep), o) for c, o in r.rows), r.memory)
+            if have.dtype is kind:
+                return r
+            return self.row("cast", (r,), shape, have.dtype, kind, kind)
+        v = Value(
+            "reduce", kind, shape, have.shape, (r,), n.op, None, have.dtype, dims,
+            layout_of(n.spec),
+        )  # fmt: skip
+        return self.add(v, ("reduce", name, r, have.shape, dims, shape, kind.code))
+
+    def on_contract(self, n: Node) -> Ref:
+        """A matrix product: space is (batch..., m, n, k), k reduced."""
+        if n.op.name != "matmul":
+            raise NotImplementedError(f"{n.op.name}: the compiler has no rule for this contraction")
+        a, b = (self.spec_of(s).shape for s in n.srcs)
+        m, k = a[-2:]
+        out = n.spec.shape
+        space = (*out, k)
+        if k == 0:
+            return self.broadcast(self.zero(n.spec.dtype), (), out)
+        rank = len(space)
+        batch = len(out) - 2
+        readings = []
+        for s, shape, cols in zip(n.srcs, (a, b), ((rank - 3, rank - 1), (rank - 1, rank - 2))):
+            r = self.source(s)
+            lead = batch - (len(shape) - 2)
+            rows = []
+            for c, o in r.rows:
+                wide = [0] * rank
+                for d in range(len(shape) - 2):
+                    wide[lead + d] = 0 if shape[d] == 1 else c[d]
+                wide[cols[0]], wide[cols[1]] = c[-2], c[-1]
+                rows.append((tuple(wide), o))
+            readings.append(Ref(r.value, tuple(rows), r.memory))
+        v = Value(
+            "dot", n.spec.dtype, out, space, tuple(readings), n.op, None, n.spec.dtype,
+            (rank - 1,), contiguous_strides(out),
+        )  # fmt: skip
+        return self.add(v, ("dot", tuple(readings), space))
+
+    def on_join(self, n: Node) -> Ref:
+        shape, kind, dim = n.spec.shape, n.spec.dtype, n.arg
+        layout = contiguous_strides(shape)
+        r = self.add(Value("blank", kind, shape, shape, layout=layout))
+        at = 0
+        for s in n.srcs:
+            part = self.spec_of(s)
+            if len(part.shape) != len(shape):
+                continue  # PyTorch's legacy: an empty one-dimensional tensor joins anything
+            if numel(part.shape):
+                piece = self.source(s)
+                if part.dtype is not kind:
+                    piece = self.row("cast", (piece,), part.shape, part.dtype, kind, kind)
+                r = self.region(r, piece, part.shape, (layout, at * layout[dim]))
+            at += part.shape[dim]
+        return r
+
+    def region(self, base: Ref, value: Ref, shape: Ints, place: Row) -> Ref:
+        """`base` with the region `place` of its memory replaced by a reading over `shape`."""
+        b = self.out.items[base.value]
+        v = Value(
+            "region", b.dtype, self.shapes[base.value], shape, (value,),
+            layout=self.full_layout(base.value), base=base.value, place=place,
+        )  # fmt: skip
+        return self.add(v)
+
+    def on_write(self, n: Node) -> Ref:
+        base, value = n.srcs
+        shape, have = n.spec.shape, self.spec_of(value).shape
+        r = self.source(value)
+        if n.arg is None:
+            return self.broadcast(r, have, shape)
+        region, strides, offset = n.arg
+        old, layout = self.source(base), layout_of(n.spec)
+        last = self.out.items[old.value]
+        mine = self.uses[base] == 1 and last.kind == "region" and self.is_whole(old, shape, layout)
+        if not mine:
+            old = self.copy(old, shape, layout)
+        if not numel(region):
+            return old
+        return self.region(old, self.broadcast(r, have, region), region, (strides, offset))
+
+    def on_move(self, n: Node) -> Ref:
+        r, have = self.source(n.srcs[0]), self.spec_of(n.srcs[0])
+        shape, op = have.shape, n.op
+        if not numel(n.spec.shape):
+            return self.broadcast(self.zero(n.spec.dtype), (), n.spec.shape)
+        if op.name in ("view", "reshape"):
+            return self.reshaped(r, shape, infer_size(n.arg, numel(shape)))
+        if op.name == "flip":
+            return Ref(r.value, tuple(_flipped(row, shape, n.arg) for row in r.rows), r.memory)
+        if op.name == "as_strided":
+            layout = layout_of(have)
+            if not self.is_whole(r, shape, layout):
+                r = self.copy(r, shape, layout)
+            return Ref(r.value, ((n.arg[1], n.arg[2]),), True)
+        geometry = GEOMETRY.get(op)
+        if geometry is None:
+            raise NotImplementedError(f"{op.name}: the compiler has no rule for this movement")
+        rows = []
+        for c, o in r.rows:
+            _, strides, offset = geometry(Spec(shape, have.dtype, c, offset=o), n.arg)
+            rows.append((strides, offset))
+        return Ref(r.value, tuple(rows), r.memory)
+
+    def reshaped(self, r: Ref, shape: Ints, new: Ints) -> Ref:
+        """The elements in logical order under another shape: a map, or a copy where none can be."""
+        if shape == new:
+            return r
+        rows = [view_strides(shape, c, new) for c, _ in r.rows]
+        if all(c is not None for c in rows):
+            return Ref(r.value, tuple((c or (), o) for c, (_, o) in zip(rows, r.rows)), r.memory)
+        if self.out.items[r.value].kind != "iota":
+            c, o = self.memory_row(r, len(shape))
+            strides = view_strides(shape, c, new)
+            if strides is not None:
+                return Ref(r.value, ((strides, o),), True)
+        flat = self.copy(r, shape, contiguous_strides(shape))
+        return Ref(flat.value, ((contiguous_strides(new), 0),), True)
+
+    # Outputs
+
+    def is_whole(self, r: Ref, shape: Ints, layout: Ints) -> bool:
+        """Whether a reading is exactly a value that lies (or may lie) in memory as `layout`."""
+        v = self.out.items[r.value]
+        if v.kind in ("const", "number", "iota") or r.memory or self.shapes[r.value] != shape:
+            return False
+        if r.rows != identity(len(shape)):
+            return False
+        have = self.full_layout(r.value)
+        return all(a == b for a, b, n in zip(have, layout, shape) if n != 1)
+
+    def memory_root(self, value: int) -> int:
+        """The value in whose memory a value lies."""
+        while self.out.items[value].base >= 0:
+            value = self.out.items[value].base
+        return value
+
+    def output(self, o: int, taken: set[int]) -> int:
+        spec = self.program.nodes[o].spec
+        r, layout = self.source(o), layout_of(spec)
+        if self.is_whole(r, spec.shape, layout):
+            whole = self.out.items[r.value].kind != "leaf"
+            if whole and self.memory_root(r.value) not in taken:
+                return r.value
+        return self.copy(r, spec.shape, layout).value
+
+
+def _flipped(row: Row, shape: Ints, dims: Ints) -> Row:
+    c, o = row
+    turned = {d % len(shape) for d in dims} if shape else set()
+    o += sum(c[d] * (shape[d] - 1) for d in turned)
+    return tuple(-s if d in turned else s for d, s in enumerate(c)), o

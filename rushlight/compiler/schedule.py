@@ -1,0 +1,368 @@
+"""The passes from groups to a loop program: stages, collapsed loops, tasks, memory.
+
+`Builder` writes one kernel for a group. `schedule` calls them in order and places buffers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..base.shape import Ints, contiguous_strides, numel
+from ..graph.node import Program
+from .group import COSTLY, Group, Grouping
+from .loops import Access, Call, Instr, Kernel, LoopProgram, Output, Param, Place, Stage
+from .resolve import layout_of
+from .split import Launch, split
+from .values import Ref, Row, Value, dot_row
+
+ALIGN = 64
+
+
+@dataclass
+class Draft:
+    """A kernel before its loops are shaped: accesses still lie over the whole space."""
+
+    space: Ints
+    dims: Ints
+    params: list[Param] = field(default_factory=list)
+    buffers: list[int] = field(default_factory=list)  # the value whose memory each parameter is
+    numbers: list[int] = field(default_factory=list)
+    once: list[Instr] = field(default_factory=list)
+    rows: list[list[Instr]] = field(default_factory=list)
+    inners: list[list[Instr]] = field(default_factory=list)
+    along: str = "inner"
+
+
+class Builder:
+    """Turns one group into a draft."""
+
+    def __init__(self, grouping: Grouping, g: Group, spills: set[int]) -> None:
+        self.items = grouping.values.items
+        self.grouping = grouping
+        self.g = g
+        self.spills = spills
+        self.draft = Draft(g.space, g.dims or ())
+        phases = 1 + max(g.result_phase(m, grouping.values) for m in g.members)
+        self.draft.rows = [[] for _ in range(phases)]
+        self.draft.inners = [[] for _ in range(phases)]
+        self.ids = 0
+        self.made: dict[object, int] = {}
+        self.param_of: dict[int, int] = {}
+        self.rank = len(g.space)
+
+    def build(self) -> Draft:
+        """Stages in order: for every phase what rows need, then what the inner loop does."""
+        g = self.g
+        for phase in range(len(self.draft.inners)):
+            for m in g.members:
+                if g.phase[m] != phase:
+                    continue
+                v = self.items[m]
+                x = self.member(m, phase)
+                if m in self.grouping.stored and v.kind not in ("reduce", "dot"):
+                    self.store(m, x, phase, g.level[m])
+            for m in g.members:
+                if (
+                    self.items[m].kind in ("reduce", "dot")
+                    and g.result_phase(m, self.grouping.values) == phase
+                ):
+                    if m in self.grouping.stored:
+                        self.store(m, self.made[m, "outer"], phase, "outer")
+        return self.draft
+
+    # Steps
+
+    def emit(self, stage: list[Instr], **fields: object) -> int:
+        self.ids += 1
+        stage.append(Instr(self.ids, **fields))  # type: ignore[arg-type]
+        return self.ids
+
+    def stage(self, level: str, phase: int) -> list[Instr]:
+        return self.draft.rows[phase] if level == "outer" else self.draft.inners[phase]
+
+    def param(self, value: int, written: bool) -> int:
+        root = value
+        while self.items[root].base >= 0:
+            root = self.items[root].base
+        at = self.param_of.get(root)
+        if at is None:
+            at = self.param_of[root] = len(self.draft.params)
+            self.draft.params.append(Param(self.items[root].dtype, written))
+            self.draft.buffers.append(root)
+        elif written and not self.draft.params[at].written:
+            self.draft.params[at] = Param(self.items[root].dtype, True)
+        return at
+
+    def widen(self, row: Row, level: str) -> Row:
+        """A row over a member's space as one over the whole space."""
+        if level == "full" or len(row[0]) == self.rank:
+            return row
+        wide = [0] * self.rank
+        for d, c in zip(self.g.kept, row[0]):
+            wide[d] = c
+        return tuple(wide), row[1]
+
+    def address(self, value: int, rows: tuple[Row, ...], memory: bool, rank: int) -> Row:
+        return rows[0] if memory else dot_row(self.items[value].layout, rows, rank)
+
+    def member(self, m: int, phase: int) -> int:
+        """The step that holds a member's value for readers in `phase`; written when new."""
+        g, v = self.g, self.items[m]
+        level = "outer" if v.kind in ("reduce", "dot") else g.level[m]
+        at = self.made.get((m, level) if level == "outer" else (m, phase))
+        if at is not None:
+            return at
+        if level == "full" and g.phase[m] < phase:
+            if m in self.grouping.stored or self.dear(m):
+                return self.reload(m, phase)
+        own = g.level[m]
+        srcs = tuple(self.read(r, own, phase, len(v.space)) for r in v.srcs)
+        where = self.stage(own, phase)
+        if v.kind == "row":
+            at = self.emit(
+                where, kind="row", dtype=v.dtype, srcs=srcs, op=v.op, arg=v.arg, ctype=v.ctype
+            )
+        elif v.kind == "region":
+            at = srcs[0]
+        else:
+            kind = "dot" if v.kind == "dot" else "reduce"
+            at = self.emit(where, kind=kind, dtype=v.dtype, srcs=srcs, op=v.op, ctype=v.ctype)
+        self.made[(m, level) if level == "outer" else (m, phase)] = at
+        return at
+
+    def dear(self, m: int) -> bool:
+        """Whether computing a member once more costs more than a trip to memory."""
+        v = self.items[m]
+        if v.op is not None and v.op.name in COSTLY:
+            return True
+        return any(
+            self.g.level.get(r.value) == "full" and self.items[r.value].kind == "row"
+            and r.value not in self.grouping.stored and self.dear(r.value)
+            for r in v.srcs
+        )  # fmt: skip
+
+    def reload(self, m: int, phase: int) -> int:
+        """A member's value of an earlier phase, read back from its memory."""
+        v = self.items[m]
+        if m not in self.grouping.stored:
+            first = self.made.get((m, -1))
+            if first is None:
+                self.made[m, -1] = 1
+                self.spills.add(m)
+                self.store(m, self.made[m, self.g.phase[m]], self.g.phase[m], "full")
+        at = self.load(m, (v.layout, 0), phase)
+        self.made[m, phase] = at
+        return at
+
+    def read(self, r: Ref, level: str, phase: int, rank: int) -> int:
+        """The step that holds what a reference reads."""
+        value = r.value
+        if value in self.grouping.inline:
+            return self.inlined(r, level, phase)
+        if value in self.g.level:
+            return self.member(value, phase)
+        row = self.widen(self.address(value, r.rows, r.memory, rank), level)
+        return self.load(value, row, phase)
+
+    def load(self, value: int, row: Row, phase: int) -> int:
+        """Reads memory as seldom as its strides allow."""
+        v = self.items[value]
+        if not any(row[0]) and value not in self.g.level:
+            where, key = self.draft.once, ("load", value, row)
+        elif not any(row[0][d] for d in self.draft.dims) and self.draft.dims:
+            where, key = self.draft.rows[phase], ("load", value, row, "row")
+            for earlier in range(phase):
+                if (*key, earlier) in self.made:
+                    return self.made[(*key, earlier)]
+            key = (*key, phase)
+        else:
+            where, key = self.draft.inners[phase], ("load", value, row, phase)
+        at = self.made.get(key)
+        if at is None:
+            access = Access(self.param(value, False), row[0], row[1])
+            at = self.made[key] = self.emit(where, kind="load", dtype=v.dtype, access=access)
+        return at
+
+    def inlined(self, r: Ref, level: str, phase: int) -> int:
+        """Numbers, constants, indices, and scalars made of them."""
+        v = self.items[r.value]
+        if v.kind == "iota":
+            row = self.widen(r.rows[0], level)
+            dims = self.draft.dims
+            own = (
+                "outer"
+                if level == "outer" or (dims and not any(row[0][d] for d in dims))
+                else "full"
+            )
+            where = self.stage(own, phase)
+            return self.emit(where, kind="iota", dtype=v.dtype, access=Access(-1, row[0], row[1]))
+        at = self.made.get(("inline", r.value))
+        if at is not None:
+            return at
+        once = self.draft.once
+        if v.kind == "number":
+            k = len(self.draft.numbers)
+            self.draft.numbers.append(v.arg)
+            at = self.emit(once, kind="number", dtype=v.dtype, arg=k)
+        elif v.kind == "const":
+            at = self.emit(once, kind="const", dtype=v.dtype, arg=v.arg)
+        else:
+            srcs = tuple(self.inlined(s, level, phase) for s in v.srcs)
+            at = self.emit(
+                once, kind="row", dtype=v.dtype, srcs=srcs, op=v.op, arg=v.arg, ctype=v.ctype
+            )
+        self.made["inline", r.value] = at
+        return at
+
+    def store(self, m: int, x: int, phase: int, level: str) -> None:
+        v = self.items[m]
+        row = v.place if v.kind == "region" else (v.layout, 0)
+        if v.kind == "reduce" or v.kind == "dot":
+            row = self.widen(row, "outer")
+        else:
+            row = self.widen(row, level)
+        access = Access(self.param(m, True), row[0], row[1])
+        self.emit(self.stage(level, phase), kind="store", dtype=v.dtype, srcs=(x,), access=access)
+
+
+def shape_loops(d: Draft) -> Kernel:
+    """Orders and collapses the dimensions of a draft; picks where vectors lie."""
+    bodies = [d.once, *(s for pair in zip(d.rows, d.inners) for s in pair)]
+    accesses = [i.access for b in bodies for i in b if i.access is not None]
+    inner = list(d.dims)
+    outer = [i for i in range(len(d.space)) if i not in d.dims]
+    along = "inner"
+    stores = [i.access for b in bodies for i in b if i.kind == "store" and i.access is not None]
+    dot = any(i.kind == "dot" for b in bodies for i in b)
+    if not d.dims:
+        main = max(stores, key=lambda a: sum(s != 0 for s in a.strides))
+        outer.sort(key=lambda i: -main.strides[i] if main.strides[i] else -(1 << 62))
+    elif dot or d.dims[-1] != len(d.space) - 1:
+        along = "outer"
+    outer_runs, inner_runs = _runs(outer, d.space, accesses), _runs(inner, d.space, accesses)
+    if not d.dims:
+        inner_runs = outer_runs[-1:]
+        outer_runs = outer_runs[:-1]
+        if not inner_runs:
+            inner_runs = [([], 1)]
+    runs = outer_runs + inner_runs
+
+    def shaped(i: Instr) -> Instr:
+        if i.access is None:
+            return i
+        strides = tuple(i.access.strides[dims[-1]] if dims else 0 for dims, _ in runs)
+        return replace(i, access=Access(i.access.param, strides, i.access.offset))
+
+    stages = [Stage("once", tuple(map(shaped, d.once)))]
+    for rows, inners in zip(d.rows, d.inners):
+        stages.append(Stage("row", tuple(map(shaped, rows))))
+        stages.append(Stage("inner", tuple(map(shaped, inners))))
+    return Kernel(
+        tuple(n for _, n in outer_runs),
+        tuple(n for _, n in inner_runs),
+        "outer" if along == "outer" and outer_runs else "inner",
+        d.params,
+        [],
+        [s for s in stages if s.body],
+    )
+
+
+def _runs(dims: list[int], space: Ints, accesses: list[Access]) -> list[tuple[list[int], int]]:
+    """Neighbouring dimensions that every access walks as one, with their sizes."""
+    runs: list[tuple[list[int], int]] = []
+    for d in dims:
+        if runs:
+            last, n = runs[-1]
+            if all(a.strides[last[-1]] == a.strides[d] * space[d] for a in accesses):
+                runs[-1] = ([*last, d], n * space[d])
+                continue
+        runs.append(([d], space[d]))
+    return runs
+
+
+def schedule(grouping: Grouping, program: Program) -> LoopProgram:
+    """Kernels, calls and memory for all groups."""
+    values = grouping.values
+    specs = [program.nodes[o].spec for o in program.outputs]
+    result = LoopProgram(
+        values.leaves,
+        list(values.numbers),
+        [Output(s.shape, layout_of(s), s.dtype) for s in specs],
+    )
+    launches: list[Launch] = []
+    for g in grouping.groups:
+        spills: set[int] = set()
+        draft = Builder(grouping, g, spills).build()
+        kernel = shape_loops(draft)
+        kernel.numbers = [values.numbers[n] for n in draft.numbers]
+        launches += split(kernel, draft.buffers, draft.numbers, values)
+    place_memory(result, launches, grouping)
+    return result
+
+
+def bytes_of(v: Value) -> int:
+    """Bytes of a value's memory, rounded up to whole cache lines."""
+    return -(-numel(v.shape) * v.dtype.itemsize // ALIGN) * ALIGN
+
+
+def place_memory(result: LoopProgram, launches: list[Launch], grouping: Grouping) -> None:
+    """Gives every buffer its place; workspace is used again once its last reader is done."""
+    items = grouping.values.items
+    roots: dict[int, Place] = {}
+    for k, o in enumerate(grouping.values.outputs):
+        while items[o].base >= 0:
+            o = items[o].base
+        roots[o] = Place("out", k)
+    last: dict[int, int] = {}
+    for at, launch in enumerate(launches):
+        for b in launch.buffers:
+            last[b] = at
+    known: dict[str, int] = {}
+    free: list[tuple[int, int]] = []  # (offset, size), sorted
+    top = 0
+    for at, launch in enumerate(launches):
+        for b in launch.buffers:
+            if b in roots:
+                continue
+            if items[b].kind == "leaf":
+                roots[b] = Place("leaf", items[b].arg)
+                continue
+            size = bytes_of(items[b])
+            offset, top = _take(free, size, top)
+            roots[b] = Place("work", offset)
+        text = str(launch.kernel)
+        index = known.get(text)
+        if index is None:
+            index = known[text] = len(result.kernels)
+            result.kernels.append(launch.kernel)
+        places = tuple(roots[b] for b in launch.buffers)
+        result.calls.append(Call(index, places, tuple(launch.numbers)))
+        for b in set(launch.buffers):
+            if last[b] == at and roots[b].kind == "work":
+                _give(free, roots[b].n, bytes_of(items[b]))
+    result.workspace = top
+
+
+def _take(free: list[tuple[int, int]], size: int, top: int) -> tuple[int, int]:
+    for i, (offset, have) in enumerate(free):
+        if have >= size:
+            if have == size:
+                del free[i]
+            else:
+                free[i] = (offset + size, have - size)
+            return offset, top
+    return top, top + size
+
+
+def _give(free: list[tuple[int, int]], offset: int, size: int) -> None:
+    if not size:
+        return
+    free.append((offset, size))
+    free.sort()
+    merged: list[tuple[int, int]] = []
+    for o, n in free:
+        if merged and merged[-1][0] + merged[-1][1] == o:
+            merged[-1] = (merged[-1][0], merged[-1][1] + n)
+        else:
+            merged.append((o, n))
+    free[:] = merged
