@@ -9,21 +9,27 @@ by mypyc: plain typed code.
 import mmap
 import sys
 from ctypes import addressof, c_char
+from typing import Final
 
 import numpy as np
 
-ALIGNMENT = 64
+ALIGNMENT: Final = 64
 """Every address is a multiple of this: a cache line, the widest vector."""
 
-HUGE = 128 << 20
+HUGE: Final = 128 << 20
 """Blocks above this many bytes are never kept idle."""
 
-IDLE_LIMIT = 256 << 20
+IDLE_LIMIT: Final = 256 << 20
 """Bytes that may lie idle in the free lists."""
 
-_MAPPED_FROM = 64 << 10  # from here on pages come from the system: zero on first touch, returnable
-_LARGE_PAGES_FROM = 4 << 20
-_RECOUNT_EVERY = 1024
+_MAPPED_FROM: Final = (
+    64 << 10
+)  # from here on pages come from the system: zero on first touch, returnable
+_LARGE_PAGES_FROM: Final = 4 << 20
+_RECOUNT_EVERY: Final = 1024
+
+
+_Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
 class _Block:
@@ -31,6 +37,7 @@ class _Block:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.root: _Bytes | None = None  # made with the first view
         self.memory: object = None
         if capacity >= _MAPPED_FROM:
             mapped = mmap.mmap(-1, capacity)
@@ -43,14 +50,22 @@ class _Block:
             handle = c_char.from_buffer(mapped)
             self.address: int = addressof(handle)
             del handle
-            self.root = np.frombuffer(mapped, np.uint8)
         else:
             small = bytearray(capacity + ALIGNMENT)
             self.memory = small
             start = addressof(c_char.from_buffer(small))
             shift = -start % ALIGNMENT
             self.address = start + shift
-            self.root = np.frombuffer(small, np.uint8, capacity, shift)
+
+    def view(self) -> _Bytes:
+        """The root, from now on counted when the block comes back."""
+        root = self.root
+        if root is None:
+            memory = self.memory
+            shift = self.address - addressof(c_char.from_buffer(memory))  # type: ignore[arg-type]
+            root = np.frombuffer(memory, np.uint8, self.capacity, shift)  # type: ignore[call-overload]
+            self.root = root
+        return root
 
 
 class _Pool:
@@ -60,19 +75,24 @@ class _Pool:
 
     def __init__(self) -> None:
         self.free: dict[int, list[_Block]] = {}
+        self.limit = IDLE_LIMIT
         self.idle = 0  # an estimate, made exact now and then
         self.recycled = 0
         self.made = 0
 
 
-_pool = _Pool()
+_pool: Final = _Pool()
 
 
 def size_class(nbytes: int) -> int:
     """The capacity used for `nbytes`: four classes for each power of two, at least 64 bytes."""
+    if nbytes <= 64:
+        return 64
     if nbytes <= 256:
-        return 64 if nbytes <= 64 else (nbytes + 63) & -64
-    step = 1 << ((nbytes - 1).bit_length() - 3)
+        return (nbytes + 63) & -64
+    step = 64
+    while step << 3 < nbytes:
+        step <<= 1
     if step > 1 << 12:
         # Whole pages are what the system gives; finer classes above 64 KiB waste less.
         step = max(step >> 1, 1 << 12)
@@ -118,18 +138,24 @@ def _views(block: _Block) -> int:
     return sys.getrefcount(block.root)
 
 
-# How often an unshared root is counted; interpreted and compiled code differ.
-_UNSHARED = _views(_Block(64))
+def _unshared() -> int:
+    """The count of a root that only its block holds; interpreted and compiled code differ."""
+    block = _Block(64)
+    block.view()
+    return _views(block)
+
+
+_UNSHARED: Final = _unshared()
 
 
 def _give_back(block: _Block) -> None:
     capacity = block.capacity
-    if capacity > HUGE or _views(block) > _UNSHARED:
+    if capacity > HUGE or (block.root is not None and _views(block) > _UNSHARED):
         return
     _pool.recycled += 1
-    if _pool.recycled % _RECOUNT_EVERY == 0 or _pool.idle + capacity > IDLE_LIMIT:
+    if _pool.recycled % _RECOUNT_EVERY == 0 or _pool.idle + capacity > _pool.limit:
         _pool.idle = idle_bytes()
-        if _pool.idle + capacity > IDLE_LIMIT:
+        if _pool.idle + capacity > _pool.limit:
             return
     waiting = _pool.free.get(capacity)
     if waiting is None:
@@ -172,12 +198,12 @@ class Buffer:
         """
         block = self._block
         assert block is not None
-        return np.ndarray(shape, dtype, block.root, offset, strides)
+        return np.ndarray(shape, dtype, block.view(), offset, strides)
 
     def is_shared(self) -> bool:
         """Whether a NumPy view of this memory is alive."""
         block = self._block
-        return block is not None and _views(block) > _UNSHARED
+        return block is not None and block.root is not None and _views(block) > _UNSHARED
 
     def __del__(self) -> None:
         block = self._block
@@ -189,6 +215,13 @@ class Buffer:
 def idle_bytes() -> int:
     """Bytes that lie idle in the free lists."""
     return sum([capacity * len(blocks) for capacity, blocks in list(_pool.free.items())])
+
+
+def set_idle_limit(nbytes: int) -> int:
+    """Bounds the idle memory from now on; returns the bound before."""
+    before = _pool.limit
+    _pool.limit = nbytes
+    return before
 
 
 def trim() -> None:
