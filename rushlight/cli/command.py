@@ -1,0 +1,84 @@
+"""The commands: run, info, demo."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from rushlight.cli import demo, info, run
+
+_DESCRIPTION: Final = "PyTorch's API, recorded and run as native code."
+_RUN: Final = """\
+usage: rushlight run script.py [argument ...]
+       rushlight run -m module [argument ...]
+       rushlight run -c code [argument ...]
+
+Run an unmodified PyTorch program: Rushlight answers to `torch` and `torchvision`.
+A folder or zip archive with a __main__.py may be run too; "-" reads standard input.
+"""
+
+
+def package_version() -> str:
+    """The installed package's version; "unknown" in a source tree that is not installed."""
+    try:
+        return version("rushlight")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status.  `argv` without the program's name, else `sys.argv`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:  # all that follows the script is the script's own
+        return _run(arguments[1:])
+    options = _parser().parse_args(arguments)
+    if options.command == "info":
+        return info.show(package_version())
+    return demo.show(options.epochs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rushlight", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"rushlight {package_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("run", help="run an unmodified PyTorch program", add_help=False)
+    commands.add_parser("info", help="say what this machine and installation offer")
+    shown = commands.add_parser("demo", help="train a small network on the digits that come along")
+    shown.add_argument("--epochs", type=_positive, default=10, help="passes over the data (10)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
+def _run(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        print(_RUN, end="")
+        return 0
+    if first == "--":
+        arguments = arguments[1:]
+        first = ""
+    for flag, runner in (("-m", run.run_module), ("-c", run.run_code)):
+        if first.startswith(flag):
+            given = [first[2:], *arguments[1:]] if first != flag else arguments[1:]
+            if not given:
+                return _usage(f"argument expected for {flag}")
+            return runner(given[0], given[1:])
+    if not arguments:
+        return _usage("no program given")
+    if first.startswith("-") and first != "-":
+        return _usage(f"unknown option {first}; options of the program follow its name")
+    return run.run_script(arguments[0], arguments[1:])
+
+
+def _usage(complaint: str) -> int:
+    print(f"{_RUN}\nrushlight run: {complaint}", file=sys.stderr)
+    return 2

@@ -1,0 +1,254 @@
+"""`rushlight run`: programs as subprocesses, under the names and with the manners of `python`."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import rushlight
+from rushlight.cli import alias, run
+
+ROOT = Path(rushlight.__file__).resolve().parents[1]
+
+
+def start(*arguments: str, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "rushlight", *arguments],
+        cwd=cwd,
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def script(folder: Path, text: str, name: str = "program.py") -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(textwrap.dedent(text))
+    return str(folder / name)
+
+
+def test_a_script_sees_what_python_shows(tmp_path: Path) -> None:
+    script(tmp_path / "src", "value = 7\n", "beside.py")
+    path = script(
+        tmp_path / "src",
+        """
+        import sys, beside, threading
+        here = __file__.rpartition("/")[0]
+        assert sys.argv == [__file__, "--lr", "-m", "1"], sys.argv
+        assert sys.path[0] == here, sys.path
+        assert __name__ == "__main__" and __spec__ is None and not __package__
+        assert sys.modules["__main__"].beside is beside
+        assert __builtins__ is __import__("builtins")
+        def late():  # the module outlives the last line
+            threading.main_thread().join()
+            print("late", beside.value)
+        threading.Thread(target=late).start()
+        """,
+    )
+    done = start("run", path, "--lr", "-m", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "late 7\n"
+
+
+def test_the_names_are_ours(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        import importlib, pickle, sys
+        import torch
+        import torch.random as by_name
+        from torch.random import Generator
+        from torch import random
+        import rushlight, rushlight.random
+        assert torch is rushlight is sys.modules["torch"]
+        assert by_name is random is torch.random is rushlight.random
+        assert rushlight.random.__spec__.name == rushlight.random.__name__ == "rushlight.random"
+        assert Generator is rushlight.random.Generator
+        assert importlib.import_module("torch.random.generator").Generator is Generator
+        assert tuple(map(int, torch.__version__.split("+")[0].split("."))) >= (2, 13, 0)
+        data = pickle.dumps(Generator)
+        assert b"torch" in data and b"rushlight" not in data, data
+        assert pickle.loads(data) is Generator
+        assert torch.random.__spec__.name == "rushlight.random"
+        """,
+    )
+    done = start("run", path, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_missing_raises_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        import torch, torch.random
+        try:
+            import torch.randon
+        except ModuleNotFoundError as error:
+            assert error.name == "torch.randon"
+            print(error)
+        try:
+            torch.random.manual_sead
+        except AttributeError as error:
+            print(error)
+        assert not hasattr(torch.random, "no_such_thing")
+        assert not hasattr(torch.random, "__wrapped__")
+        try:
+            from torch.random import no_such_thing
+        except ImportError as error:
+            assert "no_such_thing" in str(error)
+        torch.taken = lambda: None  # a function, like torch.tensor, is no module
+        try:
+            import torch.taken
+        except ModuleNotFoundError:
+            print(torch.taken.__name__)
+        def ask():
+            import torch.nowhere.at_all
+        ask()
+        """,
+    )
+    done = start("run", path, cwd=tmp_path)
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("No module named 'torch.randon': it is not in Rushlight yet; nearest: ")
+    assert "torch.random" in first
+    assert "torch.random.manual_sead is not in Rushlight yet; nearest: " in second
+    assert "torch.random.manual_seed" in second
+    assert third == "<lambda>"
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert lines[1].startswith(f'  File "{path}"')
+    assert "import torch.nowhere.at_all" in lines[-2]
+    assert lines[-1].startswith("ModuleNotFoundError: No module named 'torch.nowhere'")
+
+
+EXITS = {
+    "raise SystemExit(3)": (3, ""),
+    "raise SystemExit": (0, ""),
+    "import sys; sys.exit('words')": (1, "words\n"),
+    "import os; os._exit(9)": (9, ""),
+    "raise KeyboardInterrupt": (130, "KeyboardInterrupt\n"),
+    "1 / 0": (1, "ZeroDivisionError: division by zero\n"),
+    "import sys; sys.excepthook = lambda *a: print('mine', file=sys.stderr); 1 / 0": (1, "mine\n"),
+}
+
+
+@pytest.mark.parametrize("code", EXITS)
+def test_exit_status(code: str, tmp_path: Path) -> None:
+    status, ending = EXITS[code]
+    done = start("run", "-c", code, cwd=tmp_path)
+    assert done.returncode == status
+    assert done.stderr.endswith(ending)
+    assert "rushlight" not in done.stderr
+    if done.stderr.startswith("Traceback"):
+        assert done.stderr.splitlines()[1].startswith('  File "<string>", line 1')
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    path = script(tmp_path, "import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "rushlight", "run", path]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.endswith("KeyboardInterrupt\n")
+
+
+def test_tracebacks_begin_in_the_users_file(tmp_path: Path) -> None:
+    path = script(tmp_path, "def f():\n    raise ValueError('here')\n\nf()\n")
+    done = start("run", path, cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1] == f'  File "{path}", line 4, in <module>'
+    assert lines[2] == "    f()"
+    assert lines[-1] == "ValueError: here"
+    script(tmp_path, "def f(:\n")
+    done = start("run", path, cwd=tmp_path)
+    assert done.stderr.splitlines()[0] == f'  File "{path}", line 1'
+    assert done.returncode == 1
+
+
+def test_modules_folders_and_standard_input(tmp_path: Path) -> None:
+    script(tmp_path / "pack", "", "__init__.py")
+    script(
+        tmp_path / "pack",
+        "import sys, torch; from . import here\nprint(__name__, here.x, *sys.argv[1:])\n",
+        "train.py",
+    )
+    script(tmp_path / "pack", "x = 5\n", "here.py")
+    script(tmp_path / "pack", "import torch, here; print('folder', here.x)\n", "__main__.py")
+    assert start("run", "-m", "pack.train", "-x", cwd=tmp_path).stdout == "__main__ 5 -x\n"
+    assert start("run", "pack", cwd=tmp_path).stdout == "folder 5\n"
+    done = start("run", "-", "a", cwd=tmp_path, stdin="import sys, torch; print(sys.argv)")
+    assert done.stdout == "['-', 'a']\n"
+
+
+def test_children_have_the_names(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        import multiprocessing, subprocess, sys
+        import torch, torch.random
+
+        def work(queue):
+            queue.put((torch.__name__, torch.random.Generator.__module__))
+
+        if __name__ == "__main__":
+            for method in ("fork", "spawn"):
+                context = multiprocessing.get_context(method)
+                queue = context.Queue()
+                process = context.Process(target=work, args=(queue,))
+                process.start()
+                print(method, *queue.get(timeout=20))
+                process.join()
+            code = "import torch.random; print('other', torch.random.__name__)"
+            subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+        """,
+    )
+    done = start("run", path, cwd=tmp_path)
+    assert done.stderr == ""
+    fork, spawn, other = done.stdout.splitlines()
+    assert fork.split()[:2] == ["fork", "rushlight"]
+    assert spawn.split()[:2] == ["spawn", "rushlight"]
+    assert fork.split()[2] == spawn.split()[2]
+    assert other == "other rushlight.random"
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    for arguments, words in (
+        (("run",), "no program given"),
+        (("run", "-m"), "argument expected for -m"),
+        (("run", "--fast", "x.py"), "unknown option --fast"),
+        (("run", "absent.py"), "can't open file 'absent.py'"),
+        ((), "command"),
+    ):
+        done = start(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert words in done.stderr
+
+
+def test_names_and_their_homes() -> None:
+    assert alias.home_of("torch.nn.functional") == "rushlight.nn.functional"
+    assert alias.home_of("torchvision.transforms") == "rushlight.vision.transforms"
+    assert alias.home_of("torchaudio") is None
+    assert alias.alias_of("rushlight.vision.ops") == "torchvision.ops"
+    assert alias.alias_of("rushlight.visionary") == "torch.visionary"
+    assert alias.alias_of("rushlights") is None
+
+
+def test_the_shim_offers_these_names_alone() -> None:
+    offered = {p.name for p in run.SHIM.iterdir() if p.is_dir() and p.name != "__pycache__"}
+    assert offered == set(alias.ALIASES) == set(alias.VERSIONS)
