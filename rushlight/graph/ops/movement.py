@@ -237,10 +237,10 @@ def _write(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     return Spec(base.shape, base.dtype, base.strides, base.device)
 
 
-def _write_grad(i: int, g: Val, out: Val, base: Val, value: Val) -> Val:
+def _write_grad(i: int, g: Val, out: Val, base: Val, value: Val) -> Val | None:
     arg = out.arg
-    if arg is None:
-        return zeros(g, base.shape) if i == 0 else g
+    if arg is None or arg == CUT:
+        return g if i == 1 else zeros(g, base.shape) if arg == CUT else None
     g = laid_out(g, out.builder.spec(out.slot).strides)
     if i == 1:
         return as_strided(g, arg=arg)
@@ -254,6 +254,8 @@ def laid_out(g: Val, strides: Ints) -> Val:
 
 
 # (base, value), arg = region of the base's memory, or None for all of it.  The value broadcasts to the region.
+# CUT is None for a value made without the base (`fill_`, `copy_`): the base's history gets zeros, as in PyTorch.
+CUT = ("cut",)
 write = register(Op("write", WRITE, _write))
 write.grads = _write_grad
 
