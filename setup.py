@@ -104,10 +104,14 @@ class BuildPy(build_py):
         super().run()
 
 
+# Installers run this file once or twice for the metadata alone, where nothing is compiled.
+METADATA = {"egg_info", "dist_info", "sdist", "--name", "--version"}
+
 build = chosen_build()
 base = f"build/{build}"
+compiling = build == "compiled" and METADATA.isdisjoint(sys.argv)
 setup(
     cmdclass={"build_py": BuildPy},
-    ext_modules=extensions(base) if build == "compiled" else [],
+    ext_modules=extensions(base) if compiling else [],
     options={"build": {"build_base": base}},
 )
