@@ -1,5 +1,5 @@
 """The operation table.  Importing this package fills it."""
 
-from . import core, elementwise, movement
+from . import contract, core, elementwise, indexing, join, movement, reduce
 
-__all__ = ["core", "elementwise", "movement"]
+__all__ = ["contract", "core", "elementwise", "indexing", "join", "movement", "reduce"]

@@ -1,0 +1,165 @@
+"""Matrix products.
+
+The law of order: every element is one chain of fused multiply-adds in ascending k, from +0.0, in the element
+type (integers wrap).  Whether leading dimensions are folded into rows therefore changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...base import dtype as dt
+from ...base.shape import broadcast_shapes, numel
+from ..op import COMPOSITE, CONTRACT, Op, Spec, register
+from ..value import Val
+from .elementwise import add
+from .movement import expand, permute, reshape
+from .reduce import sum_, sum_to
+
+
+def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    x, y = srcs
+    if len(x.shape) < 2 or len(y.shape) < 2:
+        raise ValueError(
+            f"{op.name}: operands have to be matrices or batches of them, not {x!r} and {y!r}"
+        )
+    flat = len(y.shape) == 2
+    if x.shape[-1] != y.shape[-2]:
+        if flat or len(x.shape) == 2:
+            rows = numel(x.shape[:-1])
+            raise RuntimeError(
+                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and {y.shape[-2]}x{y.shape[-1]})"
+            )
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{numel(x.shape[:-2])}, {x.shape[-1]}] "
+            f"but got: [{numel(y.shape[:-2])}, {y.shape[-2]}]."
+        )
+    if x.dtype is not y.dtype:
+        names = (_NAME.get(x.dtype.name, x.dtype.name), _NAME.get(y.dtype.name, y.dtype.name))
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}"
+        )
+    if x.dtype is dt.bool_:
+        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
+    if x.device != y.device:
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {x.device} and "
+            f"{y.device}! ({op.name})"
+        )
+    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    return Spec((*batch, x.shape[-2], y.shape[-1]), x.dtype, None, x.device)
+
+
+_NAME = {"float32": "float", "float64": "double", "int64": "long", "int32": "int"}
+
+
+def transpose(x: Val) -> Val:
+    """The last two dimensions swapped."""
+    n = len(x.shape)
+    return permute(x, arg=(*range(n - 2), n - 1, n - 2))
+
+
+def rows(x: Val) -> Val:
+    """All dimensions but the last folded into one."""
+    return x if len(x.shape) == 2 else reshape(x, arg=(numel(x.shape[:-1]), x.shape[-1]))
+
+
+def _grad(i: int, g: Val, out: Val, x: Val, y: Val) -> Val:
+    if i == 0:
+        return sum_to(matmul(g, transpose(y)), x.shape)
+    if len(y.shape) == 2:  # one long chain over all rows, as PyTorch folds them
+        return matmul(transpose(rows(x)), rows(g))
+    return sum_to(matmul(transpose(x), g), y.shape)
+
+
+matmul = register(
+    Op("matmul", CONTRACT, _infer)
+)  # (..., m, k) x (..., k, n), leading dimensions broadcast
+matmul.grads = _grad
+matmul.domain = ((-3.0, 3.0), (-3.0, 3.0))
+
+
+# ---------------------------------------------------------------- linear
+def _infer_linear(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    x, w = srcs[0], srcs[1]
+    if len(w.shape) != 2 or not x.shape:
+        raise RuntimeError(
+            f"linear: weight has to be a matrix and input to have dimensions, not {w!r} and {x!r}"
+        )
+    left = Spec((numel(x.shape[:-1]), x.shape[-1]), x.dtype, None, x.device)
+    _infer(op, (left, Spec((w.shape[1], w.shape[0]), w.dtype, None, w.device)), None)
+    out = (*x.shape[:-1], w.shape[0])
+    for b in srcs[2:]:
+        _check_bias(op, b, out, x)
+    return Spec(out, x.dtype, None, x.device)
+
+
+def _check_bias(op: Op, b: Spec, out: tuple[int, ...], x: Spec) -> None:
+    if b.dtype is not x.dtype:
+        raise RuntimeError(
+            f"{op.name}: bias of {b.dtype} beside operands of {x.dtype}; convert one of them"
+        )
+    k = len(out) - len(b.shape)
+    if k < 0 or any(n not in (1, out[k + i]) for i, n in enumerate(b.shape)):
+        at = next(
+            (
+                i
+                for i in range(-1, -len(b.shape) - 1, -1)
+                if -i > len(out) or b.shape[i] not in (1, out[i])
+            ),
+            -1,
+        )
+        raise RuntimeError(
+            f"The expanded size of the tensor ({out[at]}) must match the existing size ({b.shape[at]}) at "
+            f"non-singleton dimension {len(out) + at}.  Target sizes: {list(out)}.  Tensor sizes: {list(b.shape)}"
+        )
+
+
+def _linear(x: Val, w: Val, *bias: Val, arg: Any = None) -> Val:
+    row = reshape(x, arg=(1, *x.shape)) if len(x.shape) == 1 else x
+    out = matmul(row, transpose(w))
+    if len(x.shape) == 1:
+        out = reshape(out, arg=(w.shape[0],))
+    return add(out, bias[0]) if bias else out
+
+
+def _linear_grad(i: int, g: Val, out: Val, x: Val, w: Val, *bias: Val) -> Val:
+    if i == 2:
+        return sum_to(g, bias[0].shape)
+    if len(x.shape) == 1:
+        g = reshape(g, arg=(1, *g.shape))
+        x = reshape(x, arg=(1, *x.shape))
+        if i == 0:
+            return reshape(matmul(g, w), arg=(w.shape[1],))
+    if i == 0:
+        return matmul(g, w)
+    return matmul(transpose(rows(g)), rows(x))
+
+
+linear = register(
+    Op("linear", COMPOSITE, _infer_linear)
+)  # (x, weight[, bias]): x @ weight.T + bias
+linear.decompose = _linear
+linear.grads = _linear_grad
+
+
+# ---------------------------------------------------------------- addmm
+def _infer_addmm(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    c, x, y = srcs
+    if len(x.shape) != 2 or len(y.shape) != 2:
+        raise RuntimeError(f"addmm: mat1 and mat2 have to be matrices, not {x!r} and {y!r}")
+    out = _infer(op, (x, y), None)
+    _check_bias(op, c, out.shape, x)
+    return out
+
+
+def _addmm_grad(i: int, g: Val, out: Val, c: Val, x: Val, y: Val) -> Val:
+    return sum_to(g, c.shape) if i == 0 else _grad(i - 1, g, out, x, y)
+
+
+addmm = register(Op("addmm", COMPOSITE, _infer_addmm))  # (c, x, y): c + x @ y
+addmm.decompose = lambda c, x, y, arg=None: add(matmul(x, y), c)
+addmm.grads = _addmm_grad
+
+__all__ = ["addmm", "expand", "linear", "matmul", "rows", "sum_", "transpose"]
