@@ -177,9 +177,9 @@ class Buffer:
     """
 
     def __init__(self, nbytes: int) -> None:
+        self._block: _Block | None = None  # first, for __del__ after an error
         if nbytes < 0:
             raise ValueError(f"a buffer cannot have {nbytes} bytes")
-        self._block: _Block | None = None
         block = _take(nbytes)
         self._block = block
         self.nbytes = nbytes
