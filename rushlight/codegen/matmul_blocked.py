@@ -102,10 +102,17 @@ def blocking(vector: Vector, registers: int) -> Blocking:
     rows = 6 if registers == 16 else 8
     if registers == 32 and vector.lanes * type_bytes(vector.element) == 64:
         wide, rows = 2, 12
-    depth = 96 if type_bytes(vector.element) == 4 else 60
+    item = type_bytes(vector.element)
     columns = wide * vector.lanes
+    # A panel of B takes most of a first cache of 32 or 48 KB, a block of A part of the second.
+    depth = 384 if columns * item <= 64 else 256
     return Blocking(
-        vector, rows, columns, 384, _ceiling(depth, rows) * rows, _ceiling(3072, columns) * columns
+        vector,
+        rows,
+        columns,
+        kc=depth,
+        mc=_ceiling(98_304 // (depth * item) + 30, rows) * rows,
+        nc=_ceiling(3072, columns) * columns,
     )
 
 
@@ -133,16 +140,20 @@ def emit_blocked(
     """
     functions: list[str] = []
     declarations: set[str] = set()
-    for side, width, kinds in (("a", sizes.rows, a_kinds), ("b", sizes.columns, b_kinds)):
-        for kind in sorted(kinds):
-            text, declared = emit_pack(f"{name}_pack_{side}_{kind}", kind, sizes.vector, width)
-            functions.append(text)
-            declarations |= declared
+    packs: dict[str, tuple[PackKind, int | None]] = {}
+    for width, kinds in ((sizes.rows, a_kinds), (sizes.columns, b_kinds)):
+        for kind in kinds:
+            packs[_pack_name(name, kind, width)] = (kind, width if kind == "rows" else None)
+    for pack in sorted(packs):
+        text, declared = emit_pack(pack, packs[pack][0], sizes.vector, packs[pack][1])
+        functions.append(text)
+        declarations |= declared
     used = tuple(h for h in sizes.heights if heights is None or h in heights)
     for height in used:
         text, declared = _emit_tile(f"{name}_tile_{height}", sizes, height)
         functions.append(text)
         declarations |= declared
+    functions.append(_emit_copy(name, sizes.vector.element))
     functions.append(_emit_edge(name, sizes, used))
     functions.append(_emit_walk(name, sizes, used))
     functions.append(_emit_entry(name, sizes, tuple(a_kinds), tuple(b_kinds), linkage))
@@ -189,16 +200,8 @@ def _emit_edge(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
         e.emit(f"call void {function}({text})")
 
     def copy(source: Value, source_row: Value, target: Value, target_row: Value) -> None:
-        def row(i: Value, _: list[Value]) -> None:
-            here = e.gep(source, e.multiply(i, source_row), element)
-            there = e.gep(target, e.multiply(i, target_row), element)
-
-            def column(j: Value, _: list[Value]) -> None:
-                e.store(e.load(e.gep(here, j, element), element), e.gep(there, j, element), element)
-
-            e.loop(0, "%columns", 1, column)
-
-        e.loop(0, "%rows", 1, row)
+        text = f"ptr {source}, i64 {source_row}, ptr {target}, i64 {target_row}"
+        e.emit(f"call void @{name}_copy({text}, i64 %rows, i64 %columns)")
 
     def buffered() -> None:
         width = str(sizes.columns)
@@ -212,6 +215,28 @@ def _emit_edge(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     parameters = [*_TILE_PARAMETERS, "i64 %rows", "i64 %columns"]
     return e.function(
         f"{name}_edge", parameters, linkage="internal", attributes="nounwind noinline"
+    )
+
+
+def _emit_copy(name: str, element: str) -> str:
+    """Copies a few rows and columns between C and a tile's buffer."""
+    e = Emitter()
+
+    def row(i: Value, _: list[Value]) -> None:
+        here = e.gep("%source", e.multiply(i, "%source_row"), element)
+        there = e.gep("%target", e.multiply(i, "%target_row"), element)
+
+        def column(j: Value, _: list[Value]) -> None:
+            e.store(e.load(e.gep(here, j, element), element), e.gep(there, j, element), element)
+
+        e.loop(0, "%columns", 1, column)
+
+    e.loop(0, "%rows", 1, row)
+    e.emit("ret void")
+    parameters = ["ptr noalias %source", "i64 %source_row", "ptr noalias %target"]
+    parameters += ["i64 %target_row", "i64 %rows", "i64 %columns"]
+    return e.function(
+        f"{name}_copy", parameters, linkage="internal", attributes="nounwind noinline"
     )
 
 
@@ -254,18 +279,26 @@ def _emit_walk(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     )
 
 
-def _call_pack(e: Emitter, name: str, kinds: tuple[PackKind, ...], arguments: list[Value]) -> None:
+def _pack_name(name: str, kind: PackKind, width: int) -> str:
+    return f"{name}_pack_{kind}{width}" if kind == "rows" else f"{name}_pack_{kind}"
+
+
+def _call_pack(
+    e: Emitter, name: str, kinds: tuple[PackKind, ...], width: int, arguments: list[Value]
+) -> None:
     """Packs with the function that the strides allow, chosen when it runs if several can."""
     step, lane_step = arguments[1], arguments[2]
-    function: Value = f"@{name}_any"
-    if len(kinds) == 1:
-        function = f"@{name}_{kinds[0]}"
-    else:
-        for kind, stride in (("columns", step), ("rows", lane_step)):
+    function: Value = f"@{_pack_name(name, kinds[0], width)}"
+    if len(kinds) > 1:
+        function = f"@{_pack_name(name, 'any', width)}"
+        strides: list[tuple[PackKind, Value]] = [("columns", step), ("rows", lane_step)]
+        for kind, stride in strides:
             dense = e.value(f"icmp eq i64 {stride}, 1")
-            function = e.value(f"select i1 {dense}, ptr @{name}_{kind}, ptr {function}")
+            chosen = _pack_name(name, kind, width)
+            function = e.value(f"select i1 {dense}, ptr @{chosen}, ptr {function}")
     types = [parameter.split()[0] for parameter in PACK_PARAMETERS]
-    text = ", ".join(f"{kind} {value}" for kind, value in zip(types, arguments, strict=True))
+    values = [*arguments, str(width)]
+    text = ", ".join(f"{kind} {value}" for kind, value in zip(types, values, strict=True))
     e.emit(f"call void {function}({text})")
 
 
@@ -330,14 +363,16 @@ def _blocks(
             first = e.value(f"icmp eq i64 {pc}, 0")
             offset = e.add(e.multiply(pc, "%bk"), e.multiply(jc, "%bn"))
             source = e.gep("%b", offset, element)
-            _call_pack(e, f"{name}_pack_b", b_kinds, [source, "%bk", "%bn", b_work, steps, width])
+            _call_pack(
+                e, name, b_kinds, sizes.columns, [source, "%bk", "%bn", b_work, steps, width]
+            )
 
             def rows(ic: Value, _: list[Value]) -> None:
                 height = e.minimum(e.subtract("%m", ic), sizes.mc)
                 at = e.add(e.multiply(ic, "%am"), e.multiply(pc, "%ak"))
                 block = e.gep("%a", at, element)
                 _call_pack(
-                    e, f"{name}_pack_a", a_kinds, [block, "%ak", "%am", "%work", steps, height]
+                    e, name, a_kinds, sizes.rows, [block, "%ak", "%am", "%work", steps, height]
                 )
                 c = e.gep("%c", e.add(e.multiply(ic, "%cm"), jc), element)
                 arguments = [("ptr", "%work"), ("ptr", b_work), ("ptr", c), ("i64", "%cm")]

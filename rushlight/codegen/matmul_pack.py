@@ -20,6 +20,7 @@ PACK_PARAMETERS = [
     "ptr noalias %target",
     "i64 %steps",
     "i64 %lanes",
+    "i64 %width",
 ]
 """What every packing function takes: (k, lane) of the source lies at
 `k * step + lane * lane_step`; `lanes` lanes become `ceil(lanes / width)` panels of `steps * width`
@@ -38,16 +39,21 @@ def spill(vector: Vector) -> int:
     return vector.lanes
 
 
-def emit_pack(name: str, kind: PackKind, vector: Vector, width: int) -> tuple[str, set[str]]:
+def emit_pack(
+    name: str, kind: PackKind, vector: Vector, width: int | None = None
+) -> tuple[str, set[str]]:
     """The text of packing function `name`, and its declarations.
 
-    `rows` needs `lane_step` 1 and `columns` needs `step` 1; `any` takes all strides.
+    `rows` needs `lane_step` 1 and knows its width; `columns` needs `step` 1; `any` takes all
+    strides. The last two serve every width.
     """
     e = Emitter()
     if kind == "rows":
+        if width is None:
+            raise ValueError("packing rows is written for one width")
         _pack_rows(e, vector, width)
     else:
-        _each_panel(e, vector, width, transposed=kind == "columns", first="0")
+        _each_panel(e, vector, transposed=kind == "columns", first="0")
     e.emit("ret void")
     text = e.function(name, PACK_PARAMETERS, linkage="internal", attributes="nounwind noinline")
     return text, e.declarations
@@ -77,59 +83,62 @@ def _pack_rows(e: Emitter, vector: Vector, width: int) -> None:
     e.guard(some, lambda: e.loop(0, "%steps", 1, row))
     done = e.multiply(panels, width)
     rest = e.value(f"icmp ult i64 {done}, %lanes")
-    e.guard(rest, lambda: _each_panel(e, vector, width, transposed=False, first=done))
+    e.guard(rest, lambda: _each_panel(e, vector, transposed=False, first=done))
 
 
-def _each_panel(e: Emitter, vector: Vector, width: int, *, transposed: bool, first: Value) -> None:
-    """Packs panel by panel from lane `first`, with a pointer for every lane of the panel."""
+def _each_panel(e: Emitter, vector: Vector, *, transposed: bool, first: Value) -> None:
+    """Packs panel by panel from lane `first`: blocks of k by transposes, the rest one by one."""
     element = vector.element
+    last = e.subtract("%lanes", 1)
+
+    def pointer(lane: Value) -> Value:
+        """Where a lane of the source starts; past the end, the last lane."""
+        return e.gep("%source", e.multiply(e.minimum(lane, last), "%lane_step"), element)
+
+    start: Value = "0"
+    if transposed and vector.block > 1:
+        start = e.value(f"and i64 %steps, {-vector.block}")
 
     def panel(lane: Value, _: list[Value]) -> None:
-        pointers = []
-        last = e.value("sub i64 %lanes, 1")
-        for offset in range(width):
-            wanted = e.add(lane, offset)
-            inside = e.value(f"icmp ult i64 {wanted}, {last}")
-            valid = e.value(f"select i1 {inside}, i64 {wanted}, i64 {last}")
-            pointers.append(e.gep("%source", e.multiply(valid, "%lane_step"), element))
         target = e.gep("%target", e.multiply(lane, "%steps"), element)
-        start: Value = "0"
-        if transposed and vector.block > 1:
-            start = e.value(f"and i64 %steps, {-vector.block}")
-            _transposed_steps(e, vector, width, pointers, target, start)
+        if start != "0":
+            last_group = e.value(f"and i64 {e.subtract('%width', 1)}, {-vector.lanes}")
 
-        def single(k: Value, _: list[Value]) -> None:
-            offset = e.multiply(k, "%step")
-            there = e.gep(target, e.multiply(k, width), element)
-            for position, pointer in enumerate(pointers):
-                loaded = e.load(e.gep(pointer, offset, element), element)
-                e.store(loaded, e.gep(there, position, element), element)
+            def group(back: Value, _: list[Value]) -> None:
+                at = e.subtract(last_group, back)
+                begin = e.add(lane, at)
+                pointers = [pointer(e.add(begin, offset)) for offset in range(vector.lanes)]
+                _transposed_steps(e, vector, pointers, e.gep(target, at, element), start)
 
-        e.loop(start, "%steps", 1, single, may_be_empty=True)
+            e.loop(0, "%width", vector.lanes, group)
 
-    e.loop(first, "%lanes", width, panel)
+        def single_lane(at: Value, _: list[Value]) -> None:
+            source, there = pointer(e.add(lane, at)), e.gep(target, at, element)
+
+            def single(k: Value, _: list[Value]) -> None:
+                loaded = e.load(e.gep(source, e.multiply(k, "%step"), element), element)
+                e.store(loaded, e.gep(there, e.multiply(k, "%width"), element), element)
+
+            e.loop(start, "%steps", 1, single, may_be_empty=start != "0")
+
+        e.loop(0, "%width", 1, single_lane)
+
+    e.loop(first, "%lanes", "%width", panel)
 
 
 def _transposed_steps(
-    e: Emitter, vector: Vector, width: int, pointers: list[Value], target: Value, stop: Value
+    e: Emitter, vector: Vector, pointers: list[Value], target: Value, stop: Value
 ) -> None:
     """Blocks of k through in-register transposes.
 
-    A vector may reach past the end of its row of the panel: what it spoils is written later, since
-    rows are written in ascending order (the very end is `spill`).
+    The last vector of a row of the panel may reach into the next row. What it spoils is written
+    later: rows come in ascending order, vectors of a row in descending order (the very end is
+    `spill`).
     """
-    element, lanes = vector.element, vector.lanes
-    groups = [list(range(at, min(at + lanes, width))) for at in range(0, width, lanes)]
 
     def block(k: Value, _: list[Value]) -> None:
-        columns = []
-        for group in groups:
-            padded = [pointers[lane] for lane in group]
-            padded += [padded[-1]] * (lanes - len(group))
-            columns.append(load_transposed(e, vector, padded, k, vector.block))
-        for u in range(vector.block):
-            there = e.gep(target, e.multiply(e.add(k, u), width), element)
-            for position, column in enumerate(columns):
-                e.store(column[u], e.gep(there, position * lanes, element), element, lanes)
+        for u, column in enumerate(load_transposed(e, vector, pointers, k, vector.block)):
+            place = e.gep(target, e.multiply(e.add(k, u), "%width"), vector.element)
+            e.store(column, place, vector.element, vector.lanes)
 
     e.loop(0, stop, vector.block, block, may_be_empty=True)
