@@ -26,7 +26,7 @@ from rushlight.codegen.matmul_direct import (
     plan_direct,
 )
 from rushlight.codegen.matmul_pack import PackKind, pack_kind
-from rushlight.codegen.matmul_tile import Vector
+from rushlight.codegen.matmul_tile import Int, Vector
 from rushlight.codegen.text import Emitter, Value, module_text
 
 _ELEMENTS = {float32: "float", float64: "double"}
@@ -117,14 +117,39 @@ class MatmulCode:
 
 
 @dataclass(frozen=True)
+class Split:
+    """A product cut into `tasks` blocks of at most `rows` x `columns` of C, `across` side by side.
+
+    Each task has `share` bytes of the `workspace`.
+    """
+
+    tasks: int
+    rows: int
+    columns: int
+    across: int
+    share: int
+
+    @property
+    def workspace(self) -> int:
+        """Bytes of workspace of all tasks together."""
+        return self.tasks * self.share
+
+
+@dataclass(frozen=True)
 class GeneralMatmul:
     """The kernel with run-time sizes.
 
     `void @symbol(ptr A, i64 am, i64 ak, ptr B, i64 bk, i64 bn, ptr C, i64 cm, i64 m, i64 k, i64 n,
     ptr work)`, strides in elements, any sizes (0 too), `workspace(m, k, n)` bytes at `work`.
+
+    `void @task_symbol(ptr args, i64 index)` computes one block of C; `args` points to sixteen
+    8-byte slots: those twelve arguments, then `rows`, `columns`, `across`, `share` of `split`.
+    `split(...).workspace` bytes at `work`.
     """
 
+    dtype: dtype
     symbol: str
+    task_symbol: str
     sizes: Blocking
     functions: tuple[str, ...]
     declarations: frozenset[str]
@@ -137,6 +162,10 @@ class GeneralMatmul:
     def workspace(self, m: int, k: int, n: int) -> int:
         """Bytes of workspace for a product of this size."""
         return self.sizes.workspace(m, k, n)
+
+    def split(self, m: int, k: int, n: int, tasks: int) -> Split:
+        """Cuts a product into at most `tasks` tasks, fewer if it is small."""
+        return _split(MatmulSpec(self.dtype, m, k, n, k, 1, n, 1, n), self.sizes, tasks)
 
 
 @dataclass(frozen=True)
@@ -174,7 +203,16 @@ def general_matmul(dtype: dtype, target: Target) -> GeneralMatmul:
     sizes = _blocking(spec, target)
     symbol = f"matmul_{_SHORT[dtype]}"
     code = emit_blocked(symbol, sizes)
-    return GeneralMatmul(symbol, sizes, code.functions, code.declarations)
+    e = Emitter()
+    loaded = [e.load(e.gep("%args", slot, "i64"), kind) for slot, kind in enumerate(_TASK_SLOTS)]
+    a, am, ak, b, bk, bn, c, cm, m, k, n, work = loaded[:12]
+    place = _TaskPlace(e, _ELEMENTS[dtype], dtype.itemsize, *loaded[12:])
+    values = place.arguments(a, am, ak, b, bk, bn, c, cm, m, k, n, work)
+    e.call(symbol, "void", values)
+    e.emit("ret void")
+    task = e.function(f"{symbol}_task", ["ptr %args", "i64 %index"])
+    functions = (*code.functions, task)
+    return GeneralMatmul(dtype, symbol, f"{symbol}_task", sizes, functions, code.declarations)
 
 
 def general_workspace(dtype: dtype, target: Target, m: int, k: int, n: int) -> int:
@@ -258,75 +296,107 @@ def _packed_cycles(spec: MatmulSpec, sizes: Blocking) -> float:
     return panels * step * spec.k + tiles + packing + 300
 
 
-def _grid(spec: MatmulSpec, sizes: Blocking, tasks: int) -> tuple[int, int]:
-    """Rows and columns of the block of C that each task gets: the least packing and waiting."""
+def _split(spec: MatmulSpec, sizes: Blocking, tasks: int) -> Split:
+    """The cut of at most `tasks` blocks that needs the least packing and waiting."""
+    tasks = max(1, min(tasks, spec.m * spec.k * spec.n // _TASK_STEPS))
 
     def block(down: int) -> tuple[int, int]:
         rows = _ceiling(_ceiling(spec.m, down), sizes.rows) * sizes.rows
         columns = _ceiling(_ceiling(spec.n, tasks // down), sizes.columns) * sizes.columns
-        return min(rows, spec.m), min(columns, spec.n)
+        return max(1, min(rows, spec.m)), max(1, min(columns, spec.n))
 
-    downs = [down for down in range(1, tasks + 1) if tasks % down == 0]
-    blocks = [block(down) for down in downs]
-    return min(
-        blocks,
-        key=lambda size: _packed_cycles(replace(spec, m=size[0], n=size[1]), sizes),
+    blocks = [block(down) for down in range(1, tasks + 1) if tasks % down == 0]
+    rows, columns = min(
+        blocks, key=lambda size: _packed_cycles(replace(spec, m=size[0], n=size[1]), sizes)
     )
+    down, across = max(1, _ceiling(spec.m, rows)), max(1, _ceiling(spec.n, columns))
+    share = _ceiling(sizes.workspace(rows, spec.k, columns), 64) * 64
+    return Split(down * across, rows, columns, across, share)
+
+
+_TASK_SLOTS = ["ptr", "i64", "i64", "ptr", "i64", "i64", "ptr", *["i64"] * 4, "ptr", *["i64"] * 4]
+
+
+class _TaskPlace:
+    """Where task `%index` of a split works; the split's numbers are known or run-time values."""
+
+    def __init__(
+        self, e: Emitter, element: str, item: int, rows: Int, columns: Int, across: Int, share: Int
+    ) -> None:
+        self.e = e
+        self.element = element
+        down = e.divide("%index", across)
+        self.first_row = e.multiply(down, rows)
+        column = e.subtract("%index", e.multiply(down, across))
+        self.first_column = e.multiply(column, columns)
+        self.work = e.multiply("%index", e.divide(share, item))
+        self.rows = rows
+        self.columns = columns
+
+    def arguments(
+        self, a: Value, am: Int, ak: Int, b: Value, bk: Int, bn: Int, c: Value, cm: Int,
+        m: Int, k: Int, n: Int, work: Value,
+    ) -> list[tuple[str, Value]]:  # fmt: skip
+        """The block's arguments to the blocked product."""
+        e = self.e
+        row, column = self.first_row, self.first_column
+        corner = e.add(e.multiply(row, cm), column)
+        values: list[Int] = [
+            e.gep(a, e.multiply(row, am), self.element), am, ak,
+            e.gep(b, e.multiply(column, bn), self.element), bk, bn,
+            e.gep(c, corner, self.element), cm,
+            e.minimum(e.subtract(m, row), self.rows), k,
+            e.minimum(e.subtract(n, column), self.columns),
+            e.gep(work, self.work, self.element),
+        ]  # fmt: skip
+        kinds = _TASK_SLOTS[:12]
+        return [(kind, str(value)) for kind, value in zip(kinds, values, strict=True)]
 
 
 def _emit_packed(spec: MatmulSpec, sizes: Blocking, tasks: int) -> MatmulCode:
     """The blocked kernel with this product's sizes, strides and ways of packing."""
-    rows, columns = _grid(spec, sizes, tasks)
-    down, across = _ceiling(spec.m, rows), _ceiling(spec.n, columns)
-    tasks = down * across
-    symbol = spec.symbol if tasks == 1 else f"{spec.symbol}_t{tasks}"
-    tall = {min(rows, spec.m - i * rows) for i in range(down)} | {spec.m}
+    split = _split(spec, sizes, tasks)
+    symbol = spec.symbol if split.tasks == 1 else f"{spec.symbol}_t{split.tasks}"
+    blocked = f"{symbol}_blocked"
+    down = split.tasks // split.across
+    tall = {min(split.rows, spec.m - i * split.rows) for i in range(down)} | {spec.m}
     heights = {sizes.height_for(rest) for rest in {size % sizes.rows for size in tall} if rest}
     if max(tall) >= sizes.rows:
         heights.add(sizes.rows)
     code = emit_blocked(
-        f"{symbol}_blocked",
+        blocked,
         sizes,
         a_kinds=(pack_kind(spec.a_column, spec.a_row),),
         b_kinds=(pack_kind(spec.b_row, spec.b_column),),
         heights=heights,
         linkage="internal",
     )
-    item = spec.dtype.itemsize
-    share = _ceiling(sizes.workspace(rows, spec.k, columns), 64) * 64
-
-    def call(e: Emitter, pointers: list[Value], m: Value, n: Value) -> None:
-        a, b, c, work = pointers
-        values = [("ptr", a), ("i64", str(spec.a_row)), ("i64", str(spec.a_column)), ("ptr", b)]
-        values += [("i64", str(spec.b_row)), ("i64", str(spec.b_column)), ("ptr", c)]
-        values += [("i64", str(spec.c_row)), ("i64", m), ("i64", str(spec.k)), ("i64", n)]
-        e.call(f"{symbol}_blocked", "void", [*values, ("ptr", work)])
-        e.emit("ret void")
-
+    strides_a, strides_b = (spec.a_row, spec.a_column), (spec.b_row, spec.b_column)
     whole = Emitter()
-    call(whole, ["%a", "%b", "%c", "%work"], str(spec.m), str(spec.n))
+    numbers = [("i64", str(number)) for number in (spec.c_row, spec.m, spec.k, spec.n)]
+    a, b = ([("i64", str(stride)) for stride in pair] for pair in (strides_a, strides_b))
+    arguments = [("ptr", "%a"), *a, ("ptr", "%b"), *b, ("ptr", "%c"), *numbers, ("ptr", "%work")]
+    whole.call(blocked, "void", arguments)
+    whole.emit("ret void")
     task = Emitter()
-    a, b, c, work = (task.load(task.gep("%args", i, "ptr"), "ptr") for i in range(4))
-    first_row = task.multiply(task.divide("%index", across), rows)
-    first_column = task.multiply(task.value(f"urem i64 %index, {across}"), columns)
-    element = _ELEMENTS[spec.dtype]
-    corner = task.add(task.multiply(first_row, spec.c_row), first_column)
-    pointers = [
-        task.gep(a, task.multiply(first_row, spec.a_row), element),
-        task.gep(b, task.multiply(first_column, spec.b_column), element),
-        task.gep(c, corner, element),
-        task.gep(work, task.multiply("%index", share // item), element),
-    ]
-    height = task.minimum(task.subtract(spec.m, first_row), rows)
-    width = task.minimum(task.subtract(spec.n, first_column), columns)
-    call(task, pointers, height, width)
+    pointers = [task.load(task.gep("%args", i, "ptr"), "ptr") for i in range(4)]
+    place = _TaskPlace(
+        task, _ELEMENTS[spec.dtype], spec.dtype.itemsize,
+        split.rows, split.columns, split.across, split.share,
+    )  # fmt: skip
+    arguments = place.arguments(
+        pointers[0], *strides_a, pointers[1], *strides_b, pointers[2], spec.c_row,
+        spec.m, spec.k, spec.n, pointers[3],
+    )  # fmt: skip
+    task.call(blocked, "void", arguments)
+    task.emit("ret void")
     parameters = ["ptr noalias %a", "ptr noalias %b", "ptr noalias %c", "ptr noalias %work"]
-    functions = [
+    functions = (
         *code.functions,
         whole.function(symbol, parameters),
         task.function(f"{symbol}_task", ["ptr %args", "i64 %index"]),
-    ]
-    workspace = max(sizes.workspace(spec.m, spec.k, spec.n), tasks * share)
+    )
+    workspace = max(sizes.workspace(spec.m, spec.k, spec.n), split.workspace)
     return MatmulCode(
-        symbol, f"{symbol}_task", tasks, workspace, tuple(functions), code.declarations
+        symbol, f"{symbol}_task", split.tasks, workspace, functions, code.declarations
     )

@@ -269,6 +269,39 @@ def test_tasks_write_disjoint_blocks_and_do_the_whole(
 
 
 @pytest.mark.parametrize(
+    "size", [(150, 300, 140), (33, 5000, 40), (700, 60, 50), (3, 4, 5), (0, 2, 3)]
+)
+def test_general_tasks(size: tuple[int, int, int]) -> None:
+    m, k, n = size
+    rng = np.random.default_rng(m)
+    general = general_matmul(float32, host())
+    library = compile_text(general.text, name_hint=general.symbol)
+    task = ctypes.CFUNCTYPE(None, POINTER, NUMBER)(library.address(general.task_symbol))
+    for layout in ("N T", "sliced reversed"):
+        left, right = layout.split()
+        a, b = operand(rng, m, k, left, float32), operand(rng, k, n, right, float32)
+        for tasks in (1, 4, 6):
+            split = general.split(m, k, n, tasks)
+            assert 1 <= split.tasks <= tasks
+            work = workspace(split.workspace)
+            slots = [a.ctypes.data, *strides(a), b.ctypes.data, *strides(b), 0, n, m, k, n]
+            written = np.zeros((m, n), int)
+            whole = np.zeros((m, n), np.float32)
+            for index in reversed(range(split.tasks)):
+                c = np.full((m, n), np.nan, np.float32)
+                slots[6] = c.ctypes.data
+                numbers = [split.rows, split.columns, split.across, split.share]
+                arguments = np.array([*slots, work.ctypes.data, *numbers], np.int64)
+                task(arguments.ctypes.data, index)
+                written += ~np.isnan(c)
+                whole = np.where(np.isnan(c), whole, c)
+            assert (written == 1).all()
+            assert same_bits(whole, reference(a, b, float32))
+            assert (work[split.workspace :] == 0xA5).all()
+        assert general.split(m, k, n, 4).tasks > 1 or m * k * n < 1 << 19
+
+
+@pytest.mark.parametrize(
     "size", [(0, 3, 4), (3, 0, 4), (3, 4, 0), (0, 0, 0), (40, 0, 70), (1, 0, 1)]
 )
 def test_empty_sizes(size: tuple[int, int, int]) -> None:
