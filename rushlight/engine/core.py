@@ -387,10 +387,12 @@ def watch_threads() -> None:
     start: Any = _thread.start_new_thread
 
     def start_new_thread(*args: Any, **kwargs: Any) -> Any:
-        if SOLO[0]:
-            OWN.engine = MAIN
-            SOLO[0] = False
-        SLOW[0].flush(mine())
+        thread: Any = getattr(args[0], "__self__", None)
+        if not str(getattr(thread, "name", "")).startswith("rushlight-"):  # the pool's workers record nothing
+            if SOLO[0]:
+                OWN.engine = MAIN
+                SOLO[0] = False
+            SLOW[0].flush(mine())
         return start(*args, **kwargs)
 
     module: Any = _thread

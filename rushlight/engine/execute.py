@@ -14,9 +14,9 @@ from ..graph.op import OPS
 from ..runtime import pool
 from ..runtime.buffer import Buffer
 from ..runtime.jit import compile_text
-from ..runtime.native import Table
+from ..runtime.native import Table, live_helpers
 from .eager import run_node
-from .memory import base_array, hold, new_memory
+from .memory import base_array, hold, nbytes
 from .plan import FlushInfo
 
 OBSERVERS: Final[list[Any]] = []  # called with (info, values) after every run: the doctor, tests
@@ -35,84 +35,97 @@ class NativePlan:
         self.library: Any = compile_text(code.text, name_hint="plan", target=host)
         self.nleaf: int = len(info.leaves)
         self.kinds: list[str] = program.numbers
-        self.outputs: list[tuple[int, int]] = [
-            (s, max(program.nodes[program.outputs[k]].spec_bytes(), 1)) for k, s in enumerate(info.outputs)
-        ]
-        n = self.nleaf + len(self.kinds) + len(self.outputs)
-        self.table: Table = Table(n + 3)
+        self.sizes: list[int] = [nbytes(program.nodes[o].spec) for o in program.outputs]
+        self.idle: bytes = bytes(len(self.sizes))
+        self.rings: list[list[Any]] = []
+        self.turn: int = 0
+        self.helpers: Any = live_helpers()
+        n = self.nleaf + len(self.kinds) + len(self.sizes)
+        self.table: Table = Table(code.slots)
         self.q: Any = self.table.q
         self.d: Any = self.table.d
-        self.workspace: Any = Buffer(code.workspace + 64) if code.workspace else None
+        self.workspace: Any = Buffer(code.workspace) if code.workspace else None
         self.q[n] = self.workspace.address if self.workspace is not None else 0
-        self.q[n + 1] = pool.handle() if code.parallel else 0
-        self.q[n + 2] = pool.pfor_address() if code.parallel else 0
+        threads = pool.pool()
+        self.q[n + 1] = threads.address
+        self.q[n + 2] = threads.pfor
         self.call: Any = self.table.callable(self.library.address(code.symbol), keep=self.library)
         self.last: list[int] = [0] * self.nleaf
 
-    def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> Optional[dict[int, Any]]:
-        """The outputs by slot; None when a value check failed."""
+    def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> Optional[list[Any]]:
+        """The outputs' memory; None when a value check failed."""
         q = self.q
         i = 0
+        last = self.last
         for k in info.leaves:
             a = lvals[k].address
-            if self.last[i] != a:
-                self.last[i] = a
+            if last[i] != a:
+                last[i] = a
                 q[i] = a
             i += 1
-        d = self.d
-        k = 0
-        for v in numbers:
-            if self.kinds[k] == "d":
-                d[i] = v
-            else:
-                q[i] = v
-            i += 1
-            k += 1
-        vals: dict[int, Any] = {}
-        for s, nbytes in self.outputs:
-            b = Buffer(nbytes)
+        if numbers:
+            d = self.d
+            kinds = self.kinds
+            k = 0
+            for v in numbers:
+                if kinds[k] == "d":
+                    d[i] = v
+                else:
+                    q[i] = v
+                i += 1
+                k += 1
+        outs = self.memory()
+        for b in outs:
             q[i] = b.address
-            vals[s] = b
             i += 1
         if self.call() is not None:
             return None
-        return vals
+        return outs
+
+    def memory(self) -> list[Any]:
+        """Memory for the outputs: that of an earlier run which nobody holds any more, else new."""
+        rings = self.rings
+        for turn in range(len(rings)):
+            self.turn = (self.turn + 1) % len(rings)
+            ring = rings[self.turn]
+            if self.helpers.livecheck(ring, self.idle):
+                return list(ring)
+        fresh: list[Any] = [Buffer(n) for n in self.sizes]
+        if len(rings) < RINGS:
+            rings.append(fresh)
+        else:
+            self.turn = (self.turn + 1) % RINGS
+            rings[self.turn] = fresh
+        return list(fresh)
 
 
-def run_plan(info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> tuple[dict[int, Any], Optional[BaseException]]:
-    """Values of the slots that leave a stretch, and the error that stopped it, if one did."""
-    failed: Optional[BaseException] = None
-    vals: Optional[dict[int, Any]] = None
+def run_plan(info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> tuple[list[Any], Optional[BaseException]]:
+    """Memory of the values that leave a stretch (None where there is none), and the error that stopped it."""
     info.runs += 1
-    if info.outputs:
-        if info.code is None and info.runs >= settings.fuse_after and not settings.eager and info.runs < REFUSED:
-            try:
-                info.code = NativePlan(info, info.program)
-            except CompileError:
-                info.runs = REFUSED
-        if info.code is not None and not settings.eager:
-            vals = info.code.run(info, lvals, numbers)
-            if vals is not None and settings.verify:
-                compare(info, vals, lvals, numbers)
-    else:
-        vals = {}
-    if vals is None:
-        vals, failed = one_at_a_time(info, lvals, numbers)
-    for s, k in info.shared:
-        vals[s] = lvals[k]
-    for s, b in info.same:
-        v = vals.get(b)
-        if v is not None:
-            vals[s] = v
-    return vals, failed
+    if not info.outputs:
+        return [], None
+    if info.code is None and info.runs >= settings.fuse_after and not settings.eager and info.runs < REFUSED:
+        try:
+            info.code = NativePlan(info, info.program)
+        except (CompileError, NotImplementedError):
+            info.runs = REFUSED
+    if info.code is not None and not settings.eager:
+        plan: NativePlan = info.code
+        outs = plan.run(info, lvals, numbers)
+        if outs is not None:
+            if settings.verify:
+                compare(info, outs, lvals, numbers)
+            return outs, None
+    return one_at_a_time(info, lvals, numbers)
 
 
+RINGS: Final = 3  # sets of output memory a plan keeps
 REFUSED: Final = 1 << 60
 
 
 def one_at_a_time(
     info: FlushInfo, lvals: list[Any], numbers: list[Any]
-) -> tuple[dict[int, Any], Optional[BaseException]]:
+) -> tuple[list[Any], Optional[BaseException]]:
     """Every operation alone, in program order: the meaning of a stretch, and its first run."""
     program = info.program
     arrays: list[Any] = [None] * len(program.nodes)
@@ -131,26 +144,24 @@ def one_at_a_time(
             if where is not None:
                 error.add_note(f"the operation {n.op.name} was recorded at {where}")
             break
-    vals: dict[int, Any] = {}
-    for k, s in enumerate(info.outputs):
-        o = program.outputs[k]
-        if arrays[o] is not None:
-            vals[s] = hold(arrays[o], info.recs[s].spec)
-    return vals, failed
+    outs: list[Any] = []
+    for o in program.outputs:
+        a = arrays[o]
+        outs.append(None if a is None else hold(a, program.nodes[o].spec))
+    return outs, failed
 
 
-def compare(info: FlushInfo, vals: dict[int, Any], lvals: list[Any], numbers: list[Any]) -> None:
+def compare(info: FlushInfo, outs: list[Any], lvals: list[Any], numbers: list[Any]) -> None:
     """Run a plan again one operation at a time: its bits have to be the same (NaN is NaN)."""
     again, failed = one_at_a_time(info, lvals, numbers)
     if failed is not None:
         raise AssertionError("verify: one operation at a time failed where the plan did not") from failed
-    for k, s in enumerate(info.outputs):
-        spec = info.recs[s].spec
-        a = base_array(vals[s], spec)
-        b = base_array(again[s], spec)
+    for k, o in enumerate(info.program.outputs):
+        spec = info.program.nodes[o].spec
+        a = base_array(outs[k], spec)
+        b = base_array(again[k], spec)
         same = a.view(f"u{a.itemsize}") == b.view(f"u{b.itemsize}") if a.ndim else a.tobytes() == b.tobytes()
         if spec.dtype.rank > 1:
             same = same | ((a != a) & (b != b))
         if not (same if isinstance(same, bool) else bool(same.all())):
-            n = info.program.outputs[k]
-            raise AssertionError(f"verify: other bits fused than one at a time in %{n} of\n{info.program}")
+            raise AssertionError(f"verify: other bits fused than one at a time in %{o} of\n{info.program}")

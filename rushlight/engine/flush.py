@@ -34,7 +34,7 @@ from .core import (
 from .memory import NUMPY, Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .leaves import entered, require_grad, set_grad
-from .trie import OWN_BASE, RECORDERS, Recorder, needs_grad, new_root, reachable
+from .trie import LEAF, OWN_BASE, RECORDERS, Recorder, needs_grad, new_root, reachable
 from .execute import run_plan
 
 MAX_RECORDS: Final = 200_000  # records a thread may keep before it starts its tries afresh
@@ -97,43 +97,37 @@ def flush_engine(e: Engine) -> None:
     # The stretch is over whatever happens next: the recorder is whole before anything runs.
     sts, fams, lvals, lnow, gleaves, numbers = e.sts, e.fams, e.lvals, e.lnow, e.gleaves, e.numbers
     hooks, calls, ep = e.hooks, e.calls, e.epoch
-    vals, failed = run_plan(info, lvals, numbers)
+    outs, failed = run_plan(info, lvals, numbers)
     if lnow:  # nothing that outlives this run may be exposed memory itself
-        exposed = [lvals[k] for k in range(len(lvals)) if isinstance(lvals[k], Held)]
-        for s in list(vals):
-            for m in exposed:
-                if vals[s] is m:
-                    vals[s] = m.copy()
+        lvals = [m.copy() if isinstance(m, Held) else m for m in lvals]
     frame: Optional[Frame] = None
     if info.roots:
         frame = Frame(r, gleaves, numbers, e.nflush)
         frame.freed = path_freed(cur)
-        for s in info.users:
-            if s in vals:
-                frame.saved[s] = vals[s]
+        for s, at in info.saved_at:
+            v = outs[at] if at >= 0 else lvals[~at]
+            if v is not None:
+                frame.saved[s] = v
         if hooks:
             frame.hooks = hooks
         if calls:
             frame.calls = {i: c for i, c in enumerate(calls)}
-    for i, s in info.plain:
-        v = vals.get(s)
+    for i, at in info.plain_at:
+        v = outs[at] if at >= 0 else lvals[~at]
         if v is None:
             continue  # its computation failed: the handle stays without a value
         t = live[i]
         rec = t.rec
         st = Storage(v, rec.spec)
         t.st = st
-        t.fam = Fam(st, Hist(frame, s) if rec.rg else None, rec)
-    for k, s in info.stores:
+        t.fam = Fam(st, Hist(frame, int(t.slot)) if rec.rg else None, rec)
+    for k, s, at in info.stores_at:
         st = sts[k]
+        v = outs[at] if at >= 0 else lvals[~at]
         if failed is not None:
-            found = before_failure(info, s, vals)
-            if found is None:
-                continue
-            s = found
+            v = before_failure(info, s, outs, lvals)
         elif st.slot != s:
             continue
-        v = vals.get(s)
         if v is None:
             continue
         if st.exposed and reachable(st):
@@ -178,16 +172,22 @@ def clear(e: Engine) -> None:
     e.tape = []
 
 
-def before_failure(info: FlushInfo, slot: int, vals: dict[int, Any]) -> Optional[int]:
+def before_failure(info: FlushInfo, slot: int, outs: list[Any], lvals: list[Any]) -> Any:
     """The last value a storage had before the record that failed; None when it had none."""
     recs = info.recs
-    while vals.get(slot) is None:
+    while True:
+        at = info.at.get(slot)
+        if at is not None:
+            v = outs[at] if at >= 0 else lvals[~at]
+            if v is not None:
+                return v
         r = recs[slot]
+        if r.op == LEAF:
+            return None
         if r.row.kind in ("write", "alias") and r.srcs and r.srcs[0] >= 0:
             slot = r.srcs[0]
         else:
             return None
-    return slot
 
 
 CHECKING: Final = [False]  # re-derive every recognised plan and compare (tests)

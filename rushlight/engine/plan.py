@@ -29,15 +29,18 @@ class FlushInfo:
         self.slots: list[int] = []  # slot of each node
         self.leaves: list[int] = []  # for each leaf node, its place among the stretch's LEAF records
         self.outputs: list[int] = []  # slots that are computed, in the program's order
-        self.shared: list[tuple[int, int]] = []  # (slot, LEAF place): values that are memory that entered
-        self.same: list[tuple[int, int]] = []  # (slot, slot): values that are another output's
+        # where each slot's value is found: an output's place, or ~k for the memory of the k-th LEAF record
+        self.at: dict[int, int] = {}
+        self.plain_at: list[tuple[int, int]] = []
+        self.stores_at: list[tuple[int, int, int]] = []  # storage index, slot, place
+        self.saved_at: list[tuple[int, int]] = []
         self.runs: int = 0
         self.code: Any = None  # the native plan
 
     def describe(self) -> tuple[Any, ...]:
         """Everything that recognition promises to be the same."""
         return (
-            self.plain, self.stores, self.users, self.roots, self.outputs, self.shared, self.same, str(self.program),
+            self.plain, self.stores, self.users, self.roots, self.outputs, self.at, str(self.program),
         )  # fmt: skip
 
 
@@ -128,19 +131,22 @@ def build(e: Engine, info: FlushInfo) -> None:
     for r in recs:
         if r.op == LEAF:
             place[int(r.slot)] = len(place)
-    seen: dict[int, int] = {}  # several outputs with one source: the first is computed, the others share it
+    seen: dict[int, int] = {}  # several slots with one source: computed once, shared (memory is never written to)
     keep: list[int] = []
     slots = [s for _, s in info.plain] + [s for _, s in info.stores] + sorted(info.users)
     for s in dict.fromkeys(slots):
         b = source(recs, s)
         if recs[b].op == LEAF:
-            info.shared.append((s, place[b]))
+            info.at[s] = ~place[b]
         elif b in seen:
-            info.same.append((s, seen[b]))
+            info.at[s] = seen[b]
         else:
-            seen[b] = s
+            info.at[s] = seen[b] = len(keep)
             keep.append(s)
     info.outputs = keep
+    info.plain_at = [(i, info.at[s]) for i, s in info.plain]
+    info.stores_at = [(k, s, info.at[s]) for k, s in info.stores]
+    info.saved_at = [(s, info.at[s]) for s in info.users]
     need: set[int] = set()
     todo = [source(recs, s) for s in keep]
     for r in recs:
