@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from rushlight.base.target import Target
 from rushlight.codegen.llvm_kernel import KernelWriter
+from rushlight.codegen.llvm_product import ProductWriter
 from rushlight.codegen.text import Emitter, Value, module_text
 
 if TYPE_CHECKING:
-    from rushlight.compiler.loops import Call, Kernel, LoopProgram
+    from rushlight.compiler.loops import Call, Kernel, LoopProgram, Product
 
 SYMBOL = "plan"
 
@@ -48,59 +49,47 @@ def render(program: LoopProgram, target: Target) -> Code:
     return Renderer(program, target).run()
 
 
+def kernel_writer(kernel: Kernel | Product, target: Target) -> KernelWriter | ProductWriter:
+    """What spells a kernel."""
+    if hasattr(kernel, "stages"):
+        return KernelWriter(kernel, target)
+    return ProductWriter(kernel, target)
+
+
 class Renderer:
     """Writes kernels and the plan."""
 
     def __init__(self, program: LoopProgram, target: Target) -> None:
         self.program, self.target = program, target
         self.e = Emitter()
-        self.functions: list[str] = []
+        self.functions: dict[str, None] = {}  # in order, each once
         self.declarations: set[str] = set()
-        self.writers: list[KernelWriter] = []
+        self.writers: list[KernelWriter | ProductWriter] = []
         self.slots: dict[int, Value] = {}
+        self.arguments = 0  # slots for the arguments of shared kernels
 
     def run(self) -> Code:
         p = self.program
         for n, kernel in enumerate(p.kernels):
-            self.kernel(n, kernel)
+            writer = kernel_writer(kernel, self.target)
+            self.functions.update(dict.fromkeys(writer.functions(f"k{n}")))
+            self.declarations |= writer.declarations
+            self.writers.append(writer)
         self.outputs_at = p.leaves + len(p.numbers)
         self.work_at = self.outputs_at + len(p.outputs)
+        status = self.pointer(("work", p.status)) if p.status >= 0 else ""
+        if status:
+            self.e.store("0", status, "i64")
         for call in p.calls:
             self.call(call)
-        self.e.emit("ret i64 0")
-        most = max([len(w.k.params) + len(w.k.numbers) for w in self.writers if w.parallel] or [0])
-        if most:
-            self.e.lines.insert(0, f"  %args = alloca [{most} x i64], align 8")
+        self.e.emit(f"ret i64 {self.e.load(status, 'i64') if status else 0}")
+        if self.arguments:
+            self.e.lines.insert(0, f"  %args = alloca [{self.arguments} x i64], align 8")
         plan = self.e.function(SYMBOL, ["ptr %table"], returns="i64")
         text = module_text([*self.functions, plan], self.declarations | self.e.declarations)
-        return Code(text, p.leaves, "".join(p.numbers), len(p.outputs), p.workspace)
-
-    def kernel(self, n: int, kernel: Kernel) -> None:
-        writer = KernelWriter(kernel, self.target)
-        self.functions.append(writer.write(f"k{n}"))
-        self.declarations |= writer.e.declarations
-        self.writers.append(writer)
-        if writer.parallel:
-            self.functions.append(self.task(n, writer))
-
-    def task(self, n: int, writer: KernelWriter) -> str:
-        """The function that the pool calls: its share of a kernel's rows."""
-        e, kernel = Emitter(), writer.k
-        arguments = [
-            ("ptr", e.load(e.gep("%args", i, "ptr"), "ptr")) for i in range(len(kernel.params))
-        ]
-        for i, kind in enumerate(kernel.numbers):
-            element = "double" if kind == "d" else "i64"
-            at = e.gep("%args", len(kernel.params) + i, "ptr")
-            arguments.append((element, e.load(at, element)))
-        share = -(-writer.rows // kernel.tasks)
-        lo = e.multiply("%index", share)
-        hi = writer_least(e, e.add(lo, share), writer.rows)
-        some = e.value(f"icmp ult i64 {lo}, {hi}")
-        whole = [*arguments, ("i64", lo), ("i64", hi)]
-        e.guard(some, lambda: e.call(f"k{n}", "void", whole) and None)
-        e.emit("ret void")
-        return e.function(f"k{n}_task", ["ptr %args", "i64 %index"], linkage="internal")
+        scratch = max([w.workspace for w in self.writers], default=0)
+        size = p.workspace + -(-scratch // 64) * 64
+        return Code(text, p.leaves, "".join(p.numbers), len(p.outputs), size)
 
     def slot(self, n: int, element: str) -> Value:
         """A slot of the table, read once."""
@@ -118,43 +107,32 @@ class Renderer:
         return self.e.gep(self.slot(self.work_at, "ptr"), n, "i8")
 
     def call(self, call: Call) -> None:
-        writer = self.writers[call.kernel]
+        """One call, shared out by the pool where there is one and the kernel is worth it."""
+        writer, e = self.writers[call.kernel], self.e
         arguments = [("ptr", self.pointer(place)) for place in call.places]
         for n in call.numbers:
             element = "double" if self.program.numbers[n] == "d" else "i64"
             arguments.append((element, self.slot(self.program.leaves + n, element)))
-        if not writer.parallel:
-            self.e.call(f"k{call.kernel}", "void", arguments)
+        if writer.checks:
+            arguments.append(("ptr", self.pointer(("work", self.program.status))))
+        if writer.workspace:
+            arguments.append(("ptr", self.pointer(("work", self.program.workspace))))
+        if writer.tasks == 1:
+            e.call(writer.symbol, "void", [*arguments, *writer.whole])
             return
         pool, loop = self.slot(self.work_at + 1, "ptr"), self.slot(self.work_at + 2, "ptr")
-        alone = self.e.value(f"icmp eq ptr {pool}, null")
-        self.e.choose(
-            alone,
-            lambda: self.serial(call, writer, arguments),
-            lambda: self.shared(call, writer, arguments, pool, loop),
+        self.arguments = max(self.arguments, len(arguments))
+
+        def shared() -> None:
+            for i, (element, value) in enumerate(arguments):
+                e.store(value, e.gep("%args", i, "ptr"), element)
+            e.emit(
+                f"call void {loop}(ptr {pool}, ptr @{writer.task_symbol}, ptr %args, "
+                f"i64 {writer.tasks})"
+            )
+
+        e.choose(
+            e.value(f"icmp eq ptr {pool}, null"),
+            lambda: e.call(writer.symbol, "void", [*arguments, *writer.whole]) and None,
+            shared,
         )
-
-    def serial(self, call: Call, writer: KernelWriter, arguments: list[tuple[str, Value]]) -> None:
-        whole = [*arguments, ("i64", "0"), ("i64", str(writer.rows))]
-        self.e.call(f"k{call.kernel}", "void", whole)
-
-    def shared(
-        self,
-        call: Call,
-        writer: KernelWriter,
-        arguments: list[tuple[str, Value]],
-        pool: Value,
-        loop: Value,
-    ) -> None:
-        e = self.e
-        args = "%args"
-        for i, (element, value) in enumerate(arguments):
-            e.store(value, e.gep(args, i, "ptr"), element)
-        tasks = writer.k.tasks
-        e.emit(f"call void {loop}(ptr {pool}, ptr @k{call.kernel}_task, ptr {args}, i64 {tasks})")
-
-
-def writer_least(e: Emitter, x: Value, limit: int) -> Value:
-    """The smaller of an index and a limit."""
-    less = e.value(f"icmp ult i64 {x}, {limit}")
-    return e.value(f"select i1 {less}, i64 {x}, i64 {limit}")

@@ -61,6 +61,57 @@ class KernelWriter:
             self.blocks = -(-self.columns // self.width)
             self.rows = numel(kernel.outer[:-1]) * self.blocks
         self.parallel = kernel.tasks > 1 and self.rows > 1
+        self.tasks = min(kernel.tasks, self.rows) if self.parallel else 1
+        self.workspace = 0
+        self.checks = kernel.checks
+        self.symbol = ""
+
+    # What the plan needs to know
+
+    @property
+    def task_symbol(self) -> str:
+        """`void @task_symbol(ptr args, i64 index)`, for the pool."""
+        return f"{self.symbol}_task"
+
+    @property
+    def whole(self) -> list[tuple[str, Value]]:
+        """The arguments that ask for all rows."""
+        return [("i64", "0"), ("i64", str(self.rows))] if self.parallel else []
+
+    @property
+    def declarations(self) -> set[str]:
+        """Lines that the module needs."""
+        return self.e.declarations
+
+    def functions(self, name: str) -> list[str]:
+        """The kernel as `@name`, and its task where rows are shared out."""
+        self.symbol = name
+        out = [self.write(name)]
+        if self.parallel:
+            out.append(self.task())
+        return out
+
+    def task(self) -> str:
+        """The function that the pool calls: its share of the rows."""
+        e, kernel = Emitter(), self.k
+        arguments = [
+            ("ptr", e.load(e.gep("%args", i, "ptr"), "ptr")) for i in range(len(kernel.params))
+        ]
+        for i, kind in enumerate(kernel.numbers):
+            element = "double" if kind == "d" else "i64"
+            at = e.gep("%args", len(kernel.params) + i, "ptr")
+            arguments.append((element, e.load(at, element)))
+        if kernel.checks:
+            at = e.gep("%args", len(arguments), "ptr")
+            arguments.append(("ptr", e.load(at, "ptr")))
+        share = -(-self.rows // self.tasks)
+        lo = e.multiply("%index", share)
+        hi = e.minimum(e.add(lo, share), self.rows)
+        some = e.value(f"icmp ult i64 {lo}, {hi}")
+        whole = [*arguments, ("i64", lo), ("i64", hi)]
+        e.guard(some, lambda: e.call(self.symbol, "void", whole) and None)
+        e.emit("ret void")
+        return e.function(self.task_symbol, ["ptr %args", "i64 %index"], linkage="internal")
 
     def _widest(self, target: Target) -> int:
         """Lanes that keep the registers busy without spilling."""
@@ -79,6 +130,8 @@ class KernelWriter:
         """Pointers, numbers, and the range of rows where rows are shared out."""
         out = [f"ptr noalias %p{i}" for i in range(len(self.k.params))]
         out += [f"{'double' if n == 'd' else 'i64'} %n{i}" for i, n in enumerate(self.k.numbers)]
+        if self.k.checks:
+            out.append("ptr %status")
         if self.parallel:
             out += ["i64 %lo", "i64 %hi"]
         return out
@@ -137,6 +190,9 @@ class KernelWriter:
     def sweep(self, body: list[Instr], env: Env, outer: tuple[Value, ...]) -> None:
         """A loop over the inner index with vectors along it."""
         width = power_below(min(self.count, self.widest))
+        if self.k.ordered:
+            self.in_order(body, env, outer, width)
+            return
         whole = self.count // width
         if whole <= UNROLL and (whole == 1 or len(body) <= 12):
             for j in range(whole):
@@ -145,6 +201,25 @@ class KernelWriter:
             self.e.loop(0, whole * width, width, lambda j, _: self.run(body, env, outer, j, width))
         if self.count % width:
             self.run(body, env, outer, str(self.count - width), width)
+
+    def in_order(self, body: list[Instr], env: Env, outer: tuple[Value, ...], width: int) -> None:
+        """A loop that writes every place in turn: vectors only where they are apart."""
+        moving = any(
+            i.kind in ("load", "iota", "index") and i.id in self.index_of(body) for i in body
+        )
+        width = 1 if moving else width
+        whole = self.count // width * width
+        self.e.loop(0, whole, width, lambda j, _: self.run(body, env, outer, j, width))
+        self.e.loop(whole, self.count, 1, lambda j, _: self.run(body, env, outer, j, 1))
+
+    @staticmethod
+    def index_of(body: list[Instr]) -> set[int]:
+        """The steps that indices of a store rest on."""
+        need = {s for i in body if i.kind == "store" for s in i.srcs[1:]}
+        for i in reversed(body):
+            if i.id in need and i.kind != "store":
+                need.update(i.srcs)
+        return need
 
     def run(
         self, body: list[Instr], env: Env, outer: tuple[Value, ...], j: Value, width: int
@@ -170,7 +245,13 @@ class KernelWriter:
             if i.kind == "load":
                 env[i.id] = self.load(i.access, i.dtype, outer, at, width)
             elif i.kind == "store":
-                self.store(env[i.srcs[0]], i.access, outer, at, width)
+                if i.srcs[1:]:
+                    self.put(i, env, outer, at, width)
+                else:
+                    self.store(env[i.srcs[0]], i.access, outer, at, width)
+            elif i.kind == "index":
+                offset = self.indexed(i.arg, [env[s] for s in i.srcs])
+                env[i.id] = self.picked(i, offset, outer, at, width)
             elif i.kind == "row":
                 xs = [self.b.cast(env[x], i.ctype) for x in i.srcs]
                 if i.op.types == "where":
@@ -314,6 +395,113 @@ class KernelWriter:
                 names.append(self.e.load(p, element))
             x = self.gathered(names, element)
         return self.from_memory(x, width, kind)
+
+    # Addresses that values say
+
+    def indexed(self, steps: Any, indices: list[Scalar]) -> Scalar:
+        """What indices add to an address; one that is out of bounds counts as 0 and is reported."""
+        b = self.b
+        total: Scalar | None = None
+        for (stride, size, wraps), x in zip(steps, indices):
+            x = b.cast(x, int64)
+            if wraps:
+                x = b.select(x < 0, x + size, x)
+            good = (x >= 0) & (x < size)
+            self.report(good)
+            x = b.select(good, x, b.const(0, int64)) * stride
+            total = x if total is None else total + x
+        assert total is not None
+        return total
+
+    def report(self, good: Scalar) -> None:
+        """Sets the plan's status where a check failed."""
+        name, width = good.v.name, good.v.width
+        if width > 1:
+            t = vector_type("i1", width)
+            name = self.e.intrinsic(f"llvm.vector.reduce.and.v{width}i1", "i1", [(t, name)])
+        bad = self.e.value(f"xor i1 {name}, true")
+        self.e.guard(bad, lambda: self.e.store("1", "%status", "i64"))
+
+    def lane_addresses(
+        self,
+        access: Access,
+        offset: Scalar,
+        outer: tuple[Value, ...],
+        at: tuple[Value, ...],
+        width: int,
+    ) -> list[Value]:
+        """The address of each lane."""
+        out = []
+        t = vector_type("i64", width)
+        for n in range(width):
+            if at and not self.across:
+                start = self.offset(access, outer, at, n)
+            else:
+                start, lane, _ = self.place(access, outer, at, 1)
+                start = self.e.add(start, n * (lane or 0))
+            more = offset.v.name
+            if offset.v.width > 1:
+                more = self.e.value(f"extractelement {t} {more}, i64 {n}")
+            out.append(self.e.add(start, more))
+        return out
+
+    def even(self, access: Access, at: tuple[Value, ...], width: int) -> bool:
+        """Whether an access walks memory one element at a time, lane by lane."""
+        if self.across:
+            return access.strides[self.rank - 1] == 1
+        strides = self.inside(access)
+        return bool(at) and len(strides) == 1 and strides[0] == 1
+
+    def picked(
+        self, i: Instr, offset: Scalar, outer: tuple[Value, ...], at: tuple[Value, ...], width: int
+    ) -> Scalar:
+        """Reads where indices say."""
+        assert i.access is not None
+        element, pointer = memory_type(i.dtype), f"%p{i.access.param}"
+        if offset.v.width == 1 and self.even(i.access, at, width):
+            moved = self.e.gep(pointer, offset.v.name, element)
+            start, _, _ = self.place(i.access, outer, at, width)
+            x = self.e.load(self.e.gep(moved, start, element), element, width)
+            return self.from_memory(x, width, i.dtype)
+        places = self.lane_addresses(i.access, offset, outer, at, width)
+        found = [self.e.load(self.e.gep(pointer, p, element), element) for p in places]
+        x = self.gathered(found, element) if width > 1 else found[0]
+        return self.from_memory(x, width, i.dtype)
+
+    def put(
+        self, i: Instr, env: Env, outer: tuple[Value, ...], at: tuple[Value, ...], width: int
+    ) -> None:
+        """Writes or adds where indices say."""
+        assert i.access is not None
+        accumulate, steps = i.arg
+        offset = self.indexed(steps, [env[s] for s in i.srcs[1:]])
+        value, kind = env[i.srcs[0]], i.dtype
+        element, pointer = memory_type(kind), f"%p{i.access.param}"
+        together = offset.v.width == 1 and self.even(i.access, at, width)
+        start, _, _ = self.place(i.access, outer, at, width)
+        if together:
+            places = [self.e.add(start, offset.v.name)]
+        else:
+            places = self.lane_addresses(i.access, offset, outer, at, width)
+        lanes = width if together else 1
+        wide = self.b.wide(value, width) if value.v.width <= width else value.v.name
+        for n, p in enumerate(places):
+            x = self.b.make(wide, lanes, kind)
+            if lanes < width:
+                t = vector_type(ELEMENT[kind], width)
+                x = self.b.make(self.e.value(f"extractelement {t} {wide}, i64 {n}"), 1, kind)
+            address = self.e.gep(pointer, p, element)
+            if accumulate:
+                old = self.from_memory(self.e.load(address, element, lanes), lanes, kind)
+                x = old + x
+            self.e.store(self.to_memory(x, lanes), address, element, lanes)
+
+    def to_memory(self, x: Scalar, width: int) -> Value:
+        """A value as memory holds it."""
+        name = self.b.wide(x, width)
+        if x.dtype.kind != "b":
+            return name
+        return self.e.value(f"zext {vector_type('i1', width)} {name} to {vector_type('i8', width)}")
 
     def from_memory(self, x: Value, width: int, kind: Any) -> Scalar:
         if kind.kind == "b":

@@ -87,7 +87,7 @@ class Grouper:
         items = self.values.items
         live = set(self.values.outputs)
         for i in range(len(items) - 1, -1, -1):
-            if i in live:
+            if i in live and numel(items[i].space):
                 live.update(r.value for r in items[i].srcs)
                 if items[i].base >= 0:
                     live.add(items[i].base)
@@ -102,7 +102,7 @@ class Grouper:
         stored = set(outputs)
         for gi, g in enumerate(self.groups):
             for m in g.members:
-                if items[m].kind in ("region", "dot", "index"):
+                if items[m].kind in ("region", "dot"):
                     stored.add(m)
                 for r in items[m].srcs:
                     if r.value not in self.inline and self.where.get(r.value, -1) != gi:
@@ -125,12 +125,9 @@ class Grouper:
         lowest = self.where.get(v.base, -1) + 1 if v.base >= 0 else 0
         for r in v.srcs:
             lowest = max(lowest, self.where.get(r.value, -1))
-        if v.kind in ("dot", "index"):
-            lowest = max([lowest] + [self.where.get(r.value, -1) + 1 for r in v.srcs])
-            dims = v.dims if v.kind == "dot" else None
-            g = Group(v.space, dims, alone=True)
-            self.groups.append(g)
-            self.join(len(self.groups) - 1, i, v, ("outer" if v.kind == "index" else "full", 0))
+        if v.kind == "dot" or (v.kind == "region" and v.arg is not None):
+            self.groups.append(Group(v.space, v.dims or None, alone=True))
+            self.join(len(self.groups) - 1, i, v, ("full", 0))
             return
         stop = max(lowest, len(self.groups) - LOOK_BACK)
         for gi in range(len(self.groups) - 1, stop - 1, -1):

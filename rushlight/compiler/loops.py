@@ -32,7 +32,11 @@ class Access(NamedTuple):
 
 @dataclass(frozen=True)
 class Instr:
-    """One step. `id` names its value; `row` evaluates `op.lower` on operands converted to `ctype`."""
+    """One step. `id` names its value; `row` evaluates `op.lower` on operands converted to `ctype`.
+
+    `index` loads, and a `store` with more than one operand writes, at an address to which indices
+    add: `arg` has (stride, size, whether negative ones count from the end) for each.
+    """
 
     id: int
     kind: InstrKind
@@ -80,6 +84,8 @@ class Kernel:
     `lanes`: vectors lie along the inner index (reductions then have 32 virtual lanes) or along the
     last outer dimension (reductions have one). `span`: rows are pieces of this many elements of
     one long line of `extent`; the last one is moved back so that it ends with the line.
+    `checks`: indices are checked; a bad one sets the plan's status. `ordered`: rows and inner
+    indices run in order, on one thread, since several may write one place.
     `partial`: a reduction's 32 lanes are stored without being combined.
     """
 
@@ -93,6 +99,8 @@ class Kernel:
     extent: int = 0
     partial: bool = False
     tasks: int = 1
+    checks: bool = False
+    ordered: bool = False
 
     def __str__(self) -> str:
         head = f"outer {list(self.outer)} inner {list(self.inner)} lanes {self.lanes}"
@@ -102,6 +110,7 @@ class Kernel:
             head += " partial"
         if self.tasks > 1:
             head += f" tasks {self.tasks}"
+        head += " ordered" if self.ordered else ""
         params = ", ".join(
             f"p{i} {p.dtype.name}{' out' if p.written else ''}" for i, p in enumerate(self.params)
         )
@@ -110,6 +119,33 @@ class Kernel:
             lines.append(f"  {s.over}:")
             lines += [f"    {i}" for i in s.body]
         return "\n".join(lines)
+
+
+@dataclass
+class Product:
+    """Matrix products c[m, n] = a[m, k] @ b[k, n] over a batch; parameters a, b, c.
+
+    `a`, `b`, `c`: (row stride, column stride, offset, *batch strides) of each, in elements.
+    """
+
+    dtype: dtype
+    m: int
+    k: int
+    n: int
+    batch: Ints
+    a: Ints
+    b: Ints
+    c: Ints
+    tasks: int = 1
+
+    def __str__(self) -> str:
+        head = f"product {self.dtype.name} {self.m}x{self.k}x{self.n} batch {list(self.batch)}"
+        if self.tasks > 1:
+            head += f" tasks {self.tasks}"
+        sides = (("a", self.a), ("b", self.b), ("c", self.c))
+        return head + "".join(
+            f"\n  {name} [{','.join(map(str, x[3:] + x[:2]))}+{x[2]}]" for name, x in sides
+        )
 
 
 class Place(NamedTuple):
@@ -137,14 +173,18 @@ class Output(NamedTuple):
 
 @dataclass
 class LoopProgram:
-    """Kernels and the calls that make a plan. Equal kernels are one."""
+    """Kernels and the calls that make a plan. Equal kernels are one.
+
+    `status`: the byte of the workspace where kernels say that a value was refused, or -1.
+    """
 
     leaves: int
     numbers: list[str]
     outputs: list[Output]
-    kernels: list[Kernel] = field(default_factory=list)
+    kernels: list[Kernel | Product] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     workspace: int = 0
+    status: int = -1
 
     def __str__(self) -> str:
         lines = [f"leaves {self.leaves} numbers {''.join(self.numbers) or '-'}"]

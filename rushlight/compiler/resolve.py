@@ -21,7 +21,8 @@ from ..base.shape import (
 )
 from ..graph.node import Node, Program
 from ..graph.op import TABLE, Spec
-from ..graph.ops.movement import GEOMETRY
+from ..graph.ops.indexing import CHECK, indexed_shape
+from ..graph.ops.movement import CUT, GEOMETRY
 from .values import Ref, Row, Value, Values, dot_row, identity, unit
 
 
@@ -231,6 +232,9 @@ class Resolver:
             if len(shape) != len(have.shape):  # the dimensions of size 1 go
                 keep = [d for d in range(len(have.shape)) if d not in dims]
                 r = Ref(r.value, tuple((tuple(c[d] for d in keep), o) for c, o in r.rows), r.memory)
+            if name in ("any", "all") and have.dtype is not dt.bool_:
+                r = self.row("cast", (r,), shape, have.dtype, dt.bool_, dt.bool_)
+                have = Spec(have.shape, dt.bool_)
             if have.dtype is kind:
                 return r
             return self.row("cast", (r,), shape, have.dtype, kind, kind)
@@ -264,8 +268,15 @@ class Resolver:
                 wide[cols[0]], wide[cols[1]] = c[-2], c[-1]
                 rows.append((tuple(wide), o))
             readings.append(Ref(r.value, tuple(rows), r.memory))
+        kind = n.spec.dtype
+        if k == 1 and kind.kind != "f":
+            rows = [tuple((c[:-1], o) for c, o in r.rows) for r in readings]
+            x, y = (Ref(r.value, c, r.memory) for r, c in zip(readings, rows))
+            return self.row("mul", (x, y), out, kind, kind, None)
+        roles = "b" * batch + "mnk"
         v = Value(
-            "dot", n.spec.dtype, out, space, tuple(readings), n.op, None, n.spec.dtype,
+            "dot", kind, out, space, tuple(readings), n.op,
+            "".join(role for role, size in zip(roles, space) if size != 1), kind,
             (rank - 1,), contiguous_strides(out),
         )  # fmt: skip
         return self.add(v, ("dot", tuple(readings), space))
@@ -300,7 +311,7 @@ class Resolver:
         base, value = n.srcs
         shape, have = n.spec.shape, self.spec_of(value).shape
         r = self.source(value)
-        if n.arg is None:
+        if n.arg is None or n.arg == CUT:
             return self.broadcast(r, have, shape)
         region, strides, offset = n.arg
         old, layout = self.source(base), layout_of(n.spec)
@@ -349,6 +360,84 @@ class Resolver:
                 return Ref(r.value, ((strides, o),), True)
         flat = self.copy(r, shape, contiguous_strides(shape))
         return Ref(flat.value, ((contiguous_strides(new), 0),), True)
+
+    # Places that values say
+
+    def on_index(self, n: Node) -> Ref:
+        name = n.op.name
+        if name in ("gather", "pick"):
+            return self.picked(n, n.srcs[0], (n.arg,), n.srcs[1:], along=True)
+        if name == "index":
+            return self.picked(n, n.srcs[0], n.arg, n.srcs[1:], along=False)
+        if name == "scatter":
+            dim, accumulate = n.arg
+            return self.scattered(n, n.srcs[2], (dim,), n.srcs[1:2], accumulate, along=True)
+        if name == "index_put":
+            dims, accumulate = n.arg
+            return self.scattered(n, n.srcs[1], dims, n.srcs[2:], accumulate, along=False)
+        raise NotImplementedError(f"{name}: the compiler has no rule for this indexing")
+
+    def places(
+        self, n: Node, base: int, memory: Row, dims: Ints, indices: Ints, along: bool
+    ) -> tuple[Ints, Row, tuple[Ref, ...], tuple[tuple[int, int, bool], ...]]:
+        """The index space, the address without the indices, them, and (stride, size, wraps) each."""
+        shape = self.spec_of(base).shape
+        c, o = memory
+        if not shape:  # a number is read as one element
+            shape, c = (1,), (0,)
+        specs = [self.spec_of(s) for s in indices]
+        rest = [d for d in range(len(shape)) if d not in dims]
+        if along:
+            space = specs[0].shape
+            row = tuple(0 if d in dims else s for d, s in enumerate(c))[: len(space)]
+            refs = (self.source(indices[0]),)
+        else:
+            space, at = indexed_shape(shape, dims, [p.shape for p in specs])
+            deep = len(space) - len(rest)
+            row = tuple(c[d] for d in rest[:at]) + (0,) * deep + tuple(c[d] for d in rest[at:])
+            wide = space[at : at + deep]
+            refs = tuple(
+                self.inserted(self.broadcast(self.source(s), p.shape, wide), at, len(rest) - at)
+                for s, p in zip(indices, specs)
+            )
+        bounds = CHECK[n.op]([self.spec_of(s) for s in n.srcs], n.arg)
+        steps = tuple((c[d], b.size, b.negative) for d, b in zip(dims, bounds))
+        return space, (row, o), refs, steps
+
+    @staticmethod
+    def inserted(r: Ref, before: int, after: int) -> Ref:
+        """A reading that does not depend on `before` more dimensions in front and `after` behind."""
+        rows = tuple(((0,) * before + c + (0,) * after, o) for c, o in r.rows)
+        return Ref(r.value, rows, r.memory)
+
+    def picked(self, n: Node, x: int, dims: Ints, indices: Ints, along: bool) -> Ref:
+        """Elements of `x` read where indices say."""
+        have = self.spec_of(x)
+        r = self.source(x)
+        if self.out.items[r.value].kind in ("const", "number", "iota"):
+            r = self.copy(r, have.shape, contiguous_strides(have.shape))
+        memory = self.memory_row(r, len(have.shape))
+        space, row, refs, steps = self.places(n, x, memory, dims, indices, along)
+        srcs = (Ref(r.value, (row,), True), *refs)
+        v = Value("index", have.dtype, space, space, srcs, n.op, steps, layout=layout_of(n.spec))
+        return self.add(v, ("index", srcs, steps, space))
+
+    def scattered(
+        self, n: Node, value: int, dims: Ints, indices: Ints, accumulate: bool, along: bool
+    ) -> Ref:
+        """The base with elements written, or added, where indices say; in row-major order."""
+        shape = n.spec.shape
+        layout = layout_of(n.spec)
+        base = self.copy(self.source(n.srcs[0]), shape, layout)
+        space, row, refs, steps = self.places(n, n.srcs[0], (layout, 0), dims, indices, along)
+        if not numel(space) or not numel(shape):
+            return base
+        given = self.broadcast(self.source(value), self.spec_of(value).shape, space)
+        v = Value(
+            "region", n.spec.dtype, shape, space, (given, *refs), n.op, (accumulate, steps),
+            layout=layout, base=base.value, place=row,
+        )  # fmt: skip
+        return self.add(v)
 
     # Outputs
 

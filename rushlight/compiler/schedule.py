@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ..base.shape import Ints, contiguous_strides, numel
 from ..graph.node import Program
 from .group import COSTLY, Group, Grouping
-from .loops import Access, Call, Instr, Kernel, LoopProgram, Output, Param, Place, Stage
+from .loops import Access, Call, Instr, Kernel, LoopProgram, Output, Param, Place, Product, Stage
 from .resolve import layout_of
 from .split import Launch, split
 from .values import Ref, Row, Value, dot_row
@@ -30,7 +30,7 @@ class Draft:
     once: list[Instr] = field(default_factory=list)
     rows: list[list[Instr]] = field(default_factory=list)
     inners: list[list[Instr]] = field(default_factory=list)
-    along: str = "inner"
+    ordered: bool = False
 
 
 class Builder:
@@ -116,7 +116,8 @@ class Builder:
             if m in self.grouping.stored or self.dear(m):
                 return self.reload(m, phase)
         own = g.level[m]
-        srcs = tuple(self.read(r, own, phase, len(v.space)) for r in v.srcs)
+        given = v.srcs[1:] if v.kind == "index" else v.srcs
+        srcs = tuple(self.read(r, own, phase, len(v.space)) for r in given)
         where = self.stage(own, phase)
         if v.kind == "row":
             at = self.emit(
@@ -124,6 +125,11 @@ class Builder:
             )
         elif v.kind == "region":
             at = srcs[0]
+            self.places = srcs[1:]
+        elif v.kind == "index":
+            row = self.widen(v.srcs[0].rows[0], own)
+            access = Access(self.param(v.srcs[0].value, False), row[0], row[1])
+            at = self.emit(where, kind="index", dtype=v.dtype, srcs=srcs, arg=v.arg, access=access)
         else:
             kind = "dot" if v.kind == "dot" else "reduce"
             at = self.emit(where, kind=kind, dtype=v.dtype, srcs=srcs, op=v.op, ctype=v.ctype)
@@ -133,7 +139,7 @@ class Builder:
     def dear(self, m: int) -> bool:
         """Whether computing a member once more costs more than a trip to memory."""
         v = self.items[m]
-        if v.op is not None and v.op.name in COSTLY:
+        if v.kind == "index" or (v.op is not None and v.op.name in COSTLY):
             return True
         return any(
             self.g.level.get(r.value) == "full" and self.items[r.value].kind == "row"
@@ -222,6 +228,12 @@ class Builder:
         else:
             row = self.widen(row, level)
         access = Access(self.param(m, True), row[0], row[1])
+        if v.kind == "region" and v.arg is not None:
+            self.draft.ordered = True
+            where = self.stage(level, phase)
+            srcs = (x, *self.places)
+            self.emit(where, kind="store", dtype=v.dtype, srcs=srcs, arg=v.arg, access=access)
+            return
         self.emit(self.stage(level, phase), kind="store", dtype=v.dtype, srcs=(x,), access=access)
 
 
@@ -234,7 +246,9 @@ def shape_loops(d: Draft) -> Kernel:
     along = "inner"
     stores = [i.access for b in bodies for i in b if i.kind == "store" and i.access is not None]
     dot = any(i.kind == "dot" for b in bodies for i in b)
-    if not d.dims:
+    if d.ordered:
+        pass  # places are written in the order of the indices
+    elif not d.dims:
         main = max(stores, key=lambda a: sum(s != 0 for s in a.strides))
         outer.sort(key=lambda i: -main.strides[i] if main.strides[i] else -(1 << 62))
     elif dot or d.dims[-1] != len(d.space) - 1:
@@ -264,6 +278,10 @@ def shape_loops(d: Draft) -> Kernel:
         d.params,
         [],
         [s for s in stages if s.body],
+        checks=any(
+            i.kind == "index" or (i.kind == "store" and i.srcs[1:]) for b in bodies for i in b
+        ),
+        ordered=d.ordered,
     )
 
 
@@ -291,6 +309,10 @@ def schedule(grouping: Grouping, program: Program) -> LoopProgram:
     )
     launches: list[Launch] = []
     for g in grouping.groups:
+        only = values.items[g.members[0]]
+        if only.kind == "dot" and only.dtype.kind == "f":
+            launches.append(product(only, g.members[0], grouping))
+            continue
         spills: set[int] = set()
         draft = Builder(grouping, g, spills).build()
         kernel = shape_loops(draft)
@@ -298,6 +320,45 @@ def schedule(grouping: Grouping, program: Program) -> LoopProgram:
         launches += split(kernel, draft.buffers, draft.numbers, values)
     place_memory(result, launches, grouping)
     return result
+
+
+def product(v: Value, m: int, grouping: Grouping) -> Launch:
+    """A matrix product of floats: a kernel of its own kind."""
+    items = grouping.values.items
+    roles, rank = v.arg, len(v.space)
+    size = {"m": 1, "k": 1, "n": 1} | {r: n for r, n in zip(roles, v.space) if r != "b"}
+    addresses = [
+        r.rows[0] if r.memory else dot_row(items[r.value].layout, r.rows, rank) for r in v.srcs
+    ]
+    outs = iter(v.layout)
+    addresses.append((tuple(0 if r == "k" else next(outs) for r in roles), 0))
+    batch = [d for d in range(rank) if roles[d] == "b"]
+    sides = []
+    for (c, o), (row, column) in zip(addresses, (("m", "k"), ("k", "n"), ("m", "n"))):
+        at = {r: c[d] for d, r in enumerate(roles) if r != "b"}
+        sides.append([at.get(row, 0), at.get(column, 0), o, *(c[d] for d in batch)])
+    a, b, c = sides
+    sizes = [v.space[d] for d in batch]
+    # a batch of rows against one matrix is one product
+    while sizes and b[-1] == 0 and _follows(a, size["m"], 0) and _follows(c, size["m"], 0):
+        a[0], c[0] = (a[0], c[0]) if size["m"] > 1 else (a[-1], c[-1])
+        size["m"] *= sizes.pop()
+        for side in (a, b, c):
+            side.pop()
+    if size["n"] == 1:
+        c[1] = 1
+    p = Product(
+        v.dtype, size["m"], size["k"], size["n"], tuple(sizes), tuple(a), tuple(b), tuple(c)
+    )
+    work = numel(v.space)
+    if work > 1 << 20:
+        p.tasks = min(64, work >> 18)
+    return Launch(p, [r.value for r in v.srcs] + [m], [])
+
+
+def _follows(side: list[int], rows: int, row: int) -> bool:
+    """Whether the last batch dimension goes on where rows end."""
+    return rows == 1 or side[-1] == side[row] * rows
 
 
 def bytes_of(v: Value) -> int:
@@ -315,11 +376,16 @@ def place_memory(result: LoopProgram, launches: list[Launch], grouping: Grouping
         roots[o] = Place("out", k)
     last: dict[int, int] = {}
     for at, launch in enumerate(launches):
-        for b in launch.buffers:
+        for i, b in enumerate(launch.buffers):
+            while items[b].base >= 0:
+                b = items[b].base
+            launch.buffers[i] = b
             last[b] = at
     known: dict[str, int] = {}
     free: list[tuple[int, int]] = []  # (offset, size), sorted
     top = 0
+    if any(isinstance(x.kernel, Kernel) and x.kernel.checks for x in launches):
+        result.status, top = 0, ALIGN
     for at, launch in enumerate(launches):
         for b in launch.buffers:
             if b in roots:

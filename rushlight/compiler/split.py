@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base.shape import Ints, numel
-from .loops import Kernel
+from .loops import Kernel, Product
 from .values import Values
 
 TASK = 1 << 15  # elements for which another thread is worth waking
@@ -20,7 +20,7 @@ SPAN = 1 << 12
 class Launch:
     """A kernel with the values whose memory it works on."""
 
-    kernel: Kernel
+    kernel: Kernel | Product
     buffers: list[int]
     numbers: Ints | list[int]
 
@@ -29,6 +29,8 @@ def split(kernel: Kernel, buffers: list[int], numbers: list[int], values: Values
     """The launches that do a kernel's work."""
     total = numel(kernel.outer) * numel(kernel.inner)
     reduces = any(i.kind in ("reduce", "dot") for s in kernel.stages for i in s.body)
+    if kernel.ordered:
+        return [Launch(kernel, buffers, numbers)]
     if not kernel.outer and not reduces and len(kernel.inner) == 1 and total > TASK:
         n = kernel.inner[0]
         kernel.outer, kernel.inner = (-(-n // SPAN),), (SPAN,)

@@ -20,7 +20,7 @@ from rushlight.codegen.llvm import Code, render
 from rushlight.compiler import LoopProgram, lower
 from rushlight.graph.node import Program, ProgramBuilder, expand
 from rushlight.graph.op import TABLE
-from rushlight.graph.ops.movement import GEOMETRY
+from rushlight.graph.ops.movement import CUT, GEOMETRY
 from rushlight.graph.scalar import Scalar, ScalarBuilder
 from rushlight.graph.value import Val
 from rushlight.runtime.jit import compile_text
@@ -32,7 +32,9 @@ def op(name: str) -> Any:
     return TABLE[name]
 
 
-def leaf(program: Program, shape: Sequence[int], kind: dtype = dt.float32, strides: Any = None) -> Val:
+def leaf(
+    program: Program, shape: Sequence[int], kind: dtype = dt.float32, strides: Any = None
+) -> Val:
     b = ProgramBuilder(program)
     return Val(b, b.make(TABLE["leaf"], [], (tuple(shape), kind, strides, CPU)))
 
@@ -54,7 +56,9 @@ def fresh(nbytes: int) -> np.ndarray:
     return raw[-raw.ctypes.data % 64 :][:nbytes]
 
 
-def spread(flat: np.ndarray, shape: Sequence[int], strides: Sequence[int], offset: int = 0) -> np.ndarray:
+def spread(
+    flat: np.ndarray, shape: Sequence[int], strides: Sequence[int], offset: int = 0
+) -> np.ndarray:
     """Memory read as a strided array."""
     steps = [s * flat.itemsize for s in strides]
     return np.lib.stride_tricks.as_strided(flat[offset:], tuple(shape), steps)
@@ -298,7 +302,7 @@ def interpret(
             elif n.op.kind == "join":
                 v = np.concatenate(xs, n.arg)
             elif n.op.kind == "write":
-                if n.arg is None:
+                if n.arg is None or n.arg == CUT:
                     v = np.broadcast_to(xs[1], s.shape)
                 else:
                     flat = laid_out(xs[0], s.strides, kind)
@@ -317,7 +321,11 @@ def interpret(
 
                 x = np.ascontiguousarray(xs[0])
                 plain = Spec(x.shape, kind, contiguous_strides(x.shape))
-                v = spread(x.reshape(-1), *GEOMETRY[n.op](plain, n.arg)) if x.size and numel(s.shape) else np.zeros(s.shape)
+                v = (
+                    spread(x.reshape(-1), *GEOMETRY[n.op](plain, n.arg))
+                    if x.size and numel(s.shape)
+                    else np.zeros(s.shape)
+                )
             elif n.op.name == "matmul":
                 v = chain_numpy(xs[0], xs[1], kind)
             else:

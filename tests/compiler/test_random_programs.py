@@ -96,7 +96,9 @@ class Maker:
             y = self.partner(x)
             return make("where", make("lt", x, y), x if self.r.random() < 0.5 else y, y)
         if kind < 0.53:
-            return make("cast", x, arg=self.r.choice([dt.float32, dt.float64, dt.int32, dt.int64, dt.int8]))
+            return make(
+                "cast", x, arg=self.r.choice([dt.float32, dt.float64, dt.int32, dt.int64, dt.int8])
+            )
         if kind < 0.73 and x.shape:
             return self.reduction(x)
         if kind < 0.93:
@@ -116,7 +118,9 @@ class Maker:
 
     def movement(self, x: Any) -> Any:
         make, n = self.kit.make, len(x.shape)
-        name = self.r.choice(["permute", "reshape", "slice", "expand", "unsqueeze", "select", "flip", "reshape"])
+        name = self.r.choice(
+            ["permute", "reshape", "slice", "expand", "unsqueeze", "select", "flip", "reshape"]
+        )
         if name == "permute":
             order = list(range(n))
             self.r.shuffle(order)
@@ -139,7 +143,9 @@ class Maker:
         if name == "select":
             return make(name, x, arg=(d, self.r.randrange(x.shape[d])))
         a = self.r.randint(0, x.shape[d] - 1)
-        return make("slice", x, arg=(d, a, self.r.randint(a + 1, x.shape[d]), self.r.choice([1, 1, 2])))
+        return make(
+            "slice", x, arg=(d, a, self.r.randint(a + 1, x.shape[d]), self.r.choice([1, 1, 2]))
+        )
 
     def memory(self, x: Any) -> Any:
         make = self.kit.make
