@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
+import warnings
+from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+import rushlight.random as ours_random
+import rushlight.utils.data as ours_data
+from rushlight import engine
 from rushlight.random import Generator, arithmetic, draws
 
 torch = pytest.importorskip("torch")
@@ -401,3 +406,95 @@ def test_fused_steps_need_no_repair() -> None:
         slow = arithmetic.sincos_cephes(theta, arithmetic.fma32)
         for a, b in zip(fast, slow, strict=True):
             assert np.array_equal(a, b)
+
+
+# ------------------------------------------------------------------------- loaders
+
+
+@pytest.mark.parametrize("n", [1, 10, 64, 2000])
+@pytest.mark.parametrize("seed", [0, 42, 2**31 - 1])
+def test_orders_of_loaders(seed: int, n: int) -> None:
+    theirs_data = torch.utils.data
+    items = list(range(n))
+    gen = both(seed)
+    default = ours_random.default_generator
+    default.manual_seed(seed)
+    own, torch_own = Generator().manual_seed(seed ^ 5), torch.Generator().manual_seed(seed ^ 5)
+    shuffled = {"batch_size": 4, "shuffle": True}
+    for options, theirs_options in (
+        (shuffled, shuffled),
+        ({**shuffled, "generator": own}, {**shuffled, "generator": torch_own}),
+        ({**shuffled, "drop_last": True}, {**shuffled, "drop_last": True}),
+        ({"batch_size": 3}, {"batch_size": 3}),
+    ):
+        for _ in range(2):
+            ours = iter(ours_data.DataLoader(items, **options))
+            theirs = iter(theirs_data.DataLoader(items, **theirs_options))
+            assert ours._base_seed == theirs._base_seed
+            batches = [engine.read(b).tolist() for b in ours]
+            assert batches == [b.tolist() for b in theirs]
+            assert same_state(default)
+            assert np.array_equal(own.get_state(), torch_own.get_state().numpy())
+    for total, again in ((n, True), (3 * n + 1, False), (100, True)):
+        theirs = list(theirs_data.RandomSampler(items, again, total))
+        assert list(ours_data.RandomSampler(items, again, total)) == theirs
+        assert same_state(default)
+    weights = values(n, "float64").tolist()
+    for k, again in ((n, True), (max(n // 2, 1), False)):
+        theirs = list(theirs_data.WeightedRandomSampler(weights, k, again))
+        assert list(ours_data.WeightedRandomSampler(weights, k, again)) == theirs
+    assert list(ours_data.SubsetRandomSampler(items)) == list(
+        theirs_data.SubsetRandomSampler(items)
+    )
+    for lengths in ([n - n // 3, n // 3], [0.3, 0.3, 0.4]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours = ours_data.random_split(items, lengths)
+            theirs = theirs_data.random_split(items, lengths)
+        assert [s.indices for s in ours] == [s.indices for s in theirs]
+    for replicas, drop in ((3, False), (3, True), (7, False)):
+        for rank in range(replicas):
+            shared = {"num_replicas": replicas, "rank": rank, "seed": seed, "drop_last": drop}
+            theirs = list(theirs_data.DistributedSampler(items, **shared))
+            assert list(ours_data.DistributedSampler(items, **shared)) == theirs
+    assert same_state(default)
+    assert gen.initial_seed() == seed
+
+
+def test_collating() -> None:
+    point = namedtuple("point", ["a", "b"])
+    samples: list[list[Any]] = [
+        [1, 2],
+        [1.5, 2.5],
+        [True, False],
+        ["a", "b"],
+        [(1, "x", 2.0), (2, "y", 3.0)],
+        [[1, 2], [3, 4]],
+        [{"k": 1, "l": (2, 3)}, {"k": 4, "l": (5, 6)}],
+        [point(1, 2.0), point(3, 4.0)],
+        [np.ones(3, np.float32), np.zeros(3, np.float32)],
+        [np.float32(1), np.float32(2)],
+        [np.int16(1), np.int16(2)],
+        [np.array(1), np.array(2)],
+    ]
+    for batch in samples:
+        same(ours_data.default_collate(batch), torch.utils.data.default_collate(batch))
+        same(ours_data.default_convert(batch), torch.utils.data.default_convert(batch))
+
+
+def same(ours: Any, theirs: Any) -> None:
+    if isinstance(theirs, torch.Tensor):
+        array = engine.read(ours)
+        assert array.dtype == theirs.numpy().dtype
+        assert np.array_equal(array, theirs.numpy())
+    elif isinstance(theirs, dict):
+        assert list(ours) == list(theirs)
+        same(list(ours.values()), list(theirs.values()))
+    elif isinstance(theirs, list | tuple):
+        assert type(ours) is type(theirs)
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            same(a, b)
+    else:
+        assert type(ours) is type(theirs)
+        assert ours == theirs

@@ -1,0 +1,121 @@
+"""Fetching: from a batch of indices to the collated batch.
+
+Rows of a `TensorDataset` (or of subsets of one) are copied in one gather per tensor where the batch
+is collated in the default way: the values are the same as row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.engine import Tensor
+from rushlight.utils.data._utils import collate as co
+from rushlight.utils.data.dataset import Subset, TensorDataset
+
+Fetch = Callable[[Any], Any]
+
+
+def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], Any]) -> Fetch:
+    """The function from indices (a list; an array or slice from `index_batches`) to a batch."""
+    if not auto_collation:
+        return lambda index: collate_fn(dataset[index])
+
+    def fetch(indices: Any) -> Any:
+        if isinstance(indices, np.ndarray):
+            indices = indices.tolist()
+        elif isinstance(indices, slice):
+            indices = list(range(indices.start, indices.stop))
+        if getattr(dataset, "__getitems__", None):
+            return collate_fn(dataset.__getitems__(indices))
+        return collate_fn([dataset[i] for i in indices])
+
+    rows = _rows(dataset) if collate_fn is co.default_collate else None
+    if rows is None:
+        return fetch
+    tensors, selections = rows
+
+    def gather(indices: Any) -> Any:
+        if co.default_collate_fn_map.get(Tensor) is not co.collate_tensor_fn:
+            return fetch(indices)
+        chosen = _chosen(indices, selections)
+        if chosen is None or not all(co.plain(t) for t in tensors):
+            return fetch(indices)
+        try:
+            return [_copied(t, chosen) for t in tensors]
+        except IndexError:
+            return fetch(indices)  # for the message
+
+    return gather
+
+
+def _rows(dataset: Any) -> tuple[tuple[Tensor, ...], list[Sequence[int]]] | None:
+    """The tensors behind a dataset, and the selections of rows to go through, outermost first."""
+    selections: list[Sequence[int]] = []
+    while _unchanged(dataset, Subset, "__getitem__", "__getitems__"):
+        selections.append(dataset.indices)
+        dataset = dataset.dataset
+    if not _unchanged(dataset, TensorDataset, "__getitem__") or hasattr(dataset, "__getitems__"):
+        return None
+    return dataset.tensors, selections
+
+
+def _unchanged(dataset: Any, base: type, *names: str) -> bool:
+    """Whether it is of the class, or of a subclass that gives samples in the same way."""
+    kind = type(dataset)
+    return isinstance(dataset, base) and all(getattr(kind, n) is getattr(base, n) for n in names)
+
+
+def _chosen(indices: Any, selections: list[Sequence[int]]) -> Any:
+    """Row numbers as a slice or an int64 array; None if they are no plain integers."""
+    if not selections and isinstance(indices, slice):
+        return indices
+    if isinstance(indices, slice):
+        indices = range(indices.start, indices.stop)
+    elif isinstance(indices, np.ndarray) and selections:
+        indices = indices.tolist()
+    try:
+        for selection in selections:
+            indices = [selection[i] for i in indices]
+        rows = np.asarray(indices)
+    except (IndexError, TypeError, ValueError):
+        return None
+    return rows if rows.ndim == 1 and rows.dtype.kind == "i" and rows.size else None
+
+
+def _copied(source: Tensor, rows: Any) -> Tensor:
+    data = engine.read(source)
+    out = data[rows].copy() if isinstance(rows, slice) else data.take(rows, axis=0)
+    return engine.own_array(out, source.dtype, source.device)
+
+
+class IterableFetcher:
+    """The batches of a stream: one per batch of place holders, or sample by sample."""
+
+    def __init__(
+        self, dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], Any], drop_last: bool
+    ) -> None:
+        self._samples = iter(dataset)
+        self._auto_collation = auto_collation
+        self._collate_fn = collate_fn
+        self._drop_last = drop_last
+        self._ended = False
+
+    def __call__(self, places: Any) -> Any:
+        if self._ended:
+            raise StopIteration
+        if not self._auto_collation:
+            return self._collate_fn(next(self._samples))
+        batch: list[Any] = []
+        for _ in places:
+            try:
+                batch.append(next(self._samples))
+            except StopIteration:
+                self._ended = True
+                break
+        if not batch or (self._drop_last and len(batch) < len(places)):
+            raise StopIteration
+        return self._collate_fn(batch)
