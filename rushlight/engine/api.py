@@ -8,7 +8,7 @@ from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
 from . import leaves, step, trie
-from .core import SLOW, Rec, Tensor, mine, record1, record2, record3
+from .core import SLOW, Rec, Tensor, mine, peek, record1, record2, record3
 
 
 
@@ -253,11 +253,12 @@ def attach_function(
     made: list[Tensor] = []
     first = -1
     for v in values:
-        r = trie.follow(e, op.code, -1, -1, trie.MANY, (None, (v, *wanted)))
+        r = peek(e, op.code, -1, -1, trie.MANY, (None, (v, *wanted)))
         if first < 0:
             first = int(r.slot)
         t = Tensor(r, e.epoch)
         e.live.append(t)
+        e.cur = r
         made.append(t)
     e.calls.append(bw.Call(backward, first, len(values), slots))
     return made

@@ -11,7 +11,7 @@ from typing import Any, Callable, Final, Optional
 from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
-from .core import BACKWARD, NONE, SLOW, TEMPLATE, Engine, Frame, Hist, Rec, Tensor, follow, mine, size_of
+from .core import BACKWARD, NONE, SLOW, TEMPLATE, Engine, Frame, Hist, Rec, Tensor, mine, peek, size_of
 from .tape import Tape, Template, make_template
 from .trie import (
     ENTER,
@@ -92,7 +92,7 @@ def piece_record(
         if i in caps and i > stop:
             kept.append((i, tp.g[i]))
     finish(r, tp, [(int(tp.recs[i].gidx), g) for i, g in leaving], pend, kept)
-    install(e, r, k)
+    install(e, r, k, 0)
     return r
 
 
@@ -128,7 +128,7 @@ def dense(r: Rec) -> bool:
     return r.region is None
 
 
-def install(e: Engine, r: Rec, key: Any) -> None:
+def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
     tape = e.tape
     n = e.cur.nlive
     caught: list[tuple[int, Rec]] = r.info
@@ -138,7 +138,7 @@ def install(e: Engine, r: Rec, key: Any) -> None:
             g.li = n
             n += 1
             count += 1
-    adopt(e, r, key, count)
+    adopt(e, r, key, count, numbers)
     e.tape = tape + r.subs
 
 
@@ -305,8 +305,8 @@ def backward_here(run: Run, seeds: Seeds) -> None:
         r = e.cur.nxt
         if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
             r = piece_record(e, NONE, run.flags, key, pairs, stop, caps)
-        e.cur = r
         hs, pending, caught = handles(e, r)
+        e.cur = r
         if w is not None:
             for j, (s, _) in enumerate(r.info):
                 w.keep(w.slots, s, caught[j])
@@ -338,22 +338,23 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         for s in bt.need:  # saved values enter like any other memory
             q: Rec = info.recs[s]
             rg = run.create and q.rg
-            r = follow(e, LEAF, NONE, NONE, NONE, leaf_key(q.spec, rg))
+            r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(q.spec, rg))
             e.lvals.append(f.saved[s])
             if rg:
                 own = q.op == LEAF or q.op == ENTER
                 e.gleaves.append(f.gleaves[q.gidx] if own else Hist(f, s))
+            e.cur = r
             srcs.append(int(r.slot))
         r = e.cur.nxt
         key = (bt, tuple(srcs))
         if r.op != TEMPLATE or r.key != key:
             r = template_record(e, bt, srcs, order, key, info.recs, run.create)
-        e.cur = r
         for k2 in bt.numbers:
             e.numbers.append(f.numbers[k2])
+        hs, pending, caught = handles(e, r)
+        e.cur = r
         if not run.retain:
             release(f, bt.vmask)
-        hs, pending, caught = handles(e, r)
         if w is not None:
             for j, (s, _) in enumerate(r.info):
                 w.keep(w.frames, (f.serial, s), caught[j])
@@ -420,7 +421,7 @@ def template_record(
     r.info = [(i, leave(s, None)) for i, s in bt.caps]
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
-    install(e, r, k)
+    install(e, r, k, len(bt.numbers))
     return r
 
 
@@ -455,7 +456,6 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     r = e.cur.nxt
     if r.op != BACKWARD or r.a != root or r.b != flags:
         r = piece_record(e, root, flags, None, [(root, -1)], -1, ())
-    e.cur = r
     leaves = e.gleaves
     ep = e.epoch
     run: Optional[Run] = None
@@ -465,6 +465,7 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
         h = Tensor(g, ep)
         live.append(h)
         hs.append(h)
+    e.cur = r
     for j, (k, _) in enumerate(r.grads):
         hist = leaves[k]
         if run is None and (hist.frame is not None or hist.hooks is not None or hist.grad is not None):

@@ -41,8 +41,8 @@ class Rec:
     """
 
     __slots__ = (
-        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall", "nlive",
-        "nxt", "op", "parent", "pend", "region", "rg", "row", "sidx", "size", "slot", "spec", "srcs", "subs",
+        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall", "nleaf",
+        "nlive", "nnum", "nsts", "nxt", "op", "parent", "pend", "region", "rg", "row", "sidx", "size", "slot", "spec", "srcs", "subs",
         "templates", "where",
     )  # fmt: skip
 
@@ -67,6 +67,9 @@ class Rec:
         self.li: i64 = 0  # index among the handles of its stretch
         self.nlive: i64 = 0  # handles made so far, this record's included
         self.sidx: i64 = 0  # index of its first number
+        self.nnum: i64 = 0  # numbers taken so far, this record's included
+        self.nleaf: i64 = 0  # LEAF records so far, this one included
+        self.nsts: i64 = 0  # storages met before it
         self.gidx: i64 = 0  # index among the stretch's entries of history
         self.ncall: i64 = 0  # calls into Python (custom functions) so far
         self.subs: list[Rec] = []  # a gradient program's or an optimiser step's own records
@@ -147,8 +150,8 @@ class Engine:
     """A recorder, one for each thread.  Epochs come from one counter, so no two share one."""
 
     __slots__ = (
-        "busy", "calls", "cur", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lvals", "misses", "nflush",
-        "now", "nplan", "nrec", "numbers", "pending", "roots", "stl", "sts", "tape", "tapecur", "uses",
+        "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lvals", "misses", "nflush",
+        "now", "nplan", "nrec", "numbers", "pending", "ready", "roots", "sts", "tape", "tapecur", "uses",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -164,8 +167,8 @@ class Engine:
         self.lvals: list[Any] = []  # memory of the LEAF records
         self.lnow: list[int] = []  # LEAF slots whose memory is exposed memory itself
         self.gleaves: list[Hist] = []
-        self.sts: list[Storage] = []  # storages met in this epoch, in order
-        self.stl: list[int] = []  # the LEAF slot each was met as: only its last one counts
+        # storages met in this epoch, in order, with the LEAF slot each was met as: only its last one counts
+        self.sts: list[tuple[Storage, int]] = []
         self.fams: list[Fam] = []
         self.numbers: list[Any] = []
         self.calls: list[Any] = []  # custom functions met, by index
@@ -173,7 +176,8 @@ class Engine:
         self.tape: list[Rec] = []  # slow path only: records by slot up to tapecur
         self.tapecur: Rec = self.roots[1]
         self.pending: i64 = 0  # bytes of inputs held
-        self.busy: bool = False  # in the slow path: an exception leaves it set, see `recover`
+        self.ready: i64 = self.epoch  # the epoch its lists belong to: differs while a stretch is being closed
+        self.dirty: bool = False  # an exception went through: lists may not be what the path says, see `trie.mend`
         self.misses: int = 0
         self.nflush: int = 0
         self.nplan: int = 0
@@ -409,10 +413,11 @@ def record1(op: i64, x: Tensor, arg: object) -> Tensor:
     ep = e.epoch
     if x.epoch == ep:
         r = e.cur.nxt
-        if r.op == op and r.a == x.slot and r.b == NONE and (r.key is arg or r.key == arg):
-            e.cur = r
+        live = e.live
+        if r.op == op and r.a == x.slot and r.b == NONE and (r.key is arg or r.key == arg) and r.li == len(live):
             t = Tensor(r, ep)
-            e.live.append(t)
+            live.append(t)
+            e.cur = r
             return t
     return slow_record(e, op, x, None, None, arg)
 
@@ -423,10 +428,14 @@ def record2(op: i64, x: Tensor, y: Tensor, arg: object) -> Tensor:
     ep = e.epoch
     if x.epoch == ep and y.epoch == ep:
         r = e.cur.nxt
-        if r.op == op and r.a == x.slot and r.b == y.slot and r.c == NONE and (r.key is arg or r.key == arg):
-            e.cur = r
+        live = e.live
+        if (
+            r.op == op and r.a == x.slot and r.b == y.slot and r.c == NONE and (r.key is arg or r.key == arg)
+            and r.li == len(live)
+        ):  # fmt: skip
             t = Tensor(r, ep)
-            e.live.append(t)
+            live.append(t)
+            e.cur = r
             return t
     return slow_record(e, op, x, y, None, arg)
 
@@ -437,10 +446,14 @@ def record3(op: i64, x: Tensor, y: Tensor, z: Tensor, arg: object) -> Tensor:
     ep = e.epoch
     if x.epoch == ep and y.epoch == ep and z.epoch == ep:
         r = e.cur.nxt
-        if r.op == op and r.a == x.slot and r.b == y.slot and r.c == z.slot and (r.key is arg or r.key == arg):
-            e.cur = r
+        live = e.live
+        if (
+            r.op == op and r.a == x.slot and r.b == y.slot and r.c == z.slot and (r.key is arg or r.key == arg)
+            and r.li == len(live)
+        ):  # fmt: skip
             t = Tensor(r, ep)
-            e.live.append(t)
+            live.append(t)
+            e.cur = r
             return t
     return slow_record(e, op, x, y, z, arg)
 
@@ -455,22 +468,30 @@ def slow_record(e: Engine, op: i64, x: Tensor, y: Optional[Tensor], z: Optional[
         b = y.slot if y.epoch == e.epoch else slow.use(e, y)
     if z is not None:
         c = z.slot if z.epoch == e.epoch else slow.use(e, z)
-    return made(e, follow(e, op, a, b, c, arg))
+    return made(e, peek(e, op, a, b, c, arg))
 
 
-def follow(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
-    """Step to the record that comes next: the expected one, a known other one, or a new branch."""
+def peek(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+    """The record that comes next: the expected one, a known other one, or a new branch.  Nothing is entered yet."""
     r = e.cur.nxt
     if r.op != op or r.a != a or r.b != b or r.c != c or (r.key is not key and r.key != key):
         r = SLOW[0].branch(e, op, a, b, c, key)
+    return r
+
+
+def follow(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+    """Step to the record that comes next; for records that bring nothing of their own."""
+    r = peek(e, op, a, b, c, key)
     e.cur = r
     return r
 
 
 def made(e: Engine, r: Rec) -> Tensor:
-    """The user's handle of a record just entered."""
+    """Enter a record that gives the user a handle.  What it brings is appended before the step: an exception in between
+    leaves lists that are too long, which the next record notices."""
     t = Tensor(r, e.epoch)
     e.live.append(t)
+    e.cur = r
     if e.now:
         SLOW[0].flush(e)
     return t
@@ -515,18 +536,25 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
     if code == NUM_I and not -0x8000000000000000 <= v <= 0x7FFFFFFFFFFFFFFF:  # type: ignore[operator]
         raise RuntimeError("value cannot be converted to type int64_t without overflow")
     a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
-    r = e.cur.nxt
+    b: i64 = code
     if swap:
-        if r.op != op or r.a != code or r.b != a or r.c != NONE or r.key is not None:
-            SLOW[0].bound(e)
-            a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
-            r = follow(e, op, code, a, NONE, None)
-    elif r.op != op or r.a != a or r.b != code or r.c != NONE or r.key is not None:
+        b = a
+        a = code
+    r = e.cur.nxt
+    numbers = e.numbers
+    if (
+        r.op != op or r.a != a or r.b != b or r.c != NONE or r.key is not None
+        or r.li != len(e.live) or r.sidx != len(numbers)
+    ):  # fmt: skip
         SLOW[0].bound(e)
         a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
-        r = follow(e, op, a, code, NONE, None)
-    e.cur = r
-    e.numbers.append(v)
+        b = code
+        if swap:
+            b = a
+            a = code
+        r = peek(e, op, a, b, NONE, None)
+        numbers = e.numbers
+    numbers.append(v)
     return made(e, r)
 
 

@@ -14,7 +14,6 @@ from ..runtime.native import live_helpers
 from .backward import path_freed
 from .core import (
     DUMMY,
-    EPOCHS,
     FLUSH,
     NONE,
     ROOT,
@@ -34,10 +33,9 @@ from .core import (
 from .memory import NUMPY, Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .leaves import entered, require_grad, set_grad
-from .trie import LEAF, OWN_BASE, RECORDERS, Recorder, needs_grad, new_root, reachable
+from .trie import LEAF, OWN_BASE, RECORDERS, Recorder, clear, mend, needs_grad, reachable
 from .execute import run_plan
 
-MAX_RECORDS: Final = 200_000  # records a thread may keep before it starts its tries afresh
 MAX_VARIANTS: Final = 8  # sets of held handles a stretch makes plans for; then it computes their union
 
 
@@ -63,6 +61,14 @@ def flush_slow(e: Engine, cur: Rec, mask: bytes) -> Rec:
     return make_flush(e, cur, mask)
 
 
+def one_off(e: Engine, cur: Rec, mask: bytes) -> Rec:
+    """A FLUSH record for this time only: an exception went through the recorder."""
+    r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
+    r.mask = mask
+    r.info = plan_flush(e, cur, mask)
+    return r
+
+
 def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
     r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
     r.mask = mask
@@ -78,18 +84,24 @@ def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
 def flush_engine(e: Engine) -> None:
     """Run everything pending in a recorder."""
     cur = e.cur
+    if e.ready != e.epoch or cur.nlive != len(e.live) or cur.nnum != len(e.numbers) or cur.nleaf != len(e.lvals):
+        mend(e)
+        cur = e.cur
     e.now = False
     if cur.op == ROOT:
         return
     live = e.live
     helpers = live_helpers()
     r = cur.nxt
-    if r.op != FLUSH or not helpers.livecheck(live, r.mask):
-        mask = helpers.livemask(live)
-        if len(mask) != cur.nlive:
-            raise AssertionError("the recorder is out of step")
-        r = flush_slow(e, cur, mask)
+    if e.dirty:
+        r = one_off(e, cur, helpers.livemask(live))
+    elif r.op != FLUSH or not helpers.livecheck(live, r.mask):
+        r = flush_slow(e, cur, helpers.livemask(live))
     info: FlushInfo = r.info
+    if info.nsts != len(e.sts) or info.nentries != len(e.gleaves):
+        e.dirty = True
+        r = one_off(e, cur, helpers.livemask(live))
+        info = r.info
     if CHECKING[0]:
         fresh = plan_flush(e, cur, r.mask)
         if info.describe() != fresh.describe():
@@ -122,7 +134,7 @@ def flush_engine(e: Engine) -> None:
         t.st = st
         t.fam = Fam(st, Hist(frame, int(t.slot)) if rec.rg else None, rec)
     for k, s, at in info.stores_at:
-        st = sts[k]
+        st = sts[k][0]
         v = outs[at] if at >= 0 else lvals[~at]
         if failed is not None:
             v = before_failure(info, s, outs, lvals)
@@ -142,34 +154,6 @@ def flush_engine(e: Engine) -> None:
     clear(e)
     if failed is not None:
         raise failed
-
-
-def clear(e: Engine) -> None:
-    """An empty stretch in a new epoch."""
-    e.live = []
-    e.uses = []
-    e.lvals = []
-    e.lnow = []
-    e.gleaves = []
-    e.sts = []
-    e.stl = []
-    e.fams = []
-    e.numbers = []
-    if e.hooks:
-        e.hooks = {}
-    if e.calls:
-        e.calls = []
-    e.now = False
-    e.epoch = next(EPOCHS)
-    if not SOLO[0]:
-        RECORDERS[int(e.epoch)] = e
-    e.nflush += 1
-    if e.nrec > MAX_RECORDS:
-        e.roots = new_root()
-        e.nrec = 0
-    e.cur = e.roots[1 if e.gm else 0]
-    e.tapecur = e.cur
-    e.tape = []
 
 
 def before_failure(info: FlushInfo, slot: int, outs: list[Any], lvals: list[Any]) -> Any:

@@ -34,6 +34,8 @@ class FlushInfo:
         self.plain_at: list[tuple[int, int]] = []
         self.stores_at: list[tuple[int, int, int]] = []  # storage index, slot, place
         self.saved_at: list[tuple[int, int]] = []
+        self.nsts: int = 0  # storages met
+        self.nentries: int = 0  # entries of history
         self.runs: int = 0
         self.code: Any = None  # the native plan
 
@@ -71,6 +73,8 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
     info = FlushInfo()
     recs = list(get_tape(e))
     info.recs = recs
+    info.nsts = len(e.sts)
+    info.nentries = len(e.gleaves)
     held: set[int] = set()
     roots: set[int] = set()
     for i in range(len(mask)):
@@ -83,8 +87,8 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
             else:
                 held.add(id(t.st))
     for k in range(len(e.sts)):
-        s = e.sts[k]
-        if int(s.leaf) != e.stl[k]:
+        s, leaf = e.sts[k]
+        if int(s.leaf) != leaf:
             continue
         if (s.old and s.slot != s.leaf) or (not s.old and id(s) in held):
             info.stores.append((k, int(s.slot)))

@@ -8,7 +8,7 @@ from ..graph.op import TABLE
 from ..graph.value import Val
 from .core import NONE, SLOW, STEP, Engine, Rec, Tensor, mine
 from .tape import Tape
-from .trie import MANY, adopt, find, get_tape, promote, set_grad_enabled, stale
+from .trie import MANY, adopt, find, get_tape, mend, promote, set_grad_enabled, stale
 
 Rule = Callable[..., Any]
 COPY: Final = TABLE["copy"]
@@ -34,10 +34,12 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
             for t in column:
                 srcs.append(int(t.slot if t.epoch == ep else find(e, t)))
         r = e.cur.nxt
+        if e.cur.nnum != len(e.numbers):
+            mend(e)
         if r.op != STEP or r.srcs != srcs or r.arg is not rule or r.key != arg:
             r = step_record(e, rule, columns, srcs, numbers, arg)
-        e.cur = r
         e.numbers.extend(numbers)
+        e.cur = r
         j = 0
         writes: list[tuple[int, Rec]] = r.grads
         flat = len(writes)
@@ -109,6 +111,6 @@ def step_record(
         k += len(column)
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
-    adopt(e, r, key, 0)
+    adopt(e, r, key, 0, len(numbers))
     e.tape = tape + tp.new
     return r

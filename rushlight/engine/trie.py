@@ -20,6 +20,7 @@ from ..graph.op import MOVE
 from ..base import dtype as dt
 from .core import (
     DUMMY,
+    EPOCHS,
     FLUSH,
     MODE,
     NONE,
@@ -40,8 +41,10 @@ from .core import (
     made,
     mine,
     number_code,
+    peek,
     size_of,
 )
+from .memory import new_memory
 
 MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
 
@@ -101,11 +104,14 @@ def number_spec(code: int) -> Spec:
     return Spec((), dt.int64, (), number="i") if code == NUM_I else Spec((), dt.bool_, (), number="b")
 
 
-def fill(e: Engine, r: Rec, tape: list[Rec]) -> None:
-    """Shape, type, strides and gradient flag of a new record; raises before anything is changed."""
+def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
+    """Shape, type, strides and gradient flag of a new record; raises before anything is changed.
+
+    Returns how many Python numbers it takes.
+    """
     op = OPS[r.op]
     r.row = op
-    r.sidx = len(e.numbers)
+    first = int(e.cur.nnum)
     slots: list[int] = []
     if r.c == MANY:
         key: Any = r.key
@@ -116,7 +122,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> None:
             if s != NONE:
                 slots.append(int(s))
     specs: list[Spec] = []
-    k = int(r.sidx)
+    k = first
     rg = False
     for i, s in enumerate(slots):
         if s >= 0:
@@ -146,15 +152,20 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> None:
         r.region = tape[r.a].region
     if r.op == WRITE:
         r.li = tape[r.a].li
+    return k - first
 
 
-def adopt(e: Engine, r: Rec, key: Any, handles: int) -> None:
+def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int) -> None:
     """Enter a freshly made record in the trie."""
     cur = e.cur
     if r.op != WRITE:
         r.li = cur.nlive
     r.nlive = cur.nlive + handles
+    r.sidx = cur.nnum
+    r.nnum = cur.nnum + numbers
+    r.nleaf = cur.nleaf + (1 if r.op == LEAF else 0)
     r.gidx = len(e.gleaves)
+    r.nsts = len(e.sts)
     r.ncall = len(e.calls)
     r.nxt = DUMMY
     cur.alts[key] = r
@@ -175,11 +186,13 @@ def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
     r = Rec(op, a, b, c, key, cur.end, cur)
     if op == MODE:
         r.end = cur.end
-        adopt(e, r, k, 0)
+        adopt(e, r, k, 0, 0)
         return r
-    fill(e, r, tape)
-    adopt(e, r, k, 0 if int(op) in SILENT else 1)
-    tape.append(r)
+    count = fill(e, r, tape)
+    adopt(e, r, k, 0 if int(op) in SILENT else 1, count)
+    e.tape = [*tape, r] if e.dirty else tape
+    if not e.dirty:
+        tape.append(r)
     return r
 
 
@@ -210,13 +223,12 @@ def promote(x: Tensor) -> None:
         f.slot = x.slot
         f.hep = e.epoch
         f.hslot = x.slot
-        x.st = s
-        x.fam = f
-        x.reg = e.epoch
         s.members.append(int(x.rec.li))
-        e.sts.append(s)
-        e.stl.append(NONE)
+        e.sts.append((s, NONE))
         e.fams.append(f)
+        x.reg = e.epoch
+        x.fam = f
+        x.st = s
 
 
 def stale(e: Engine, s: Storage) -> None:
@@ -254,7 +266,12 @@ def fslot(e: Engine, f: Fam) -> i64:
         if keys is None:
             keys = (leaf_key(s.spec, False), leaf_key(s.spec, True))
             s.key = keys
-        r = follow(e, LEAF, NONE, NONE, NONE, keys[1] if rg else keys[0])
+        if e.cur.nleaf != len(e.lvals):
+            mend(e)
+        r = peek(e, LEAF, NONE, NONE, NONE, keys[1] if rg else keys[0])
+        if r.nsts != len(e.sts) or (rg and r.gidx != len(e.gleaves)):
+            mend(e)
+            e.dirty = True
         v = s.mem
         if s.exposed and reachable(s):
             if v.nbytes <= settings.snapshot:
@@ -262,19 +279,30 @@ def fslot(e: Engine, f: Fam) -> i64:
             else:
                 e.now = True
                 e.lnow.append(int(r.slot))
-        e.lvals.append(v)
         if s.epoch != ep:
             s.members = []
-        e.sts.append(s)
-        e.stl.append(int(r.slot))
+        e.sts.append((s, int(r.slot)))
+        e.lvals.append(v)
+        if rg:
+            h = f.hist
+            assert h is not None
+            e.gleaves.append(h)
+        e.cur = r
         s.epoch = ep
         s.slot = r.slot
         s.leaf = r.slot
-        enter(e, f, r, s, rg)
+        enter(e, f, r, s)
     elif f.epoch != ep:
-        rg = f.hist is not None
-        r = follow(e, ENTER if rg else VALUE, s.slot, NONE, NONE, None)
-        enter(e, f, r, s, rg)
+        h = f.hist
+        if h is not None:
+            r = peek(e, ENTER, s.slot, NONE, NONE, None)
+            if r.gidx != len(e.gleaves):
+                mend(e)
+            e.gleaves.append(h)
+            e.cur = r
+        else:
+            r = follow(e, VALUE, s.slot, NONE, NONE, None)
+        enter(e, f, r, s)
     elif f.ver != s.ver:
         # written through another family or without gradient: their value, our history
         if f.rec.rg:
@@ -287,11 +315,7 @@ def fslot(e: Engine, f: Fam) -> i64:
     return f.slot
 
 
-def enter(e: Engine, f: Fam, r: Rec, s: Storage, rg: bool) -> None:
-    if rg:
-        h = f.hist
-        assert h is not None
-        e.gleaves.append(h)
+def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:
     if f.epoch != e.epoch:
         e.fams.append(f)
     f.epoch = e.epoch
@@ -370,18 +394,17 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     code: i64 = op.code
     if x.epoch == e.epoch and x.st is not None:
         r = e.cur.nxt
-        if r.op == code and r.a == x.slot and r.b == NONE and r.key == arg:
-            e.cur = r
-        else:
+        if r.op != code or r.a != x.slot or r.b != NONE or r.key != arg or r.li != len(e.live):
             SLOW[0].bound(e)
-            r = follow(e, code, find(e, x), NONE, NONE, arg)
+            r = peek(e, code, find(e, x), NONE, NONE, arg)
     else:
         SLOW[0].bound(e)
-        r = follow(e, code, find(e, x), NONE, NONE, arg)  # may raise: x is promoted only afterwards
-        if x.st is None:
-            promote(x)
+        r = peek(e, code, find(e, x), NONE, NONE, arg)  # may raise: x is promoted only afterwards
     t = Tensor(r, e.epoch)
     e.live.append(t)
+    e.cur = r
+    if x.st is None:
+        promote(x)
     share(e, t, x, r, x.fam)
     if e.now:
         SLOW[0].flush(e)
@@ -404,11 +427,12 @@ def detach(x: Tensor) -> Tensor:
     e = mine()
     SLOW[0].bound(e)
     a = find(e, x)
-    if x.st is None:
-        promote(x)
-    r = follow(e, DETACH, a, NONE, NONE, None)
+    r = peek(e, DETACH, a, NONE, NONE, None)
     t = Tensor(r, e.epoch)
     e.live.append(t)
+    e.cur = r
+    if x.st is None:
+        promote(x)
     s = x.st
     assert s is not None
     f = Fam(s, None, r)
@@ -525,11 +549,9 @@ def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
             values.append(o)
     n = len(slots)
     if n <= 3 and op.kind != "join":
-        r = follow(
-            e, op.code, slots[0] if n else NONE, slots[1] if n > 1 else NONE, slots[2] if n > 2 else NONE, arg
-        )
+        r = peek(e, op.code, slots[0] if n else NONE, slots[1] if n > 1 else NONE, slots[2] if n > 2 else NONE, arg)
     else:
-        r = follow(e, op.code, NONE, NONE, MANY, (arg, tuple(slots)))
+        r = peek(e, op.code, NONE, NONE, MANY, (arg, tuple(slots)))
     e.numbers.extend(values)
     return made(e, r)
 
@@ -583,6 +605,76 @@ def fill_inplace(x: Tensor, value: Any) -> Tensor:
     return write(x, full(x.rec.spec.shape, value, x.rec.spec.dtype), True)
 
 
+# ---------------------------------------------------------------- after an exception in the middle
+def clear(e: Engine) -> None:
+    """An empty stretch in a new epoch.  The first statement ends the old one: no handle is current any more."""
+    e.epoch = next(EPOCHS)
+    finish_clear(e)
+
+
+def finish_clear(e: Engine) -> None:
+    """The rest of `clear`: may be done again after an interrupt."""
+    if e.nrec > MAX_RECORDS:
+        e.nrec = 0
+        e.roots = new_root()
+    e.cur = e.roots[1 if e.gm else 0]
+    e.live = []
+    e.uses = []
+    e.lvals = []
+    e.lnow = []
+    e.gleaves = []
+    e.sts = []
+    e.fams = []
+    e.numbers = []
+    e.hooks = {}
+    e.calls = []
+    e.tape = []
+    e.tapecur = e.cur
+    e.now = False
+    e.dirty = False
+    e.nflush += 1
+    if not SOLO[0]:
+        RECORDERS[int(e.epoch)] = e
+    e.ready = e.epoch
+
+
+def mend(e: Engine) -> None:
+    """Bring the lists in step with the path after an exception (an interrupt, a failed allocation) in the recorder.
+
+    What was not entered is dropped; what was entered without what it brought gets a stand-in that nothing refers to.
+    The stretch is then worked out afresh when it is run.
+    """
+    if e.ready != e.epoch:
+        finish_clear(e)
+        return
+    e.dirty = True
+    cur = e.cur
+    e.tapecur = DUMMY
+    live = e.live
+    del live[cur.nlive :]
+    while len(live) < cur.nlive:
+        live.append(Tensor(DUMMY, 0))
+    numbers = e.numbers
+    del numbers[cur.nnum :]
+    while len(numbers) < cur.nnum:
+        numbers.append(0)
+    entries = 0
+    leaves: list[Rec] = []
+    for r in get_tape(e):
+        if r.op == LEAF:
+            leaves.append(r)
+        if (r.op == LEAF or r.op == ENTER) and r.rg:
+            entries += 1
+    del e.lvals[len(leaves) :]
+    while len(e.lvals) < len(leaves):
+        e.lvals.append(new_memory(leaves[len(e.lvals)].spec))
+    del e.gleaves[entries:]
+    while len(e.gleaves) < entries:
+        e.gleaves.append(Hist(None, 0))
+
+
+MAX_RECORDS: Final = 200_000  # records a thread may keep before it starts its tries afresh
+
 ENTRIES: Final[list[Callable[[object], Optional[Tensor]]]] = []  # makes tensors of foreign operands
 MATMULS: Final[list[Callable[[Tensor, Tensor], Tensor]]] = []  # `@` with PyTorch's cases
 
@@ -606,6 +698,9 @@ class Recorder(Slow):
         return new_branch(e, op, a, b, c, key)
 
     def bound(self, e: Engine) -> None:
+        cur = e.cur
+        if e.ready != e.epoch or cur.nlive != len(e.live) or cur.nnum != len(e.numbers) or cur.nleaf != len(e.lvals):
+            mend(e)
         # No record follows depth `limit`, so only the slow path needs the test.
         end = e.cur.end
         if end >= settings.limit and (e.cur.nxt.op != FLUSH or end >= 2 * settings.limit):
