@@ -178,18 +178,25 @@ class Choice:
     cycles: float
 
 
-def choose(spec: MatmulSpec, target: Target) -> Choice:
-    """The kernel that the estimates favour for `spec`."""
-    spec = spec.canonical()
+@lru_cache(maxsize=256)
+def _choices(spec: MatmulSpec, target: Target) -> tuple[Choice, ...]:
     choices = [_direct(spec, target, swapped=False), _direct(spec, target, swapped=True)]
     if min(spec.m, spec.k, spec.n) > 1:
         choices.append(Choice(spec, None, False, _packed_cycles(spec, _blocking(spec, target))))
-    return min(choices, key=lambda choice: choice.cycles)
+    return tuple(choices)
+
+
+def choose(spec: MatmulSpec, target: Target) -> Choice:
+    """The kernel that the estimates favour for `spec`."""
+    return min(_choices(spec.canonical(), target), key=lambda choice: choice.cycles)
 
 
 def prefers_general(spec: MatmulSpec, target: Target) -> bool:
-    """Whether `general_matmul` is as fast for `spec` as a kernel of its own (packed, large)."""
-    return choose(spec, target).direct is None and spec.m * spec.k * spec.n >= 1 << 20
+    """Whether `general_matmul` is about as fast for `spec` as any kernel of its own."""
+    if spec.m * spec.k * spec.n < 1 << 20:
+        return False
+    packed = [choice for choice in _choices(spec.canonical(), target) if choice.direct is None]
+    return bool(packed) and packed[0].cycles <= 1.05 * choose(spec, target).cycles
 
 
 @lru_cache(maxsize=8)

@@ -5,6 +5,7 @@ small products, of matrix times vector and of few rows times many columns. A pro
 (C transposed) so that the longer or better laid out side lies along the lanes.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,7 +18,12 @@ from rushlight.codegen.matmul_tile import (
     Tile,
     Vector,
     few_sets,
+    gather,
+    lane_pointers,
+    load_part,
+    load_transposed,
     multiply,
+    over_steps,
     stages,
     started,
     store_output,
@@ -65,6 +71,7 @@ class Product:
 class DirectPlan:
     """Tile sizes for a product: `vectors` a row, at most `height` rows, `k_block` steps at a time.
 
+    `packed` says that a panel of y is first copied to a buffer on the stack, for all its tiles.
     `cycles` estimates the time on a machine with two fma units.
     """
 
@@ -74,6 +81,12 @@ class DirectPlan:
     vectors: int
     k_block: int
     cycles: float
+    packed: bool = False
+
+    @property
+    def access(self) -> Access:
+        """How tiles read y."""
+        return "rows" if self.packed else self.product.access
 
     @property
     def variants(self) -> int:
@@ -99,6 +112,10 @@ def _balanced(total: int, largest: int) -> list[tuple[int, int]]:
     return [(size, n) for size, n in ((base + 1, longer), (base, parts - longer)) if size and n]
 
 
+_PANEL_BYTES = 64 << 10
+"""The most that a packed panel may take of a thread's stack."""
+
+
 def plan_direct(product: Product) -> DirectPlan:
     """The best tile for a product by the estimate."""
     lanes = 1
@@ -108,21 +125,27 @@ def plan_direct(product: Product) -> DirectPlan:
     most = max(1, -(-product.lanes // lanes))
     plans = []
     for vectors in range(1, min(8, most) + 1):
-        for height in _heights(product, vector, vectors):
-            plan = DirectPlan(product, vector, height, vectors, product.k, 0.0)
-            plans.append(_estimate(plan))
-    return min(plans, key=lambda plan: plan.cycles * (1 + 0.03 * plan.variants))
+        for packed in (False, True):
+            panel = product.k * vectors * lanes * product.item
+            if packed and not 0 < panel <= _PANEL_BYTES:
+                continue
+            for height in _heights(product, vector, vectors, packed):
+                plan = DirectPlan(product, vector, height, vectors, product.k, 0.0, packed)
+                plans.append(_estimate(plan))
+    return min(plans, key=lambda plan: plan.cycles * (1 + 0.05 * plan.variants))
 
 
-def _heights(product: Product, vector: Vector, vectors: int) -> list[int]:
+def _heights(product: Product, vector: Vector, vectors: int, packed: bool) -> list[int]:
     """Tile heights worth considering: the most that registers hold, and divisors near it.
 
     A divisor of the rows needs the code of one tile only.
     """
     # Accumulators, and beside them the vectors of y and a broadcast element.
-    spare = {"rows": vectors + 1, "columns": vector.block + 2, "gather": 3}[product.access]
-    if product.access == "columns" and stages(4, product.k):
-        spare = vectors + 1
+    spare = vectors + 1
+    if not packed and product.access == "gather":
+        spare = 3
+    elif not packed and product.access == "columns" and not stages(4, product.k):
+        spare = vector.block + 2
     most = min(max(1, product.rows), (product.registers - spare) // vectors, 24)
     return [
         height
@@ -136,13 +159,17 @@ def _estimate(plan: DirectPlan) -> DirectPlan:
     passes = sum(count for _, count in plan.row_runs)
     block = product.k
     apart = abs(product.y_step) * product.item
-    if product.access == "rows" and apart > 512 and product.k * apart > 1 << 18:
+    if product.access == "rows" and not plan.packed and apart > 512 and product.k * apart > 1 << 18:
         # Rows of y far apart: few at a time, so that they are read along, not across.
         block = min(block, 16 if passes == 1 else 128)
     blocks = -(-product.k // max(1, block))
     cycles = 0.0
     for width, panels in plan.lane_runs:
         vectors = -(-width // lanes)
+        if plan.packed:
+            row = 0.7 if product.k * apart <= 1 << 18 else 3.0
+            pack = {"rows": row, "columns": 1.7, "gather": float(lanes)}[product.access]
+            cycles += panels * product.k * vectors * pack
         for height, count in plan.row_runs:
             step = _step_cycles(plan, height, vectors, passes)
             finish = blocks * height * vectors * (1.0 if product.out_lane == 1 else 0.7 * lanes)
@@ -156,19 +183,51 @@ def _step_cycles(plan: DirectPlan, height: int, vectors: int, passes: int) -> fl
     # A chain waits four cycles for each fma; short ones overlap with the next tile's.
     chain = 4.0 if product.k > 8 else 1.0
     arithmetic, loads = height * vectors / 2, (height + vectors) / 2
-    if product.access == "gather":
+    if plan.access == "gather":
         return max(arithmetic + vectors * lanes, chain)
-    if product.access == "columns":
+    if plan.access == "columns":
         if stages(height, product.k):
             return max(arithmetic, loads, chain) + 1.7 * vectors
         streams = 1.7 if vectors * lanes > 48 else 1.0
         if vectors > 2 and few_sets(plan.vector.element, product.y_lane, vectors, lanes):
             streams = 1.2
         return max(arithmetic + 1.6 * vectors * streams, chain)
-    panel = product.k * max(64, vectors * lanes * product.item)
-    if panel > 24 << 10 and passes > 1:
-        loads += 2.5 * vectors * lanes * product.item / 64
-    return max(arithmetic, loads, chain)
+    lines = max(1.0, vectors * lanes * product.item / 64)
+    if plan.packed:
+        # A panel beyond the first cache is still read in order.
+        loads += 0.5 * lines if product.k * lines * 64 > 24 << 10 else 0.0
+    elif product.k * abs(product.y_step) * product.item > 1 << 18:
+        loads += 2.2 * lines  # from beyond the second cache
+    elif passes > 1 and not _stays(product.k, product.y_step * product.item):
+        loads += 2.5 * lines
+    return max(arithmetic, loads + _far_x(product, height), chain)
+
+
+def _stays(steps: int, apart: int) -> bool:
+    """Whether lines `apart` bytes from each other stay in an 8-way first cache of 32 KB.
+
+    Half of its ways are left for the rest; what is not aligned takes two lines a step.
+    """
+    if apart % 64:
+        return 2 * steps <= 4 * 64
+    sets = 64 // math.gcd(apart // 64, 64) if apart else 64
+    return steps <= 4 * sets
+
+
+def _far_x(product: Product, height: int) -> float:
+    """What one k of x costs beyond the first cache, for a panel that all of x passes by."""
+    row, step = (min(64, abs(s) * product.item) for s in (product.x_row, product.x_step))
+    if (
+        step == 64
+        and product.rows > height
+        and not _stays(product.k, product.x_step * product.item)
+    ):
+        return 3.0
+    footprint = product.rows * product.k * product.item
+    if footprint <= 24 << 10:
+        return 0.0
+    lines = max(height * row, 64) / 64 * step / 64
+    return lines * (1.0 if footprint <= 256 << 10 else 3.0)
 
 
 def emit_direct(
@@ -241,18 +300,23 @@ def _walk(
     element = product.vector.element
     rows_part = part if _splits_rows(plan) else None
     lanes_part = None if _splits_rows(plan) else part
+    size = product.k * plan.vectors * plan.vector.lanes
+    buffer = e.stack(f"[{size} x {element}]", 64) if plan.packed else ""
 
     def tiles(block: tuple[Int, Int] | None) -> None:
         """Every tile over all of k, or over `block` (first k, steps)."""
 
         def panel(width: int, lane: Int) -> None:
+            y_at = e.gep(y, e.multiply(lane, product.y_lane), element)
+            if buffer:
+                _pack_panel(e, plan, width, y_at, buffer)
+
             def tile(height: int, row: Int) -> None:
-                shape = Tile(plan.vector, height, width)
+                shape = Tile(plan.vector, height, width, padded=plan.packed)
                 x_at = e.gep(x, e.multiply(row, product.x_row), element)
-                y_at = e.gep(y, e.multiply(lane, product.y_lane), element)
                 offset = e.add(e.multiply(row, product.out_row), e.multiply(lane, product.out_lane))
                 output = Output(e.gep("%c", offset, element), product.out_row, product.out_lane)
-                _tile(e, plan, shape, x_at, y_at, output, block)
+                _tile(e, plan, shape, x_at, buffer or y_at, output, block)
 
             _over_runs(e, plan.row_runs, rows_part, tile)
 
@@ -267,6 +331,39 @@ def _walk(
         plan.k_block,
         lambda k, _: tiles((k, e.minimum(e.subtract(product.k, k), plan.k_block))),
     )
+
+
+def _pack_panel(e: Emitter, plan: DirectPlan, width: int, y_at: Value, buffer: Value) -> None:
+    """Copies all of k and `width` lanes of y to rows of whole vectors."""
+    product, vector = plan.product, plan.vector
+    shape = Tile(vector, 1, width)
+    stride = shape.vectors * vector.lanes
+    chunk = {"rows": 4, "columns": vector.block, "gather": 1}[product.access]
+    for j in range(shape.vectors):
+        lanes: list[Value] = []
+        at = j * vector.lanes
+        if product.access != "rows":
+            lanes = lane_pointers(e, shape, y_at, product.y_lane, j)
+
+        def turn(
+            k: Int, count: int, _: list[Value], lanes: list[Value] = lanes, j: int = j, at: int = at
+        ) -> list[Value]:
+            if product.access == "rows":
+                rows = [e.add(e.multiply(e.add(k, u), product.y_step), at) for u in range(count)]
+                starts = [e.gep(y_at, row, vector.element) for row in rows]
+                made = [load_part(e, vector, start, shape.lanes_of(j)) for start in starts]
+            elif product.access == "columns":
+                made = load_transposed(e, vector, lanes, k, count)
+            else:
+                offsets = [e.multiply(e.add(k, u), product.y_step) for u in range(count)]
+                made = [gather(e, vector, lanes, offset) for offset in offsets]
+            there = e.gep(buffer, e.multiply(k, stride), vector.element)
+            for u, row in enumerate(made):
+                place = e.gep(there, u * stride + at, vector.element)
+                e.store(row, place, vector.element, vector.lanes)
+            return []
+
+        over_steps(e, product.k, chunk, turn, vector, [])
 
 
 def _over_runs(
@@ -320,8 +417,11 @@ def _tile(
         y_at = e.gep(y_at, e.multiply(first, product.y_step), element)
         sums = started(e, shape, output, e.value(f"icmp eq i64 {first}, 0"))
     x = Broadcast(x_at, product.x_row, product.x_step)
-    gather = product.access == "gather"
-    y = Lanes(y_at, product.y_step, 1 if product.access == "rows" else product.y_lane, gather)
+    y = Lanes(y_at, product.y_step, product.y_lane, product.access == "gather")
+    if plan.packed:
+        y = Lanes(y_at, shape.vectors * plan.vector.lanes)
+    elif plan.access == "rows":
+        y = Lanes(y_at, product.y_step)
     unroll = 4
     if isinstance(steps, int) and steps * shape.rows * shape.vectors <= 96:
         unroll = max(1, steps)

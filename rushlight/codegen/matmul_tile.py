@@ -228,7 +228,7 @@ def output_rows(e: Emitter, tile: Tile, output: Output) -> list[Value]:
     return [e.gep(output.pointer, e.multiply(row, output.row), element) for row in range(tile.rows)]
 
 
-def _lane_pointers(e: Emitter, tile: Tile, pointer: Value, step: Int, position: int) -> list[Value]:
+def lane_pointers(e: Emitter, tile: Tile, pointer: Value, step: Int, position: int) -> list[Value]:
     """A pointer for each lane of vector `position`; lanes past the width repeat the last."""
     first = position * tile.vector.lanes
     lanes = [min(first + lane, tile.width - 1) for lane in range(tile.vector.lanes)]
@@ -247,7 +247,7 @@ def load_output(e: Emitter, tile: Tile, output: Output) -> list[Value]:
         ]
     loaded = [vector.zero] * (tile.rows * count)
     for j in range(count):
-        lanes = _lane_pointers(e, tile, output.pointer, output.lane, j)
+        lanes = lane_pointers(e, tile, output.pointer, output.lane, j)
         for start in range(0, tile.rows, vector.block):
             taken = min(vector.block, tile.rows - start)
             turned = load_transposed(e, vector, lanes, start, taken)
@@ -281,7 +281,7 @@ def store_output(e: Emitter, tile: Tile, output: Output, results: Sequence[Value
             store_part(e, vector, result, place, tile.lanes_of(j))
         return
     for j in range(count):
-        lanes = _lane_pointers(e, tile, output.pointer, output.lane, j)
+        lanes = lane_pointers(e, tile, output.pointer, output.lane, j)
         store_transposed(e, vector, results[j::count], lanes, tile.lanes_of(j))
 
 
@@ -320,7 +320,7 @@ def _multiply_step(
     return results
 
 
-def _over_steps(
+def over_steps(
     e: Emitter,
     steps: Int,
     chunk: int,
@@ -379,7 +379,7 @@ def _multiply_loaded(
             sums = _multiply_step(e, tile, here, u, ys, sums)
         return sums
 
-    return _over_steps(e, steps, unroll, body, vector, initial)
+    return over_steps(e, steps, unroll, body, vector, initial)
 
 
 STAGE_STEPS = 64
@@ -406,7 +406,7 @@ def _multiply_transposed(
 ) -> list[Value]:
     vector, count_y = tile.vector, tile.vectors
     element = vector.element
-    lanes = [_lane_pointers(e, tile, y.pointer, y.lane_step, j) for j in range(count_y)]
+    lanes = [lane_pointers(e, tile, y.pointer, y.lane_step, j) for j in range(count_y)]
     if isinstance(steps, int) and stages(tile.rows, steps) and vector.block > 1:
         return _multiply_staged(e, tile, x, y, lanes, steps, initial)
     one = Tile(vector, tile.rows, vector.lanes)
@@ -433,7 +433,7 @@ def _multiply_transposed(
         or steps < 4 * span
         or not few_sets(element, y.lane_step, count_y, vector.lanes)
     ):
-        return _over_steps(e, steps, vector.block, all_columns, vector, initial)
+        return over_steps(e, steps, vector.block, all_columns, vector, initial)
 
     # Vectors of rows a power of two apart work at different k, for their lines to lie in
     # different sets: the leaders go ahead, all go together, the followers catch up.
@@ -466,7 +466,7 @@ def _over_range(
     def body(k: Int, count: int, sums: list[Value]) -> list[Value]:
         return column(j, e.add(k, start), count, sums)
 
-    return _over_steps(e, stop - start, vector.block, body, vector, initial)
+    return over_steps(e, stop - start, vector.block, body, vector, initial)
 
 
 def _multiply_staged(
@@ -512,21 +512,21 @@ def _multiply_gathered(
     e: Emitter, tile: Tile, x: Broadcast, y: Lanes, steps: Int, initial: Sequence[Value]
 ) -> list[Value]:
     vector = tile.vector
-    lanes = [_lane_pointers(e, tile, y.pointer, y.lane_step, j) for j in range(tile.vectors)]
+    lanes = [lane_pointers(e, tile, y.pointer, y.lane_step, j) for j in range(tile.vectors)]
 
     def body(k: Int, count: int, sums: list[Value]) -> list[Value]:
         for u in range(count):
             step = e.add(k, u)
             place = e.gep(x.pointer, e.multiply(step, x.step), vector.element)
             offset = e.multiply(step, y.step)
-            ys = [_gather(e, vector, pointers, offset) for pointers in lanes]
+            ys = [gather(e, vector, pointers, offset) for pointers in lanes]
             sums = _multiply_step(e, tile, Broadcast(place, x.row, 0), 0, ys, sums)
         return sums
 
-    return _over_steps(e, steps, 1, body, vector, initial)
+    return over_steps(e, steps, 1, body, vector, initial)
 
 
-def _gather(e: Emitter, vector: Vector, pointers: Sequence[Value], offset: Value) -> Value:
+def gather(e: Emitter, vector: Vector, pointers: Sequence[Value], offset: Value) -> Value:
     """The elements at `offset` from each pointer; one load where all pointers are the same."""
     element = vector.element
     if len(set(pointers)) == 1:
