@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,7 +59,7 @@ def install(name: str) -> None:
     sys.modules[name] = module
 
 
-class AliasFinder(MetaPathFinder):
+class AliasFinder:
     """Finds `torch.X` as `rushlight.X`."""
 
     def find_spec(
@@ -73,10 +72,11 @@ class AliasFinder(MetaPathFinder):
         if spec is None:
             raise ModuleNotFoundError(_missing_module(fullname, home), name=fullname)
         package = spec.submodule_search_locations is not None
-        return ModuleSpec(fullname, _AliasLoader(home), origin=spec.origin, is_package=package)
+        loader: Any = _AliasLoader(home)  # importlib.abc, its formal base, is slow to import
+        return ModuleSpec(fullname, loader, origin=spec.origin, is_package=package)
 
 
-class _AliasLoader(Loader):
+class _AliasLoader:
     """Gives the module under its own name, and leaves its `__spec__` as it was."""
 
     def __init__(self, home: str) -> None:

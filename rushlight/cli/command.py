@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from rushlight.cli import demo, info, run
@@ -23,6 +22,8 @@ A folder or zip archive with a __main__.py may be run too; "-" reads standard in
 
 def package_version() -> str:
     """The installed package's version; "unknown" in a source tree that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
     try:
         return version("rushlight")
     except PackageNotFoundError:
@@ -34,7 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:  # all that follows the script is the script's own
         return _run(arguments[1:])
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        print(f"rushlight {package_version()}")
+        return 0
+    if options.command is None:
+        parser.error("a command is needed: run, info or demo")
     if options.command == "info":
         return info.show(package_version())
     return demo.show(options.epochs)
@@ -42,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rushlight", description=_DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"rushlight {package_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="run an unmodified PyTorch program", add_help=False)
     commands.add_parser("info", help="say what this machine and installation offer")
     shown = commands.add_parser("demo", help="train a small network on the digits that come along")

@@ -12,7 +12,6 @@ import linecache
 import os
 import runpy
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -32,7 +31,7 @@ def run_script(path: str, arguments: list[str]) -> int:
     if path == "-":
         _set_path("")
         return _guarded(lambda: _execute(sys.stdin.read(), "<stdin>", None))
-    if os.path.isdir(path) or zipfile.is_zipfile(path):
+    if os.path.isdir(path) or _is_archive(path):
         _set_path(None)
         return _guarded(lambda: runpy.run_path(path, run_name="__main__"))
     try:
@@ -42,6 +41,14 @@ def run_script(path: str, arguments: list[str]) -> int:
         return 2
     _set_path(os.path.dirname(os.path.realpath(path)))
     return _guarded(lambda: _execute(source, path, path))
+
+
+def _is_archive(path: str) -> bool:
+    if path.endswith(".py"):
+        return False
+    import zipfile  # slow to import
+
+    return zipfile.is_zipfile(path)
 
 
 def run_module(name: str, arguments: list[str]) -> int:

@@ -8,9 +8,7 @@ from rushlight.cli import command, info, main
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["--version"])
-    assert stop.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"rushlight {command.package_version()}\n"
 
 
