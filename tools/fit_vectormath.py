@@ -110,6 +110,21 @@ def log2_slope(f: Real) -> Real:
     return 1 / mp.log(2) if abs(f) < 1e-20 else mp.log1p(f) / (f * mp.log(2))
 
 
+def atan_tail(z: Real) -> Real:
+    """(atan(x) / x - 1) / z."""
+    return mp.mpf(-1) / 3 if z < 1e-15 else (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
+def asin_tail(z: Real) -> Real:
+    """(asin(x) / x - 1) / z."""
+    return mp.mpf(1) / 6 if z < 1e-15 else (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
+def sinh_tail(z: Real) -> Real:
+    """(sinh(x) / x - 1) / z."""
+    return mp.mpf(1) / 6 if z < 1e-15 else (mp.sinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
 SIN_Z = float((mp.pi / 4) ** 2) * 1.001
 LOG_Z = float(((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2) * 1.001
 FAR32, FAR64 = erf_far(2.5, 1.5), erf_far(3.5, 2.5)
@@ -133,6 +148,12 @@ FITS = {
     "ERF_NEAR_F64": Fit(erf_near, 0.0, 1.0, 13, lambda z: mp.mpf(1)),
     "ERF_FAR_F32": Fit(FAR32[0], -1.0, 1.0, 5, FAR32[1], True),
     "ERF_FAR_F64": Fit(FAR64[0], -1.0, 1.0, 16, FAR64[1]),
+    "ATAN_F32": Fit(atan_tail, 0.0, 0.1717, 4, lambda z: z + mp.mpf(1e-6), True),
+    "ATAN_F64": Fit(atan_tail, 0.0, 0.1717, 10, lambda z: z + mp.mpf(1e-6)),
+    "ASIN_F32": Fit(asin_tail, 0.0, 0.25, 5, lambda z: z + mp.mpf(1e-6), True),
+    "ASIN_F64": Fit(asin_tail, 0.0, 0.25, 13, lambda z: z + mp.mpf(1e-6)),
+    "SINH_F32": Fit(sinh_tail, 0.0, 1.0, 3, lambda z: z + mp.mpf(1e-6), True),
+    "SINH_F64": Fit(sinh_tail, 0.0, 1.0, 7, lambda z: z + mp.mpf(1e-6)),
     "POW32_LOG2": Fit(log2_slope, SQRT2_LOW, SQRT2_HIGH, 12, lambda f: mp.mpf(1)),
     "POW32_EXP2": Fit(exp2_tail, -0.5, 0.5, 7, abs),
     "POW64_LOG": Fit(pow_series, 0.0, LOG_Z, 7, lambda z: z * z + mp.mpf(1e-9)),

@@ -110,8 +110,6 @@ entry:
   %result = insertvalue {{ double, double, i64 }} %result.1, i64 %q, 2
   ret {{ double, double, i64 }} %result
 }}
-declare i64 @llvm.fshl.i64(i64, i64, i64)
-declare i64 @llvm.ctlz.i64(i64, i1 immarg)
 """
 
 
@@ -120,6 +118,8 @@ def _reduce_large(v: Lanes, x: Value, before: Sequence[Value]) -> list[Value]:
     e = v.e
     e.declare(_REDUCE)
     e.declare("declare double @llvm.fma.f64(double, double, double)")
+    e.declare("declare i64 @llvm.fshl.i64(i64, i64, i64)")
+    e.declare("declare i64 @llvm.ctlz.i64(i64, i1 immarg)")
 
     def lane(index: Value, held: list[Value]) -> list[Value]:
         scalar = x if v.width == 1 else e.value(f"extractelement {v.t} {x}, i64 {index}")
@@ -184,18 +184,22 @@ def _reduce_angle(v: Lanes, x: Value) -> tuple[Value, Value, Value]:
     return joined[0], joined[1], joined[2]
 
 
-def _sin_of(v: Lanes, r: Value, rl: Value, z: Value) -> Value:
-    tail = v.polynomial(z, v.pick(SIN_F32, SIN_F64))
-    return v.add(r, v.fma(v.mul(r, z), tail, rl))
+def _sin_parts(v: Lanes, r: Value, rl: Value, z: Value) -> tuple[Value, Value]:
+    """sin(r + rl) as a value and what its rounding lost."""
+    rest = v.fma(v.mul(r, z), v.polynomial(z, v.pick(SIN_F32, SIN_F64)), rl)
+    y = v.add(r, rest)
+    return y, v.add(v.sub(r, y), rest)
 
 
-def _cos_of(v: Lanes, r: Value, rl: Value, z: Value) -> Value:
-    tail = v.polynomial(z, v.pick(COS_F32, COS_F64))
+def _cos_parts(v: Lanes, r: Value, rl: Value, z: Value) -> tuple[Value, Value]:
+    """cos(r + rl) as a value and what its rounding lost."""
     half = v.mul(z, v.c(0.5))
     w = v.sub(v.c(1.0), half)
     lost = v.sub(v.sub(v.c(1.0), w), half)
-    correction = v.fma(v.mul(z, z), tail, v.fma(v.neg(r), rl, lost))
-    return v.add(w, correction)
+    tail = v.polynomial(z, v.pick(COS_F32, COS_F64))
+    rest = v.fma(v.mul(z, z), tail, v.fma(v.neg(r), rl, lost))
+    y = v.add(w, rest)
+    return y, v.add(v.sub(w, y), rest)
 
 
 def _sine(v: Lanes, x: Value, quarter: int) -> Value:
@@ -204,7 +208,7 @@ def _sine(v: Lanes, x: Value, quarter: int) -> Value:
         q = v.i("add", q, v.ic(quarter))
     z = v.mul(r, r)
     odd = v.e.value(f"trunc {v.it} {q} to {v.mask}")
-    y = v.sel(odd, _cos_of(v, r, rl, z), _sin_of(v, r, rl, z))
+    y = v.sel(odd, _cos_parts(v, r, rl, z)[0], _sin_parts(v, r, rl, z)[0])
     sign = v.i("shl", v.i("and", q, v.ic(2)), v.ic(v.kind.bits - 2))
     y = v.from_bits(v.i("xor", v.bits(y), sign))
     # sin(-0) is -0; everywhere else adding zero changes nothing
@@ -226,9 +230,16 @@ def tan(e: Emitter, width: int, ty: str, x: Value) -> Value:
     v = Lanes(e, width, ty)
     r, rl, q = _reduce_angle(v, x)
     z = v.mul(r, r)
-    s, c = _sin_of(v, r, rl, z), _cos_of(v, r, rl, z)
+    (s, sl), (c, cl) = _sin_parts(v, r, rl, z), _cos_parts(v, r, rl, z)
     odd = v.e.value(f"trunc {v.it} {q} to {v.mask}")
-    y = v.div(v.sel(odd, c, s), v.sel(odd, s, c))
+    top, top_low = v.sel(odd, c, s), v.sel(odd, cl, sl)
+    bottom, bottom_low = v.sel(odd, s, c), v.sel(odd, sl, cl)
+    # the quotient of the high parts, and what it leaves of both
+    inverse = v.div(v.c(1.0), bottom)
+    y = v.mul(top, inverse)
+    minus = v.neg(y)
+    left = v.add(v.fma(minus, bottom, top), v.fma(minus, bottom_low, top_low))
+    y = v.fma(left, inverse, y)
     sign = v.i("shl", q, v.ic(v.kind.bits - 1))
     y = v.from_bits(v.i("xor", v.bits(y), sign))
     return v.sel(v.cmp("oeq", x, v.c(0.0)), x, y)

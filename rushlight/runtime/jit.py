@@ -8,6 +8,7 @@ Nothing here may change a result's bits. LLVM contracts a separate multiplicatio
 only where an instruction carries a fast-math flag, which our text never does; denormals are kept.
 """
 
+import os
 import re
 import threading
 from typing import Any
@@ -15,7 +16,14 @@ from typing import Any
 from rushlight.base.target import Target, host
 from rushlight.runtime import disk_cache
 
+# Held around every use of LLVM, and while the process forks: a child must not find LLVM's own lock
+# taken by a thread that it does not have.
 _LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+    )
+
 _LIBRARIES: dict[str, "Library"] = {}
 _SESSIONS: list["_Session"] = []  # at most one
 _MACHINES: dict[str, Any] = {}

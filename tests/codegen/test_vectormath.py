@@ -21,15 +21,18 @@ LIMIT = 2.5
 
 # What was measured when the functions were written, and a little more: a step back must show.
 EXPECTED = {
-    "cos": 0.9, "erf": 1.05, "exp": 1.05, "exp2": 1.35, "expm1": 1.9, "log": 0.9, "log10": 1.05,
-    "log1p": 1.0, "log2": 1.05, "pow": 1.1, "rsqrt": 1.55, "sigmoid": 2.15, "sin": 0.9,
-    "sqrt": 0.501, "tan": 2.3, "tanh": 1.25,
+    "acos": 1.2, "acosh": 2.35, "asin": 2.35, "asinh": 2.15, "atan": 2.25, "atan2": 2.3,
+    "atanh": 1.85, "cos": 0.9, "cosh": 1.5, "erf": 1.05, "exp": 1.05, "exp2": 1.35, "expm1": 1.9,
+    "log": 0.9, "log10": 1.05, "log1p": 1.1, "log2": 1.05, "pow": 1.1, "rsqrt": 1.55,
+    "sigmoid": 2.45, "sin": 0.9, "sinh": 1.7, "sqrt": 0.501, "tan": 1.25, "tanh": 1.25,
 }  # fmt: skip
 
 Long = np.longdouble
 ACCURATE = np.finfo(Long).nmant >= 63  # elsewhere long double is double
 
 REFERENCES: dict[str, Callable[..., Array]] = {
+    "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
+    "atan": np.arctan, "atan2": np.arctan2, "atanh": np.arctanh, "cosh": np.cosh, "sinh": np.sinh,
     "cos": np.cos, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log,
     "log10": np.log10, "log1p": np.log1p, "log2": np.log2, "pow": np.power, "sin": np.sin,
     "sqrt": np.sqrt, "tan": np.tan, "tanh": np.tanh,
@@ -39,6 +42,8 @@ REFERENCES: dict[str, Callable[..., Array]] = {
 
 # Where a function is neither 0, 1, infinity nor the identity
 RANGES = {
+    "asin": ((-1, 1), (-1, 1)), "acos": ((-1, 1), (-1, 1)), "atanh": ((-1, 1), (-1, 1)),
+    "acosh": ((1, 3), (1, 3)), "sinh": ((-91, 91), (-712, 712)), "cosh": ((-91, 91), (-712, 712)),
     "exp": ((-105, 90), (-746, 711)), "exp2": ((-151, 129), (-1076, 1025)),
     "expm1": ((-20, 90), (-40, 711)), "sigmoid": ((-105, 20), (-746, 40)),
     "tanh": ((-10, 10), (-20, 20)), "erf": ((-4.2, 4.2), (-6.2, 6.2)),
@@ -188,6 +193,26 @@ def test_pow(ty: str) -> None:
     assert ulps[at] <= EXPECTED["pow"], (a[at], b[at], y[at], ulps[at])
 
 
+@pytest.mark.skipif(not ACCURATE, reason="needs an extended long double as reference")
+@pytest.mark.parametrize("ty", TYPES)
+def test_atan2(ty: str) -> None:
+    dtype, rng, count = TYPES[ty], np.random.default_rng(6), 20_000
+    ends = 36 if ty == "float" else 306
+    grid = [a.ravel() for a in np.meshgrid(special(dtype), special(dtype))]
+    sizes = [10.0 ** rng.uniform(-ends, ends, count) for _ in range(2)]
+    signs = [rng.choice([-1.0, 1.0], count) for _ in range(2)]
+    angles = rng.uniform(-4, 4, count)
+    y = np.concatenate([grid[0], sizes[0] * signs[0], rng.uniform(-3, 3, count), np.sin(angles)])
+    x = np.concatenate([grid[1], sizes[1] * signs[1], rng.uniform(-3, 3, count), np.cos(angles)])
+    y, x = y.astype(dtype), x.astype(dtype)
+    got = best("atan2", ty)(y, x)
+    exact = np.arctan2(y.astype(Long), x.astype(Long))
+    ulps, wrong = errors(got, exact)
+    at = int(np.argmax(ulps))
+    assert not wrong.any(), [(y[i], x[i], got[i], exact[i]) for i in np.nonzero(wrong)[0][:5]]
+    assert ulps[at] <= EXPECTED["atan2"], (y[at], x[at], got[at], exact[at], ulps[at])
+
+
 # From C99 (7.12 and annex F), with the signs of zeros.
 C99 = [
     ("pow", (-0.0, -3.0), -math.inf), ("pow", (-0.0, -2.0), math.inf), ("pow", (-0.0, 3.0), -0.0),
@@ -198,6 +223,19 @@ C99 = [
     ("pow", (-math.inf, 0.5), math.inf), ("pow", (math.inf, -1.0), 0.0),
     ("pow", (math.nan, 1.0), math.nan), ("pow", (2.0, math.nan), math.nan),
     ("pow", (10.0, 2.0), 100.0), ("pow", (3.0, 4.0), 81.0),
+    ("atan2", (0.0, -0.0), math.pi), ("atan2", (-0.0, -0.0), -math.pi),
+    ("atan2", (-0.0, 0.0), -0.0),
+    ("atan2", (math.inf, -math.inf), 3 * math.pi / 4), ("atan2", (-math.inf, 1.0), -math.pi / 2),
+    ("atan2", (1.0, -math.inf), math.pi), ("atan2", (-1.0, math.inf), -0.0),
+    ("atan2", (math.nan, 1.0), math.nan), ("atan2", (1.0, 0.0), math.pi / 2),
+    ("atan", (-math.inf,), -math.pi / 2), ("atan", (-0.0,), -0.0), ("atan", (1.0,), math.pi / 4),
+    ("asin", (1.0,), math.pi / 2), ("asin", (-0.0,), -0.0), ("asin", (2.0,), math.nan),
+    ("acos", (1.0,), 0.0), ("acos", (-1.0,), math.pi), ("acos", (-2.0,), math.nan),
+    ("sinh", (-math.inf,), -math.inf), ("sinh", (-0.0,), -0.0), ("cosh", (-math.inf,), math.inf),
+    ("cosh", (0.0,), 1.0), ("asinh", (-math.inf,), -math.inf), ("asinh", (-0.0,), -0.0),
+    ("acosh", (1.0,), 0.0), ("acosh", (0.5,), math.nan), ("acosh", (-math.inf,), math.nan),
+    ("acosh", (math.inf,), math.inf), ("atanh", (-1.0,), -math.inf), ("atanh", (2.0,), math.nan),
+    ("atanh", (math.inf,), math.nan), ("atanh", (-0.0,), -0.0),
     ("exp", (-math.inf,), 0.0), ("exp", (math.inf,), math.inf), ("exp", (-0.0,), 1.0),
     ("exp2", (10.0,), 1024.0), ("exp2", (-math.inf,), 0.0), ("expm1", (-0.0,), -0.0),
     ("expm1", (-math.inf,), -1.0), ("log", (-0.0,), -math.inf), ("log", (-1.0,), math.nan),

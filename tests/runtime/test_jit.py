@@ -1,9 +1,11 @@
 """Compiling text: addresses, caching, threads, and that nothing is contracted."""
 
 import ctypes
+import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -125,6 +127,44 @@ def test_threads_get_one_library() -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 8 and len(set(map(id, found))) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_forked_while_another_thread_compiles_can_compile() -> None:
+    stop = threading.Event()
+
+    def work() -> None:
+        number = 1_000_000
+        while not stop.is_set():
+            number += 1
+            compile_text(INCREMENT.format(step=number))
+
+    busy = threading.Thread(target=work)
+    busy.start()
+    try:
+        for turn in range(8):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    word = np.zeros(1, np.int64)
+                    run(compile_text(INCREMENT.format(step=500 + turn)).address("plan"), word)
+                    code = 0 if word[0] == 500 + turn else 2
+                finally:
+                    os._exit(code)
+            end = time.monotonic() + 20
+            finished, status = 0, 0
+            while not finished and time.monotonic() < end:
+                finished, status = os.waitpid(child, os.WNOHANG)
+                time.sleep(0.002)
+            if not finished:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+            assert finished and status == 0
+    finally:
+        stop.set()
+        busy.join()
 
 
 def test_importing_does_not_load_llvmlite() -> None:
