@@ -141,7 +141,7 @@ def _heights(product: Product, vector: Vector, vectors: int, packed: bool) -> li
     A divisor of the rows needs the code of one tile only.
     """
     # Accumulators, and beside them the vectors of y and a broadcast element.
-    spare = vectors + 1
+    spare = 2 if product.rows == 1 else vectors + 1
     if not packed and product.access == "gather":
         spare = 3
     elif not packed and product.access == "columns" and not stages(4, product.k):
@@ -161,7 +161,8 @@ def _estimate(plan: DirectPlan) -> DirectPlan:
     apart = abs(product.y_step) * product.item
     if product.access == "rows" and not plan.packed and apart > 512 and product.k * apart > 1 << 18:
         # Rows of y far apart: few at a time, so that they are read along, not across.
-        block = min(block, 16 if passes == 1 else 128)
+        near = 16 if _stays(32, apart) else 8
+        block = min(block, near if passes == 1 else 128)
     blocks = -(-product.k // max(1, block))
     cycles = 0.0
     for width, panels in plan.lane_runs:
@@ -193,12 +194,14 @@ def _step_cycles(plan: DirectPlan, height: int, vectors: int, passes: int) -> fl
             streams = 1.2
         return max(arithmetic + 1.6 * vectors * streams, chain)
     lines = max(1.0, vectors * lanes * product.item / 64)
+    apart = abs(product.y_step) * product.item
     if plan.packed:
         # A panel beyond the first cache is still read in order.
         loads += 0.5 * lines if product.k * lines * 64 > 24 << 10 else 0.0
-    elif product.k * abs(product.y_step) * product.item > 1 << 18:
-        loads += 2.2 * lines  # from beyond the second cache
-    elif passes > 1 and not _stays(product.k, product.y_step * product.item):
+    elif product.k * apart > 1 << 18:
+        # From beyond the second cache; rows that share sets push each other out.
+        loads += (2.2 if product.rows == 1 or _stays(32, apart) else 6.0) * lines
+    elif passes > 1 and not _stays(product.k, apart):
         loads += 2.5 * lines
     return max(arithmetic, loads + _far_x(product, height), chain)
 
