@@ -51,7 +51,7 @@ def render(program: LoopProgram, target: Target) -> Code:
 
 def kernel_writer(kernel: Kernel | Product, target: Target) -> KernelWriter | ProductWriter:
     """What spells a kernel."""
-    if hasattr(kernel, "stages"):
+    if kernel.kind == "loops":
         return KernelWriter(kernel, target)
     return ProductWriter(kernel, target)
 

@@ -17,7 +17,8 @@ from rushlight.codegen.text import Value, known, vector_type
 from rushlight.graph.scalar import Scalar, ScalarBuilder
 
 if TYPE_CHECKING:
-    from rushlight.codegen.llvm_kernel import Env, KernelWriter
+    from rushlight.codegen.llvm_access import Env
+    from rushlight.codegen.llvm_kernel import KernelWriter
     from rushlight.compiler.loops import Instr
 
 VIRTUAL = 32
@@ -324,9 +325,13 @@ class Reducer:
         while width > 1:
             width //= 2
             parts = [
-                f.step(self.b, [self.half(x, 0, width) for x in p], [self.half(x, width, width) for x in p])
+                f.step(
+                    self.b,
+                    [self.half(x, 0, width) for x in p],
+                    [self.half(x, width, width) for x in p],
+                )
                 for f, p in zip(self.folds, parts)
-            ]  # fmt: skip
+            ]
         return parts
 
     def half(self, x: Scalar, first: int, count: int) -> Scalar:

@@ -175,9 +175,12 @@ class Grouper:
         if not related:
             return None
         dims = v.dims if v.kind == "reduce" else g.dims
-        if phase > 0 and level == "full" and dims is not None:
-            if numel(tuple(g.space[d] for d in dims)) > ROW_LIMIT:
-                return None
+        if (
+            phase > 0
+            and level == "full"
+            and numel(tuple(g.space[d] for d in dims or ())) > ROW_LIMIT
+        ):
+            return None
         return level, phase
 
     def direct(self, g: Group, r: Ref, v: Value, level: str) -> bool:

@@ -9,9 +9,9 @@ elements, over the outer dimensions followed by the inner ones.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from ..base.dtype import dtype
+from ..base import dtype as dt
 from ..base.shape import Ints
 from ..graph.op import Op
 
@@ -40,11 +40,11 @@ class Instr:
 
     id: int
     kind: InstrKind
-    dtype: dtype
+    dtype: dt.dtype
     srcs: Ints = ()
     op: Op | None = None
     arg: Any = None
-    ctype: dtype | None = None
+    ctype: dt.dtype | None = None
     access: Access | None = None
 
     def __str__(self) -> str:
@@ -71,10 +71,14 @@ class Stage:
 
 
 class Param(NamedTuple):
-    """Memory that a kernel reads or writes."""
+    """Memory that a kernel reads or writes.
 
-    dtype: dtype
+    `local`: not memory of the plan but a row's scratch, one element for each inner index.
+    """
+
+    dtype: dt.dtype
     written: bool
+    local: bool = False
 
 
 @dataclass
@@ -88,6 +92,8 @@ class Kernel:
     indices run in order, on one thread, since several may write one place.
     `partial`: a reduction's 32 lanes are stored without being combined.
     """
+
+    kind: ClassVar[Literal["loops"]] = "loops"
 
     outer: Ints
     inner: Ints
@@ -112,7 +118,8 @@ class Kernel:
             head += f" tasks {self.tasks}"
         head += " ordered" if self.ordered else ""
         params = ", ".join(
-            f"p{i} {p.dtype.name}{' out' if p.written else ''}" for i, p in enumerate(self.params)
+            f"p{i} {p.dtype.name}{' local' if p.local else ' out' if p.written else ''}"
+            for i, p in enumerate(self.params)
         )
         lines = [head, f"  ({params}) numbers {''.join(self.numbers) or '-'}"]
         for s in self.stages:
@@ -128,7 +135,9 @@ class Product:
     `a`, `b`, `c`: (row stride, column stride, offset, *batch strides) of each, in elements.
     """
 
-    dtype: dtype
+    kind: ClassVar[Literal["product"]] = "product"
+
+    dtype: dt.dtype
     m: int
     k: int
     n: int
@@ -168,7 +177,7 @@ class Output(NamedTuple):
 
     shape: Ints
     strides: Ints
-    dtype: dtype
+    dtype: dt.dtype
 
 
 @dataclass

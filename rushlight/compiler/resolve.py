@@ -249,7 +249,7 @@ class Resolver:
         if n.op.name != "matmul":
             raise NotImplementedError(f"{n.op.name}: the compiler has no rule for this contraction")
         a, b = (self.spec_of(s).shape for s in n.srcs)
-        m, k = a[-2:]
+        k = a[-1]
         out = n.spec.shape
         space = (*out, k)
         if k == 0:
@@ -270,9 +270,8 @@ class Resolver:
             readings.append(Ref(r.value, tuple(rows), r.memory))
         kind = n.spec.dtype
         if k == 1 and kind.kind != "f":
-            rows = [tuple((c[:-1], o) for c, o in r.rows) for r in readings]
-            x, y = (Ref(r.value, c, r.memory) for r, c in zip(readings, rows))
-            return self.row("mul", (x, y), out, kind, kind, None)
+            flat = [Ref(r.value, tuple((c[:-1], o) for c, o in r.rows), r.memory) for r in readings]
+            return self.row("mul", (flat[0], flat[1]), out, kind, kind, None)
         roles = "b" * batch + "mnk"
         v = Value(
             "dot", kind, out, space, tuple(readings), n.op,
@@ -380,8 +379,9 @@ class Resolver:
     def places(
         self, n: Node, base: int, memory: Row, dims: Ints, indices: Ints, along: bool
     ) -> tuple[Ints, Row, tuple[Ref, ...], tuple[tuple[int, int, bool], ...]]:
-        """The index space, the address without the indices, them, and (stride, size, wraps) each."""
+        """The index space, the address without indices, them, and (stride, size, wraps) each."""
         shape = self.spec_of(base).shape
+        refs: tuple[Ref, ...]
         c, o = memory
         if not shape:  # a number is read as one element
             shape, c = (1,), (0,)
@@ -406,7 +406,7 @@ class Resolver:
 
     @staticmethod
     def inserted(r: Ref, before: int, after: int) -> Ref:
-        """A reading that does not depend on `before` more dimensions in front and `after` behind."""
+        """A reading with `before` more dimensions in front and `after` behind it."""
         rows = tuple(((0,) * before + c + (0,) * after, o) for c, o in r.rows)
         return Ref(r.value, rows, r.memory)
 

@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ..base.shape import Ints, contiguous_strides, numel
+from ..base.shape import Ints, numel
 from ..graph.node import Program
 from .group import COSTLY, Group, Grouping
-from .loops import Access, Call, Instr, Kernel, LoopProgram, Output, Param, Place, Product, Stage
+from .loops import Access, Instr, Kernel, LoopProgram, Output, Param, Stage
+from .memory import place_memory
+from .products import product
 from .resolve import layout_of
 from .split import Launch, split
-from .values import Ref, Row, Value, dot_row
+from .values import Ref, Row, dot_row
 
-ALIGN = 64
+SCRATCH = 48 << 10  # bytes of scratch that a kernel may have on its stack
 
 
 @dataclass
@@ -36,17 +39,18 @@ class Draft:
 class Builder:
     """Turns one group into a draft."""
 
-    def __init__(self, grouping: Grouping, g: Group, spills: set[int]) -> None:
+    def __init__(self, grouping: Grouping, g: Group) -> None:
         self.items = grouping.values.items
         self.grouping = grouping
         self.g = g
-        self.spills = spills
+        self.scratch = 0
+        self.places: Ints = ()
         self.draft = Draft(g.space, g.dims or ())
         phases = 1 + max(g.result_phase(m, grouping.values) for m in g.members)
         self.draft.rows = [[] for _ in range(phases)]
         self.draft.inners = [[] for _ in range(phases)]
         self.ids = 0
-        self.made: dict[object, int] = {}
+        self.made: dict[Any, int] = {}
         self.param_of: dict[int, int] = {}
         self.rank = len(g.space)
 
@@ -62,12 +66,9 @@ class Builder:
                 if m in self.grouping.stored and v.kind not in ("reduce", "dot"):
                     self.store(m, x, phase, g.level[m])
             for m in g.members:
-                if (
-                    self.items[m].kind in ("reduce", "dot")
-                    and g.result_phase(m, self.grouping.values) == phase
-                ):
-                    if m in self.grouping.stored:
-                        self.store(m, self.made[m, "outer"], phase, "outer")
+                late = self.items[m].kind in ("reduce", "dot") and m in self.grouping.stored
+                if late and g.result_phase(m, self.grouping.values) == phase:
+                    self.store(m, self.made[m, "outer"], phase, "outer")
         return self.draft
 
     # Steps
@@ -112,9 +113,9 @@ class Builder:
         at = self.made.get((m, level) if level == "outer" else (m, phase))
         if at is not None:
             return at
-        if level == "full" and g.phase[m] < phase:
-            if m in self.grouping.stored or self.dear(m):
-                return self.reload(m, phase)
+        kept = m in self.grouping.stored or self.dear(m)
+        if level == "full" and g.phase[m] < phase and kept:
+            return self.reload(m, phase)
         own = g.level[m]
         given = v.srcs[1:] if v.kind == "index" else v.srcs
         srcs = tuple(self.read(r, own, phase, len(v.space)) for r in given)
@@ -150,15 +151,23 @@ class Builder:
     def reload(self, m: int, phase: int) -> int:
         """A member's value of an earlier phase, read back from its memory."""
         v = self.items[m]
-        if m not in self.grouping.stored:
-            first = self.made.get((m, -1))
-            if first is None:
-                self.made[m, -1] = 1
-                self.spills.add(m)
-                self.store(m, self.made[m, self.g.phase[m]], self.g.phase[m], "full")
+        if m not in self.grouping.stored and (m, -1) not in self.made:
+            self.made[m, -1] = 1
+            if self.local(m):
+                self.param_of[m] = len(self.draft.params)
+                self.draft.params.append(Param(v.dtype, True, True))
+            self.store(m, self.made[m, self.g.phase[m]], self.g.phase[m], "full")
         at = self.load(m, (v.layout, 0), phase)
         self.made[m, phase] = at
         return at
+
+    def local(self, m: int) -> bool:
+        """Whether a row of a member fits into scratch beside what is there."""
+        dims = self.draft.dims
+        lanes = 32 if dims[-1] != self.rank - 1 else 1
+        size = numel(tuple(self.g.space[d] for d in dims)) * lanes * self.items[m].dtype.itemsize
+        self.scratch += size
+        return self.scratch <= SCRATCH
 
     def read(self, r: Ref, level: str, phase: int, rank: int) -> int:
         """The step that holds what a reference reads."""
@@ -173,6 +182,7 @@ class Builder:
     def load(self, value: int, row: Row, phase: int) -> int:
         """Reads memory as seldom as its strides allow."""
         v = self.items[value]
+        key: tuple[Any, ...]
         if not any(row[0]) and value not in self.g.level:
             where, key = self.draft.once, ("load", value, row)
         elif not any(row[0][d] for d in self.draft.dims) and self.draft.dims:
@@ -240,7 +250,10 @@ class Builder:
 def shape_loops(d: Draft) -> Kernel:
     """Orders and collapses the dimensions of a draft; picks where vectors lie."""
     bodies = [d.once, *(s for pair in zip(d.rows, d.inners) for s in pair)]
-    accesses = [i.access for b in bodies for i in b if i.access is not None]
+    accesses = [
+        i.access for b in bodies for i in b
+        if i.access is not None and not (i.access.param >= 0 and d.params[i.access.param].local)
+    ]  # fmt: skip
     inner = list(d.dims)
     outer = [i for i in range(len(d.space)) if i not in d.dims]
     along = "inner"
@@ -313,122 +326,9 @@ def schedule(grouping: Grouping, program: Program) -> LoopProgram:
         if only.kind == "dot" and only.dtype.kind == "f":
             launches.append(product(only, g.members[0], grouping))
             continue
-        spills: set[int] = set()
-        draft = Builder(grouping, g, spills).build()
+        draft = Builder(grouping, g).build()
         kernel = shape_loops(draft)
         kernel.numbers = [values.numbers[n] for n in draft.numbers]
         launches += split(kernel, draft.buffers, draft.numbers, values)
     place_memory(result, launches, grouping)
     return result
-
-
-def product(v: Value, m: int, grouping: Grouping) -> Launch:
-    """A matrix product of floats: a kernel of its own kind."""
-    items = grouping.values.items
-    roles, rank = v.arg, len(v.space)
-    size = {"m": 1, "k": 1, "n": 1} | {r: n for r, n in zip(roles, v.space) if r != "b"}
-    addresses = [
-        r.rows[0] if r.memory else dot_row(items[r.value].layout, r.rows, rank) for r in v.srcs
-    ]
-    outs = iter(v.layout)
-    addresses.append((tuple(0 if r == "k" else next(outs) for r in roles), 0))
-    batch = [d for d in range(rank) if roles[d] == "b"]
-    sides = []
-    for (c, o), (row, column) in zip(addresses, (("m", "k"), ("k", "n"), ("m", "n"))):
-        at = {r: c[d] for d, r in enumerate(roles) if r != "b"}
-        sides.append([at.get(row, 0), at.get(column, 0), o, *(c[d] for d in batch)])
-    a, b, c = sides
-    sizes = [v.space[d] for d in batch]
-    # a batch of rows against one matrix is one product
-    while sizes and b[-1] == 0 and _follows(a, size["m"], 0) and _follows(c, size["m"], 0):
-        a[0], c[0] = (a[0], c[0]) if size["m"] > 1 else (a[-1], c[-1])
-        size["m"] *= sizes.pop()
-        for side in (a, b, c):
-            side.pop()
-    if size["n"] == 1:
-        c[1] = 1
-    p = Product(
-        v.dtype, size["m"], size["k"], size["n"], tuple(sizes), tuple(a), tuple(b), tuple(c)
-    )
-    work = numel(v.space)
-    if work > 1 << 20:
-        p.tasks = min(64, work >> 18)
-    return Launch(p, [r.value for r in v.srcs] + [m], [])
-
-
-def _follows(side: list[int], rows: int, row: int) -> bool:
-    """Whether the last batch dimension goes on where rows end."""
-    return rows == 1 or side[-1] == side[row] * rows
-
-
-def bytes_of(v: Value) -> int:
-    """Bytes of a value's memory, rounded up to whole cache lines."""
-    return -(-numel(v.shape) * v.dtype.itemsize // ALIGN) * ALIGN
-
-
-def place_memory(result: LoopProgram, launches: list[Launch], grouping: Grouping) -> None:
-    """Gives every buffer its place; workspace is used again once its last reader is done."""
-    items = grouping.values.items
-    roots: dict[int, Place] = {}
-    for k, o in enumerate(grouping.values.outputs):
-        while items[o].base >= 0:
-            o = items[o].base
-        roots[o] = Place("out", k)
-    last: dict[int, int] = {}
-    for at, launch in enumerate(launches):
-        for i, b in enumerate(launch.buffers):
-            while items[b].base >= 0:
-                b = items[b].base
-            launch.buffers[i] = b
-            last[b] = at
-    known: dict[str, int] = {}
-    free: list[tuple[int, int]] = []  # (offset, size), sorted
-    top = 0
-    if any(isinstance(x.kernel, Kernel) and x.kernel.checks for x in launches):
-        result.status, top = 0, ALIGN
-    for at, launch in enumerate(launches):
-        for b in launch.buffers:
-            if b in roots:
-                continue
-            if items[b].kind == "leaf":
-                roots[b] = Place("leaf", items[b].arg)
-                continue
-            size = bytes_of(items[b])
-            offset, top = _take(free, size, top)
-            roots[b] = Place("work", offset)
-        text = str(launch.kernel)
-        index = known.get(text)
-        if index is None:
-            index = known[text] = len(result.kernels)
-            result.kernels.append(launch.kernel)
-        places = tuple(roots[b] for b in launch.buffers)
-        result.calls.append(Call(index, places, tuple(launch.numbers)))
-        for b in set(launch.buffers):
-            if last[b] == at and roots[b].kind == "work":
-                _give(free, roots[b].n, bytes_of(items[b]))
-    result.workspace = top
-
-
-def _take(free: list[tuple[int, int]], size: int, top: int) -> tuple[int, int]:
-    for i, (offset, have) in enumerate(free):
-        if have >= size:
-            if have == size:
-                del free[i]
-            else:
-                free[i] = (offset + size, have - size)
-            return offset, top
-    return top, top + size
-
-
-def _give(free: list[tuple[int, int]], offset: int, size: int) -> None:
-    if not size:
-        return
-    free.append((offset, size))
-    free.sort()
-    merged: list[tuple[int, int]] = []
-    for o, n in free:
-        if merged and merged[-1][0] + merged[-1][1] == o:
-            merged[-1] = (merged[-1][0], merged[-1][1] + n)
-        else:
-            merged.append((o, n))
-    free[:] = merged

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..base.dtype import dtype
+from ..base import dtype as dt
 from ..base.shape import Ints
 from ..graph.op import Op
 
@@ -52,13 +52,13 @@ class Value:
     """
 
     kind: Kind
-    dtype: dtype
+    dtype: dt.dtype
     shape: Ints
     space: Ints
     srcs: tuple[Ref, ...] = ()
     op: Op | None = None
     arg: Any = None
-    ctype: dtype | None = None
+    ctype: dt.dtype | None = None
     dims: Ints = ()
     layout: Ints = ()
     base: int = -1

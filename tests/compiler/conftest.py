@@ -335,7 +335,7 @@ def interpret(
 
 
 def chain_numpy(x: np.ndarray, y: np.ndarray, kind: dtype) -> np.ndarray:
-    """A matrix product as a chain of fused multiply-adds (float32: through float64, rounded to odd)."""
+    """A matrix product as a chain of fused multiply-adds (float32: by way of float64)."""
     shape = (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
     acc = np.zeros(shape, kind.numpy)
     for k in range(x.shape[-1]):

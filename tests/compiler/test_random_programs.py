@@ -179,7 +179,6 @@ class Maker:
         outs = [v.slot for v in self.vals if v.slot not in used][-4:]
         outs += [self.r.choice(self.vals).slot for _ in range(2)]
         self.p.outputs = outs
-        self.leaves = [x for x in self.leaves]
 
 
 def check(kit: Any, seed: int, steps: int, target: Any = None) -> None:
