@@ -20,8 +20,11 @@ def check(node: Node, specs: Sequence[Spec], xs: Sequence[Any]) -> None:
         return
     for b in rule(specs, node.arg):
         i = xs[b.operand]
-        low = -b.size if b.negative else 0
-        wrong = (i < low) | (i >= b.size)
+        if b.closed:
+            if not np.all((i >= 0) & (i <= b.size)):
+                raise b.error(b.message(0))
+            continue
+        wrong = (i < (-b.size if b.negative else 0)) | (i >= b.size)
         if np.any(wrong):
             raise b.error(b.message(int(np.asarray(i)[wrong].flat[0])))
 

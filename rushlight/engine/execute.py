@@ -26,45 +26,59 @@ class Failure(Exception):
     """An operation's own error, and the node it came from."""
 
 
+class Lane:
+    """A table of a plan with memory for its outputs: while somebody holds that memory, another lane runs."""
+
+    def __init__(self, plan: NativePlan) -> None:
+        table = Table(plan.slots)
+        self.q: Any = table.q
+        self.d: Any = table.d
+        self.last: list[int] = [0] * plan.nleaf  # leaf addresses in the table: not references, which would hold memory
+        self.outs: list[Any] = [Buffer(n) for n in plan.sizes]
+        first = plan.nleaf + len(plan.kinds)
+        for i in range(len(plan.sizes)):
+            self.q[first + i] = self.outs[i].address
+        n = first + len(plan.sizes)
+        self.q[n] = plan.workspace.address if plan.workspace is not None else 0
+        threads = pool.pool()
+        self.q[n + 1] = threads.address
+        self.q[n + 2] = threads.pfor
+        self.call: Any = table.callable(plan.entry, keep=(plan.library, plan.workspace))
+
+
 class NativePlan:
-    """A compiled program with its table: leaf addresses, numbers, output addresses, workspace, thread pool."""
+    """A compiled program: code, sizes, and lanes to run it on."""
 
     def __init__(self, info: FlushInfo, program: Program) -> None:
         host = target.host()
         code = llvm.render(lower(program, host), host)
         self.library: Any = compile_text(code.text, name_hint="plan", target=host)
+        self.entry: int = self.library.address(code.symbol)
+        self.slots: int = code.slots
         self.nleaf: int = len(info.leaves)
         self.kinds: list[str] = program.numbers
         self.sizes: list[int] = [nbytes(program.nodes[o].spec) for o in program.outputs]
-        self.idle: bytes = bytes(len(self.sizes))
-        self.rings: list[list[Any]] = []
-        self.turn: int = 0
-        self.helpers: Any = live_helpers()
-        n = self.nleaf + len(self.kinds) + len(self.sizes)
-        self.table: Table = Table(code.slots)
-        self.q: Any = self.table.q
-        self.d: Any = self.table.d
         self.workspace: Any = Buffer(code.workspace) if code.workspace else None
-        self.q[n] = self.workspace.address if self.workspace is not None else 0
-        threads = pool.pool()
-        self.q[n + 1] = threads.address
-        self.q[n + 2] = threads.pfor
-        self.call: Any = self.table.callable(self.library.address(code.symbol), keep=self.library)
-        self.last: list[int] = [0] * self.nleaf
+        self.idle: bytes = bytes(len(self.sizes))
+        self.lanes: list[Lane] = []
+        self.turn: int = 0
+        self.livecheck: Any = live_helpers().livecheck
 
     def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> Optional[list[Any]]:
         """The outputs' memory; None when a value check failed."""
-        q = self.q
+        lane = self.free_lane()
+        q = lane.q
         i = 0
-        last = self.last
+        last = lane.last
         for k in info.leaves:
-            a = lvals[k].address
+            m = lvals[k]
+            a: int = m.address
             if last[i] != a:
                 last[i] = a
                 q[i] = a
             i += 1
         if numbers:
-            d = self.d
+            d = lane.d
             kinds = self.kinds
             k = 0
             for v in numbers:
@@ -74,29 +88,28 @@ class NativePlan:
                     q[i] = v
                 i += 1
                 k += 1
-        outs = self.memory()
-        for b in outs:
-            q[i] = b.address
-            i += 1
-        if self.call() is not None:
+        if lane.call() is not None:
             return None
-        return outs
+        return list(lane.outs)
 
-    def memory(self) -> list[Any]:
-        """Memory for the outputs: that of an earlier run which nobody holds any more, else new."""
-        rings = self.rings
-        for turn in range(len(rings)):
-            self.turn = (self.turn + 1) % len(rings)
-            ring = rings[self.turn]
-            if self.helpers.livecheck(ring, self.idle):
-                return list(ring)
-        fresh: list[Any] = [Buffer(n) for n in self.sizes]
-        if len(rings) < RINGS:
-            rings.append(fresh)
+    def free_lane(self) -> Lane:
+        """The next lane whose outputs nobody holds any more, or a new one in place of the next."""
+        lanes = self.lanes
+        n = len(lanes)
+        for _ in range(n):
+            self.turn += 1
+            if self.turn >= n:
+                self.turn = 0
+            lane = lanes[self.turn]
+            if self.livecheck(lane.outs, self.idle):
+                return lane
+        lane = Lane(self)
+        if n < LANES:
+            lanes.append(lane)
+            self.turn = n
         else:
-            self.turn = (self.turn + 1) % RINGS
-            rings[self.turn] = fresh
-        return list(fresh)
+            lanes[self.turn] = lane
+        return lane
 
 
 def run_plan(info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> tuple[list[Any], Optional[BaseException]]:
@@ -119,7 +132,7 @@ def run_plan(info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> tuple[lis
     return one_at_a_time(info, lvals, numbers)
 
 
-RINGS: Final = 3  # sets of output memory a plan keeps
+LANES: Final = 3  # sets of output memory a plan keeps
 REFUSED: Final = 1 << 60
 
 

@@ -131,8 +131,9 @@ def flush_engine(e: Engine) -> None:
         t = live[i]
         rec = t.rec
         st = Storage(v, rec.spec)
+        if rec.rg:
+            t.fam = Fam(st, Hist(frame, int(t.slot)), rec)
         t.st = st
-        t.fam = Fam(st, Hist(frame, int(t.slot)) if rec.rg else None, rec)
     for k, s, at in info.stores_at:
         st = sts[k][0]
         v = outs[at] if at >= 0 else lvals[~at]

@@ -56,9 +56,14 @@ def region_array(mem: Any, spec: Spec, region: Any) -> Any:
     return mem.array(NUMPY[d.code], shape, byte_strides(strides, d.itemsize), offset * d.itemsize)
 
 
+def nbytes(spec: Spec) -> int:
+    """Bytes of a dense value."""
+    return numel(spec.shape) * spec.dtype.itemsize
+
+
 def new_memory(spec: Spec) -> Buffer:
     """Fresh memory for a dense value."""
-    return Buffer(numel(spec.shape) * spec.dtype.itemsize)
+    return Buffer(nbytes(spec))
 
 
 def of_array(a: Any) -> Buffer:

@@ -329,16 +329,18 @@ def find(e: Engine, t: Tensor) -> i64:
     if t.epoch == e.epoch:
         return t.slot
     s = t.st
-    f = t.fam
-    if s is None or f is None:
+    if s is None:
         if not SOLO[0]:
             foreign(e, t)
             s = t.st
-            f = t.fam
-        if s is None or f is None:
+        if s is None:
             raise RuntimeError("the value of this tensor could not be computed: an earlier operation failed")
     elif not SOLO[0] and s.epoch != e.epoch:
         foreign_storage(e, s)
+    f = t.fam
+    if f is None:  # a value without history gets its family when it is used again
+        f = Fam(s, None, t.rec)
+        t.fam = f
     b = fslot(e, f)
     if t.rec.region is None:
         t.rec = f.rec
@@ -477,15 +479,12 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
         if e.now:
             SLOW[0].flush(e)
         return x
-    if s is None:
-        find(e, x)
-        if x.st is None:
-            promote(x)
+    find(e, x)
+    if s is None and x.st is None:
+        promote(x)
     s = x.st
     f = x.fam
     assert s is not None and f is not None
-    if not SOLO[0]:
-        find(e, x)
     a = fslot(e, f)
     region = x.rec.region
     r = follow(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)
