@@ -1,5 +1,27 @@
 """The operation table.  Importing this package fills it."""
 
-from . import contract, core, elementwise, indexing, join, movement, reduce
+from . import (
+    activations,
+    contract,
+    core,
+    elementwise,
+    indexing,
+    join,
+    losses,
+    movement,
+    normalised,
+    reduce,
+)
 
-__all__ = ["contract", "core", "elementwise", "indexing", "join", "movement", "reduce"]
+__all__ = [
+    "activations",
+    "contract",
+    "core",
+    "elementwise",
+    "indexing",
+    "join",
+    "losses",
+    "movement",
+    "normalised",
+    "reduce",
+]

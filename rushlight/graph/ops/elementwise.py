@@ -9,6 +9,7 @@ others promoted), ``cast`` (to the static argument).  ``domain``: for each opera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -118,7 +119,7 @@ sigmoid = define("sigmoid", lambda e, x: e.sigmoid(x), lambda g, out, x: g * (1.
 sin = define("sin", lambda e, x: e.sin(x), lambda g, out, x: g * cos(x), types="float", reference=np.sin)
 cos = define("cos", lambda e, x: e.cos(x), lambda g, out, x: g * -sin(x), types="float", reference=np.cos)
 erf = define("erf", lambda e, x: e.erf(x), lambda g, out, x: g * (exp(-(x * x)) * 1.1283791670955126),
-             types="float")  # fmt: skip
+             types="float", reference=lambda x: np.vectorize(math.erf)(x))  # fmt: skip
 
 # ---------------------------------------------------------------- bending
 relu = define("relu", lambda e, x: e.where(x <= 0, 0, x), lambda g, out, x: where(out <= 0.0, 0.0, g),

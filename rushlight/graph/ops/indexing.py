@@ -43,6 +43,7 @@ class Bound:
     negative: bool
     error: type[Exception] = IndexError
     words: str = "index {i} is out of bounds for dimension {dim} with size {size}"
+    closed: bool = False  # floats in [0, size], both ends allowed
 
     def message(self, i: int) -> str:
         """What is said of the first value that is outside."""
@@ -52,7 +53,7 @@ class Bound:
 Bounds = Callable[[Sequence[Spec], Any], tuple[Bound, ...]]
 CHECK: Final[
     dict[Op, Bounds]
-] = {}  # of each INDEX row: its bounds, from operands' specs and the argument
+] = {}  # bounds from operands' specs and argument
 
 
 def kept(s: Spec) -> Ints | None:
