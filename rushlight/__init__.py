@@ -1,1 +1,87 @@
-"""Rushlight: a small, quick torch."""
+"""Rushlight: PyTorch's public API as a light framework.  `import rushlight as torch`.
+
+The public names only; every one is defined in a layer below.  Submodules load when first used.
+"""
+
+from __future__ import annotations
+
+import importlib as _importlib
+import math as _math
+from typing import Any as _Any
+
+from rushlight import autograd, random
+from rushlight.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
+from rushlight.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
+from rushlight.base import dtype as _dt
+from rushlight.base.device import device
+from rushlight.base.dtype import dtype
+from rushlight.base.errors import OutOfMemoryError
+from rushlight.base.size import Size
+from rushlight.engine import Tensor
+from rushlight.random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from rushlight.random import draws as _draws
+from rushlight.random.generator import wrap_states_with as _wrap_states_with
+from rushlight.tensor import FUNCTIONS as _FUNCTIONS
+from rushlight.tensor import legacy as _legacy
+from rushlight.tensor import random as _tensor_random
+from rushlight.tensor.display import get_printoptions, printoptions, set_printoptions
+from rushlight.tensor.install import get_default_device, set_default_device
+from rushlight.tensor.kinds import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    finfo,
+    iinfo,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
+
+__version__ = "0.1.0"
+
+_tensor_random.connect(_draws, default_generator)
+_wrap_states_with(_tensor_random.state_tensor)
+
+e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
+newaxis = None
+
+_names: dict[str, _Any] = dict(_FUNCTIONS) | _legacy.TYPES
+_names |= {kind.name: kind for kind in _dt.ALL}
+_names |= {kind.alias: kind for kind in _dt.ALL if kind.alias}
+globals().update(_names)
+
+# Submodules of the public namespace that are loaded when first used.
+_LAZY = frozenset(
+    "backends cuda distributed distributions doctor fft hub io jit lab linalg mps nn onnx optim "
+    "special testing utils vision xpu".split()
+)
+
+__all__ = sorted(  # noqa: PLE0605 - the functions of the table are among them
+    {name for name in globals() if not name.startswith("_")} - {"annotations"}
+)
+
+
+def __getattr__(name: str) -> _Any:
+    """A submodule on first use; `AttributeError` that names what does not exist."""
+    if name in _LAZY:
+        try:
+            return _importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(
+        f"module 'torch' has no attribute {name!r}: Rushlight does not have it (yet)"
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_LAZY, "__version__"})

@@ -1,0 +1,89 @@
+"""`torch.autograd.backward` and `torch.autograd.grad`: the faces of the engine's two walks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight import engine
+from rushlight.engine import Tensor
+from rushlight.tensor.creation import zeros_like
+from rushlight.tensor.history import check_gradient
+
+
+def _listed(x: Any, name: str) -> list[Tensor]:
+    found = [x] if isinstance(x, Tensor) else list(x)
+    for i, t in enumerate(found):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}: element {i} has to be a Tensor, not {type(t).__name__}")
+    return found
+
+
+def _gradients(outputs: list[Tensor], grads: Any) -> list[Tensor | None]:
+    """One gradient for each output; None stands for the 1 of a scalar."""
+    given: Sequence[Any]
+    if grads is None:
+        given = [None] * len(outputs)
+    else:
+        given = [grads] if isinstance(grads, Tensor) else list(grads)
+    if len(given) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients")
+    for x, g in zip(outputs, given):
+        if g is not None:
+            check_gradient(x, g)
+        elif x.requires_grad and x.shape.numel() != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+    return list(given)
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of the tensors' sum (weighted by `grad_tensors`) to the leaves' `.grad`."""
+    roots = _listed(tensors, "backward")
+    grads = _gradients(roots, grad_variables if grad_tensors is None else grad_tensors)
+    retain = create_graph if retain_graph is None else retain_graph
+    wanted = None if inputs is None else _listed(inputs, "backward")
+    if wanted is not None and not wanted:
+        raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+    engine.backward(roots, grads, bool(retain), create_graph, wanted)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of the outputs' sum at `inputs`; nothing is added to any `.grad`.
+
+    `RuntimeError` for an input that was not used, unless `allow_unused` (None) or
+    `materialize_grads` (zeros).
+    """
+    if is_grads_batched:
+        raise NotImplementedError("grad: is_grads_batched=True is not supported; loop over rows")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    roots, wanted = _listed(outputs, "grad"), _listed(inputs, "grad")
+    if not wanted:
+        raise ValueError("grad requires non-empty inputs.")
+    grads = _gradients(roots, grad_outputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    allowed = materialize_grads if allow_unused is None else allow_unused
+    found = engine.grad(roots, wanted, grads, bool(retain), create_graph, bool(allowed))
+    if materialize_grads:
+        return tuple(zeros_like(x) if g is None else g for x, g in zip(wanted, found))
+    return tuple(found)

@@ -1,0 +1,176 @@
+"""Where history is written: context managers that are decorators too."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from rushlight import engine
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Mode:
+    """A grad mode for a `with` block or for every call of a function (generators included)."""
+
+    def clone(self) -> _Mode:
+        """A fresh context manager of the same kind."""
+        return type(self)()
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        raise NotImplementedError
+
+    def __call__(self, func: F) -> F:
+        if isinstance(func, type):
+            raise TypeError(
+                f"{type(self).__name__}: cannot decorate the class {func.__name__}; decorate its "
+                "methods"
+            )
+        if _is_generator(func):
+            return _wrap_generator(self, func)
+
+        @functools.wraps(func)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return func(*args, **kwargs)
+
+        return inside  # type: ignore[return-value]
+
+
+def _is_generator(f: Any) -> bool:
+    code = getattr(f, "__code__", None)
+    return code is not None and bool(code.co_flags & 0x20)
+
+
+def _wrap_generator(mode: _Mode, func: Any) -> Any:
+    """The body runs in the mode, whoever resumes it does not."""
+
+    @functools.wraps(func)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        g = func(*args, **kwargs)
+        try:
+            with mode.clone():
+                out = g.send(None)
+            while True:
+                try:
+                    sent = yield out
+                except GeneratorExit:
+                    with mode.clone():
+                        g.close()
+                    raise
+                except BaseException:
+                    with mode.clone():
+                        out = g.throw(*sys.exc_info()[1:2])
+                else:
+                    with mode.clone():
+                        out = g.send(sent)
+        except StopIteration as stop:
+            return stop.value
+
+    return inside
+
+
+class no_grad(_Mode):  # noqa: N801 - PyTorch's name
+    """No history inside: results need no gradient.
+
+    `with torch.no_grad(): ...`, `@torch.no_grad()` or `@torch.no_grad`.
+    """
+
+    def __new__(cls, orig_func: Any = None) -> Any:
+        made = super().__new__(cls)
+        return made if orig_func is None else made(orig_func)
+
+    def __init__(self, orig_func: Any = None) -> None:
+        self.prev = False
+
+    def __enter__(self) -> None:
+        self.prev = engine.set_grad_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        engine.set_grad_enabled(self.prev)
+
+
+class enable_grad(_Mode):  # noqa: N801
+    """History again, inside `no_grad`."""
+
+    def __new__(cls, orig_func: Any = None) -> Any:
+        made = super().__new__(cls)
+        return made if orig_func is None else made(orig_func)
+
+    def __init__(self, orig_func: Any = None) -> None:
+        self.prev = False
+
+    def __enter__(self) -> None:
+        self.prev = engine.set_grad_enabled(True)
+
+    def __exit__(self, *_: object) -> None:
+        engine.set_grad_enabled(self.prev)
+
+
+class set_grad_enabled(_Mode):  # noqa: N801
+    """History on or off from here on; as a context manager, until the block ends."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.prev = engine.set_grad_enabled(self.mode)
+
+    def __call__(self, func: F) -> F:
+        engine.set_grad_enabled(self.prev)
+        return super().__call__(func)
+
+    def __enter__(self) -> None:
+        engine.set_grad_enabled(self.mode)
+
+    def __exit__(self, *_: object) -> None:
+        engine.set_grad_enabled(self.prev)
+
+    def clone(self) -> set_grad_enabled:
+        """A fresh one of the same mode."""
+        return set_grad_enabled(self.mode)
+
+    def __str__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
+
+    __repr__ = __str__
+
+
+class inference_mode(_Mode):  # noqa: N801
+    """`no_grad` under another name: tensors made inside may be used outside without limits."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        made = super().__new__(cls)
+        if isinstance(mode, bool):
+            return made
+        made.__init__()
+        return made(mode)
+
+    def __init__(self, mode: Any = True) -> None:
+        self.mode = bool(mode)
+        self.prev = False
+
+    def __enter__(self) -> None:
+        self.prev = engine.is_grad_enabled()
+        if self.mode:
+            engine.set_grad_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        engine.set_grad_enabled(self.prev)
+
+    def clone(self) -> inference_mode:
+        """A fresh one of the same mode."""
+        return type(self)(self.mode)  # type: ignore[no-any-return]
+
+
+def is_grad_enabled() -> bool:
+    """Whether history is written in this thread."""
+    return engine.is_grad_enabled()
+
+
+def is_inference_mode_enabled() -> bool:
+    """False: inference mode is `no_grad` here."""
+    return False

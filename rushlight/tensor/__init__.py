@@ -1,0 +1,50 @@
+"""The public tensor API: every family attaches its methods to `Tensor` and enters its functions.
+
+`FUNCTIONS` has the functions of the public namespace by name; `rushlight/__init__.py` re-exports them.
+"""
+
+from __future__ import annotations
+
+from rushlight.engine import Tensor
+from rushlight.tensor import (
+    composed,
+    convert,
+    creation,
+    display,
+    gather,
+    history,
+    indexing,
+    join,
+    kinds,
+    legacy,
+    linalg_basic,
+    math,
+    order,
+    protocol,
+    random,
+    reduce,
+    shape,
+)
+from rushlight.tensor.install import FUNCTIONS
+
+__all__ = [
+    "FUNCTIONS",
+    "Tensor",
+    "composed",
+    "convert",
+    "creation",
+    "display",
+    "gather",
+    "history",
+    "indexing",
+    "join",
+    "kinds",
+    "legacy",
+    "linalg_basic",
+    "math",
+    "order",
+    "protocol",
+    "random",
+    "reduce",
+    "shape",
+]

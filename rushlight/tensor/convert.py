@@ -1,0 +1,354 @@
+"""Other types, other owners: `to`, casts, copies, NumPy, lists, history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base.device import device as Device
+from rushlight.base.dtype import ALL, dtype
+from rushlight.engine import Tensor
+from rushlight.engine.leaves import rewire
+from rushlight.graph.ops import elementwise as ew
+from rushlight.tensor import shape as sh
+from rushlight.tensor.install import (
+    both,
+    element_type,
+    function,
+    method,
+    named,
+    need_tensor,
+    number,
+    place,
+)
+from rushlight.tensor.kinds import contiguous_format, memory_format, preserve_format, strided
+from rushlight.tensor.literals import array_of
+
+apply: Callable[..., Tensor] = engine.apply
+
+
+# ---------------------------------------------------------------- copies
+@both()
+def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:  # noqa: A002
+    """A copy with the same history, in the same layout unless another is asked for."""
+    need_tensor(input, "clone")
+    if memory_format is contiguous_format and not sh.is_contiguous_(input):
+        return sh.contiguous_copy(input)
+    made = apply(ew.copy, input)
+    return made if memory_format is preserve_format else sh.laid_out(made, memory_format)
+
+
+@both("detach")
+def detach(input: Tensor) -> Tensor:  # noqa: A002
+    """The same memory without history."""
+    need_tensor(input, "detach")
+    return engine.detach(input)
+
+
+@both("detach_")
+def detach_(input: Tensor) -> Tensor:  # noqa: A002
+    """Forget the history of this very tensor; `RuntimeError` for a view."""
+    if input.rec.region is not None and input.requires_grad and not engine.is_leaf(input):
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+            "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+            "function in torch/optim/optimizer.py as a solution."
+        )
+    if input.requires_grad:
+        rewire(input, None)
+    return input
+
+
+@method()
+def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
+    """Say whether gradients are wanted for this leaf."""
+    return engine.require_grad(self, bool(requires_grad))
+
+
+@method()
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Write `src`, broadcast and converted, into this tensor."""
+    need_tensor(src, "copy_", "other", 1)
+    return engine.assign(self, src)
+
+
+@method()
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Write one number everywhere."""
+    if isinstance(value, Tensor):
+        if value.shape:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{len(value.shape)} dimensions."
+            )
+        return engine.assign(self, value)
+    return engine.fill(self, number(value, "fill_", "value", 1))
+
+
+@method()
+def zero_(self: Tensor) -> Tensor:
+    """Write zeros everywhere."""
+    return engine.fill(self, 0)
+
+
+@function("zero_")
+def zero_of(input: Tensor) -> Tensor:  # noqa: A002
+    """Write zeros everywhere."""
+    return engine.fill(input, 0)
+
+
+@function("fill")
+def fill(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+    """A tensor like the input, filled with one number."""
+    return fill_(clone(input), value)
+
+
+def _data(self: Tensor) -> Tensor:
+    return engine.detach(self)
+
+
+def _set_data(self: Tensor, other: Tensor) -> None:
+    need_tensor(other, "data", "data", 1)
+    engine.set_data(self, other)
+
+
+setattr(Tensor, "data", property(_data, _set_data))
+
+
+# ---------------------------------------------------------------- types
+def cast(x: Tensor, kind: dtype, copy: bool = False) -> Tensor:
+    """`x` as another type; itself when it has it, unless a copy is wanted."""
+    if x.dtype is kind:
+        return apply(ew.copy, x) if copy else x
+    return apply(ew.cast, x, arg=kind)
+
+
+def _target(x: Tensor, args: tuple[Any, ...]) -> tuple[dtype, Device]:
+    kind, where = x.dtype, x.device
+    for a in args:
+        if a is None or isinstance(a, bool):
+            continue
+        if isinstance(a, Tensor):
+            kind, where = a.dtype, a.device
+        elif isinstance(a, str | Device) or type(a) is int:
+            where = place(a)
+        else:
+            kind = element_type(a, "to")
+    return kind, where
+
+
+@method()
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    other: Tensor | None = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """The tensor with a dtype, on a device, like another: itself where nothing changes."""
+    flags = [a for a in args if isinstance(a, bool)]
+    if len(flags) > 1:
+        copy = flags[1]
+    if len(args) == 1 and dtype is None and device is None and other is None and not copy:
+        kind = args[0]
+        if kind is self.dtype and memory_format is preserve_format:
+            return self
+    kind, where = _target(self, (*args, other, device, dtype))
+    if where != self.device:
+        raise RuntimeError(f"to(): tensors cannot be moved to {str(where)!r} in this build")
+    made = cast(self, kind, copy)
+    return made if memory_format is preserve_format else sh.laid_out(made, memory_format)
+
+
+def _caster(name: str, kind: dtype) -> None:
+    def convert(self: Tensor, memory_format: Any = preserve_format) -> Tensor:
+        return cast(self, kind)
+
+    convert.__doc__ = f"The tensor as {kind}."
+    setattr(Tensor, name, named(convert, name, "Tensor."))
+
+
+for _kind in ALL:
+    _caster(_kind.typename.lower(), _kind)
+
+
+@method("type")
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type (`'torch.FloatTensor'`), or the tensor as another type."""
+    if dtype is None:
+        return f"torch.{self.dtype.typename}Tensor"
+    if isinstance(dtype, str):
+        for kind in ALL:
+            if dtype == f"torch.{kind.typename}Tensor":
+                return cast(self, kind)
+        raise ValueError(f"invalid type: '{dtype}'")
+    kind = getattr(dtype, "dtype", dtype)
+    return cast(self, element_type(kind, "type"))
+
+
+@method()
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor with the dtype of another."""
+    return cast(self, other.dtype)
+
+
+# ---------------------------------------------------------------- devices
+@method()
+def cpu(self: Tensor, memory_format: Any = preserve_format) -> Tensor:
+    """The tensor in CPU memory: itself."""
+    return self
+
+
+@method()
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """`AssertionError`: this build has no CUDA."""
+    return to(self, place("cuda" if device is None else device))
+
+
+@method()
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """The tensor itself: there is no device that pinned memory would help."""
+    return self
+
+
+@method()
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """False: memory is never pinned."""
+    return False
+
+
+@method()
+def share_memory_(self: Tensor) -> Tensor:
+    """The tensor itself: workers that are forked see the memory of their parent."""
+    return self
+
+
+@method()
+def is_shared(self: Tensor) -> bool:
+    """False."""
+    return False
+
+
+for _name, _value in (
+    ("is_cuda", False), ("is_cpu", True), ("is_mps", False), ("is_xpu", False), ("is_meta", False),
+    ("is_sparse", False), ("is_sparse_csr", False), ("is_quantized", False), ("is_mkldnn", False),
+    ("is_nested", False), ("is_vulkan", False), ("is_ipu", False), ("is_xla", False),
+    ("layout", strided), ("names", None),
+):  # fmt: skip
+    setattr(Tensor, _name, property(lambda self, value=_value: value))
+setattr(Tensor, "itemsize", property(lambda self: self.dtype.itemsize))
+setattr(Tensor, "nbytes", property(lambda self: self.dtype.itemsize * self.shape.numel()))
+setattr(Tensor, "real", property(lambda self: self))
+
+
+@method()
+def get_device(self: Tensor) -> int:
+    """-1: CPU memory."""
+    return -1
+
+
+# ---------------------------------------------------------------- NumPy and lists
+@method()
+def numpy(self: Tensor, *, force: bool = False) -> Any:
+    """The tensor's memory as an array; `force`: detached first."""
+    return engine.to_numpy(engine.detach(self) if force else self)
+
+
+@method("tolist")
+def tolist(self: Tensor) -> Any:
+    """Nested lists of Python numbers; a number for a tensor without dimensions."""
+    return engine.read(self).tolist()
+
+
+def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> Any:
+    """What `np.asarray(tensor)` uses."""
+    a = engine.to_numpy(self)
+    if dtype is not None and np.dtype(dtype) != a.dtype:
+        return a.astype(dtype)
+    return a.copy() if copy else a
+
+
+def __array_wrap__(
+    self: Tensor, array: Any, context: Any = None, return_scalar: bool = False
+) -> Any:
+    """Results of NumPy functions on tensors are tensors."""
+    return from_operand(np.asarray(array))
+
+
+setattr(Tensor, "__array__", __array__)
+setattr(Tensor, "__array_wrap__", __array_wrap__)
+setattr(Tensor, "__array_priority__", 1000)
+
+
+def from_operand(x: Any) -> Tensor | None:
+    """A tensor of a NumPy array or scalar met as an operand; None for anything else."""
+    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+        # like a Python number: without dimensions, it does not widen the other operand
+        a, kind = array_of(x.item(), None)
+        return engine.own_array(a, kind, place(None))
+    if isinstance(x, np.ndarray):
+        a, kind = array_of(x, None)
+        return engine.own_array(a, kind, place(None))
+    return None
+
+
+engine.set_entry(lambda x: from_operand(x) if isinstance(x, np.generic) else None)
+
+# ---------------------------------------------------------------- tests of type
+function("is_tensor")(lambda obj, /: isinstance(obj, Tensor))
+function("is_storage")(lambda obj, /: False)
+
+
+@both()
+def is_floating_point(input: Tensor) -> bool:  # noqa: A002
+    """Whether the dtype is a floating type."""
+    need_tensor(input, "is_floating_point")
+    return input.dtype.kind == "f"
+
+
+@both()
+def is_complex(input: Tensor) -> bool:  # noqa: A002
+    """Whether the dtype is complex."""
+    need_tensor(input, "is_complex")
+    return input.dtype.kind == "c"
+
+
+@both()
+def is_signed(input: Tensor) -> bool:  # noqa: A002
+    """Whether the dtype has negative numbers."""
+    return input.dtype.kind in "if"
+
+
+@both("conj", "resolve_conj", "resolve_neg")
+def conj(input: Tensor) -> Tensor:  # noqa: A002
+    """The conjugate of a real tensor: itself."""
+    return input
+
+
+@both()
+def is_conj(input: Tensor) -> bool:  # noqa: A002
+    """False: there is no lazy conjugation."""
+    return False
+
+
+@both()
+def is_neg(input: Tensor) -> bool:  # noqa: A002
+    """False: there is no lazy negation."""
+    return False
+
+
+@both()
+def is_inference(input: Tensor) -> bool:  # noqa: A002
+    """False: inference mode only turns gradients off."""
+    return False
+
+
+__all__ = ["cast", "clone", "contiguous_format", "from_operand", "memory_format"]

@@ -1,0 +1,368 @@
+"""Reading and writing along a dimension by index, under masks, and where values are not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.base.shape import broadcast_shapes, wrap_dim
+from rushlight.engine import Tensor
+from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops import indexing as rows
+from rushlight.graph.ops import movement
+from rushlight.tensor import shape as sh
+from rushlight.tensor.convert import clone
+from rushlight.tensor.creation import owned
+from rushlight.tensor.indexing import index_put_, picked, put, resolve
+from rushlight.tensor.install import FUNCTIONS, both, function, give, method, need_tensor, number
+
+apply: Callable[..., Tensor] = engine.apply
+look: Callable[..., Tensor] = engine.view
+
+
+def _axis(x: Tensor, dim: int) -> int:
+    return wrap_dim(dim, len(x.shape))
+
+
+# ---------------------------------------------------------------- gather and scatter
+@both()
+def gather(
+    input: Tensor,  # noqa: A002
+    dim: int,
+    index: Tensor,
+    *,
+    sparse_grad: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """`out[i][j] = input[index[i][j]][j]` for dim 0, and so on."""
+    need_tensor(input, "gather")
+    need_tensor(index, "gather", "index", 3)
+    return give(apply(rows.gather, input, index, arg=_axis(input, dim)), out, "gather")
+
+
+def _scattered(x: Tensor, dim: int, index: Tensor, src: Any, add: bool) -> Tensor:
+    d = _axis(x, dim)
+    if not isinstance(src, Tensor):
+        src = look(movement.expand, engine.full((), src, x.dtype, x.device), tuple(index.shape))
+    elif tuple(src.shape) != tuple(index.shape):
+        if len(src.shape) != len(index.shape):
+            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+        for k, n in enumerate(index.shape):
+            if n > src.shape[k]:
+                raise RuntimeError(
+                    f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} "
+                    f"apart from dimension {d} and to be no larger size than src {list(src.shape)}"
+                )
+            src = look(movement.slice_, src, (k, 0, n, 1))
+    if not index.shape.numel():
+        return apply(ew.copy, x)
+    return apply(rows.scatter, x, index, src, arg=(d, add))
+
+
+def _scatter(x: Tensor, dim: int, index: Tensor, src: Any, reduce: str | None) -> Tensor:
+    need_tensor(index, "scatter", "index", 3)
+    if reduce is None or reduce == "add":
+        return _scattered(x, dim, index, src, reduce == "add")
+    if reduce != "multiply":
+        raise RuntimeError(
+            f"reduce argument must be either add or multiply for scatter, got {reduce}"
+        )
+    old = apply(rows.gather, x, index, arg=_axis(x, dim))
+    return _scattered(x, dim, index, old * src, False)
+
+
+def _source(src: Any, value: Any, name: str) -> Any:
+    given = value if src is None else src
+    return given if isinstance(given, Tensor) else number(given, name, "value", 4)
+
+
+@both()
+def scatter(
+    input: Tensor,  # noqa: A002
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
+    """A copy in which `out[index[i][j]][j] = src[i][j]` for dim 0, and so on."""
+    return _scatter(input, dim, index, _source(src, value, "scatter"), reduce)
+
+
+@both()
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:  # noqa: A002
+    """`scatter` that adds up what comes to the same place."""
+    return _scattered(input, dim, index, src, True)
+
+
+@both()
+def scatter_reduce(
+    input: Tensor,  # noqa: A002
+    dim: int,
+    index: Tensor,
+    src: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    """`scatter` that sums or averages what comes to the same place."""
+    if reduce not in ("sum", "mean"):
+        raise NotImplementedError(
+            f"scatter_reduce: reduce={reduce!r} is not supported; use 'sum' or 'mean'"
+        )
+    base = input
+    if not include_self:
+        base = _scattered(input, dim, index, 0, False)
+    total = _scattered(base, dim, index, src, True)
+    if reduce == "sum":
+        return total
+    ones = FUNCTIONS["ones_like"](engine.detach(input))
+    if not include_self:
+        ones = _scattered(ones, dim, index, 0, False)
+    counts = _scattered(ones, dim, index, FUNCTIONS["ones_like"](engine.detach(src)), True)
+    counts = apply(ew.maximum, counts, 1)
+    if input.dtype.rank < 2:
+        return FUNCTIONS["div"](total, counts, rounding_mode="floor")  # type: ignore[no-any-return]
+    return total / counts
+
+
+# ---------------------------------------------------------------- whole slices by index
+def _slices(x: Tensor, dim: int, index: Any, name: str) -> tuple[int, Tensor]:
+    need_tensor(index, name, "index", 3)
+    if len(index.shape) > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    if index.dtype not in (dt.int64, dt.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
+    d = _axis(x, dim)
+    return d, index if index.shape else look(movement.unsqueeze, index, 0)
+
+
+@both()
+def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """The slices of `input` along `dim` that a vector names."""
+    need_tensor(input, "index_select")
+    d, places = _slices(input, dim, index, "index_select")
+    x = input if input.shape else look(movement.unsqueeze, input, 0)
+    made = apply(rows.index, x, places, arg=(d,))
+    return give(made if input.shape else sh.reshaped(made, ()), out, "index_select")
+
+
+@both()
+def index_add(
+    input: Tensor,  # noqa: A002
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    *,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
+    """A copy with `alpha * source` added to the slices a vector names, in order."""
+    d, places = _slices(input, dim, index, "index_add")
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            f"index_add_(): self ({input.dtype.typename}) and source ({source.dtype.typename}) must "
+            "have the same scalar type"
+        )
+    added = source if alpha == 1 else source * alpha
+    return give(apply(rows.index_put, input, added, places, arg=((d,), True)), out, "index_add")
+
+
+@both()
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:  # noqa: A002
+    """A copy with `source` written into the slices a vector names."""
+    d, places = _slices(input, dim, index, "index_copy")
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            "index_copy_(): self and source expected to have the same dtype, but got (self) "
+            f"{input.dtype.typename} and (source) {source.dtype.typename}"
+        )
+    return apply(rows.index_put, input, source, places, arg=((d,), False))
+
+
+@both()
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:  # noqa: A002
+    """A copy with one number in the slices a vector names."""
+    d, places = _slices(input, dim, index, "index_fill")
+    if not isinstance(value, Tensor):
+        value = engine.full((), number(value, "index_fill", "value", 4), input.dtype, input.device)
+    return apply(rows.index_put, input, value, places, arg=((d,), False))
+
+
+def _written(name: str, f: Callable[..., Tensor]) -> None:
+    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        engine.check_inplace(self)
+        return engine.settle(name, self, f(self, *args, **kwargs))
+
+    write.__doc__ = f"`{name[:-1]}`, written into the tensor."
+    method(name)(write)
+
+
+for _f in (scatter, scatter_add, scatter_reduce, index_add, index_copy, index_fill):
+    _written(f"{_f.__name__}_", _f)
+
+
+@both()
+def index_put(
+    input: Tensor,  # noqa: A002
+    indices: Any,
+    values: Tensor,
+    accumulate: bool = False,
+) -> Tensor:
+    """A copy with `values` written (or added) at the places that index tensors name."""
+    return index_put_(clone(input), indices, values, accumulate)
+
+
+function("index_put_")(index_put_)
+
+
+@both()
+def take(input: Tensor, index: Tensor) -> Tensor:  # noqa: A002
+    """Elements of the flattened tensor, in the shape of the index."""
+    need_tensor(input, "take")
+    return picked(sh.reshape(input, -1), [(0, index)])
+
+
+@method()
+def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """Write (or add) at indices into the flattened tensor."""
+    flat = clone(sh.reshape(self, -1))
+    put(flat, [(0, sh.reshape(index, -1))], sh.reshape(source, -1), accumulate)
+    return engine.settle("put_", self, sh.reshaped(flat, tuple(self.shape)))
+
+
+@both()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:  # noqa: A002
+    """`gather` with an index that broadcasts; on the flattened tensor without `dim`."""
+    if dim is None:
+        return picked(sh.reshape(input, -1), [(0, sh.reshape(indices, -1))])
+    d = _axis(input, dim)
+    shape = list(input.shape)
+    shape[d] = 1
+    other = list(indices.shape)
+    count, other[d] = other[d], 1
+    wide = list(broadcast_shapes(tuple(shape), tuple(other)))
+    at, of = wide.copy(), wide.copy()
+    at[d], of[d] = count, input.shape[d]
+    x, i = look(movement.expand, input, tuple(of)), look(movement.expand, indices, tuple(at))
+    return apply(rows.gather, x, apply(ew.where, apply(ew.lt, i, 0), i + of[d], i), arg=d)
+
+
+# ---------------------------------------------------------------- masks
+def _masked(x: Tensor, mask: Tensor, value: Any, name: str) -> Tensor:
+    need_tensor(mask, name, "mask", 2)
+    if mask.dtype is not dt.bool_:
+        raise RuntimeError(
+            f"{name} only supports boolean masks, but got mask with dtype {mask.dtype.name}"
+        )
+    if isinstance(value, Tensor):
+        if value.shape:
+            raise RuntimeError(
+                f"{name} only supports a 0-dimensional value tensor, but got tensor with "
+                f"{len(value.shape)} dimension(s)."
+            )
+        value = value if value.dtype is x.dtype else apply(ew.cast, value, arg=x.dtype)
+    else:
+        value = number(value, name, "value", 3)
+        if x.dtype.rank < 2:
+            if isinstance(value, float) and not value.is_integer():
+                raise RuntimeError(
+                    f"value cannot be converted to type {x.dtype.name} without overflow"
+                )
+            value = bool(value) if x.dtype.kind == "b" else int(value)
+    return apply(ew.where, mask, value, x)
+
+
+@both()
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A002
+    """A copy with one value where the mask is true; mask and tensor broadcast."""
+    need_tensor(input, "masked_fill")
+    return _masked(input, mask, value, "masked_fill")
+
+
+@method()
+def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`masked_fill`, written into the tensor."""
+    engine.check_inplace(self)
+    return engine.settle("masked_fill_", self, _masked(self, mask, value, "masked_fill_"))
+
+
+@both()
+def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """The elements where the mask is true, in one dimension; pending work runs."""
+    need_tensor(input, "masked_select")
+    if mask.dtype is not dt.bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    x, m = look(movement.expand, input, shape), look(movement.expand, mask, shape)
+    if not shape:
+        x, m = look(movement.unsqueeze, x, 0), look(movement.unsqueeze, m, 0)
+    return give(picked(*resolve(x, (m,))), out, "masked_select")
+
+
+@both()
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:  # noqa: A002
+    """A copy with elements of `source`, in order, where the mask is true."""
+    shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    x = clone(look(movement.expand, input, shape), memory_format=sh.contiguous_format)
+    m = look(movement.expand, mask, shape)
+    count = int(np.count_nonzero(engine.read(m)))
+    if count > source.shape.numel():
+        raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
+                           "fewer elements in source than true elements in mask")  # fmt: skip
+    view, places = resolve(x, (m,))
+    put(view, places, sh.narrow(sh.reshape(source, -1), 0, 0, count), False)
+    return x
+
+
+_written("masked_scatter_", masked_scatter)
+
+
+# ---------------------------------------------------------------- where it is not zero
+@both()
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:  # noqa: A002
+    """Coordinates of what is not zero: a matrix, or one vector a dimension; pending work runs."""
+    need_tensor(input, "nonzero")
+    a = engine.read(input)
+    if as_tuple:
+        found = np.nonzero(a) if a.ndim else np.nonzero(a.reshape(1))
+        return tuple(
+            owned(np.ascontiguousarray(i, np.int64), dt.int64, input.device) for i in found
+        )
+    matrix = np.argwhere(a).astype(np.int64).reshape(-1, a.ndim)
+    return give(owned(np.ascontiguousarray(matrix), dt.int64, input.device), out, "nonzero")
+
+
+@both()
+def argwhere(input: Tensor) -> Tensor:  # noqa: A002
+    """Coordinates of what is not zero, one a row."""
+    return nonzero(input)  # type: ignore[no-any-return]
+
+
+@function("where")
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any = None) -> Any:  # noqa: A002
+    """`input` where the condition holds, else `other`; alone, the coordinates where it holds."""
+    need_tensor(condition, "where", "condition")
+    if input is None and other is None:
+        return nonzero(condition, as_tuple=True)
+    if condition.dtype is not dt.bool_:
+        if condition.dtype is not dt.uint8:
+            raise RuntimeError(
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{condition.dtype.typename}"
+            )
+        condition = apply(ew.ne, condition, 0)
+    x = input if isinstance(input, Tensor) else number(input, "where", "input", 2)
+    y = other if isinstance(other, Tensor) else number(other, "where", "other", 3)
+    return give(apply(ew.where, condition, x, y), out, "where")
+
+
+@method("where")
+def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The tensor where the condition holds, else `other`."""
+    return where(condition, self, other)  # type: ignore[no-any-return]

@@ -1,0 +1,205 @@
+"""A tensor's history as users see it: `backward`, hooks, `grad_fn` and the nodes behind it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Final
+
+from rushlight import engine
+from rushlight.engine import Tensor
+from rushlight.tensor.install import method
+
+# Rows whose name is not PyTorch's; others are `CamelCase` + `Backward0`.
+NODE_NAMES: Final[dict[str, str]] = {
+    "cast": "ToCopyBackward0", "copy": "CloneBackward0", "relayout": "CloneBackward0",
+    "reshape": "UnsafeViewBackward0", "square": "PowBackward0", "cube": "PowBackward0",
+    "matmul": "MmBackward0", "linear": "AddmmBackward0", "write": "CopySlices",
+    "maximum": "MaximumBackward0", "clamp_min": "ClampMinBackward0",
+    "clamp_max": "ClampMaxBackward0", "softmax": "SoftmaxBackward0",
+    "log_softmax": "LogSoftmaxBackward0", "gather": "GatherBackward0", "amax": "AmaxBackward0",
+    "reread": "AsStridedBackward0", "logsumexp": "LogsumexpBackward0",
+}  # fmt: skip
+CUSTOM: Final[dict[int, str]] = {}  # id of a custom function's record -> the name of its node
+
+
+def node_name(rec: Any) -> str:
+    """The name PyTorch prints for what a record did."""
+    row = "" if rec.row is None else rec.row.name
+    if row == "function":
+        return CUSTOM.get(id(rec), "FunctionBackward")
+    if row in ("sum", "mean"):
+        dims, keepdim = rec.arg
+        whole = keepdim is False and not rec.spec.shape and len(dims) != 1
+        return f"{row.capitalize()}Backward{0 if whole else 1}"
+    if row == "matmul" and len(rec.spec.shape) > 2:
+        return "BmmBackward0"
+    if row == "permute" and rec.arg == (1, 0):
+        return "TBackward0"
+    if row == "permute" and sum(i != d for i, d in enumerate(rec.arg)) == 2:
+        return "TransposeBackward0"
+    return NODE_NAMES.get(row) or "".join(p.capitalize() for p in row.split("_")) + "Backward0"
+
+
+class Node:
+    """What made a tensor: `name()`, and in `next_functions` what made its operands."""
+
+    __slots__ = ("_rec", "metadata")
+
+    def __init__(self, rec: Any) -> None:
+        self._rec = rec
+        self.metadata: dict[Any, Any] = {}
+
+    def name(self) -> str:
+        """PyTorch's name of the node: `AddBackward0`."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes of the operands, `AccumulateGrad` for leaves, None where no gradient flows."""
+        return tuple((_node_of(self._rec, s), 0) for s in self._rec.srcs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and other._rec is self._rec
+
+    def __hash__(self) -> int:
+        return id(self._rec)
+
+
+_CLASSES: Final[dict[str, type[Node]]] = {}
+
+
+def node(rec: Any, name: str) -> Node:
+    """The node of a record; its class bears its name."""
+    kind = _CLASSES.get(name)
+    if kind is None:
+        kind = _CLASSES[name] = type(name, (Node,), {"__slots__": ()})
+    return kind(rec)
+
+
+def _node_of(rec: Any, slot: int) -> Node | None:
+    """The node of the record at `slot`, found on the way back from `rec`."""
+    if slot < 0:
+        return None
+    at = rec.parent
+    while at is not None and at.slot != slot:
+        at = next((q for q in at.subs if q.slot == slot), at.parent)
+    if at is None or not at.rg:
+        return None
+    if at.row is None or at.row.name in ("leaf", "enter"):
+        return node(at, "AccumulateGrad")
+    return node(at, node_name(at))
+
+
+def _grad_fn(self: Tensor) -> Node | None:
+    if not self.requires_grad or engine.is_leaf(self):
+        return None
+    rec = engine.records(self)
+    fam = self.fam
+    if fam is not None and rec.region is None:
+        rec = fam.rec
+    return node(rec, node_name(rec))
+
+
+setattr(Tensor, "grad_fn", property(_grad_fn))
+setattr(Tensor, "is_leaf", property(engine.is_leaf))
+setattr(Tensor, "output_nr", property(lambda self: 0))
+
+
+def _is_view(self: Tensor) -> bool:
+    return engine.records(self).region is not None
+
+
+setattr(Tensor, "_is_view", _is_view)
+
+
+@method()
+def backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of this scalar (of `gradient * self` otherwise) to the leaves' `.grad`."""
+    if gradient is not None:
+        check_gradient(self, gradient)
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is not None:
+        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not inputs:
+            raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+    engine.backward([self], [gradient], bool(retain), bool(create_graph), inputs)
+
+
+def check_gradient(x: Tensor, gradient: Any) -> None:
+    """The gradient of `x` has `x`'s shape."""
+    if not isinstance(gradient, Tensor):
+        raise TypeError(
+            f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+        )
+    got, want = tuple(gradient.shape), tuple(x.shape)
+    if got != want:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has "
+            f"a shape of {x.shape}."
+        )
+
+
+# ---------------------------------------------------------------- hooks
+class RemovableHandle:
+    """Takes a hook away again: `remove()`, or the end of a `with` block."""
+
+    __slots__ = ("hooks", "id")
+
+    _next = itertools.count()
+
+    def __init__(self, hooks: Any) -> None:
+        self.hooks = hooks
+        self.id = next(RemovableHandle._next)
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def _hang(hooks: Any, hook: Callable[..., Any]) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+@method()
+def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+    """Call `hook(grad)` whenever this tensor's gradient is known; what it returns replaces it."""
+    return _hang(engine.hooks_of(self), hook)
+
+
+@method()
+def register_post_accumulate_grad_hook(
+    self: Tensor, hook: Callable[[Tensor], None]
+) -> RemovableHandle:
+    """Call `hook(tensor)` when the gradient of this leaf has been added to `.grad`."""
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    hooks = engine.after_accumulate(self)
+    return _hang(hooks, lambda *_: hook(self))
+
+
+@method()
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of a tensor that is no leaf in its `.grad`."""
+    if not self.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if engine.is_leaf(self):
+        return
+    engine.retain_grad(self)

@@ -1,0 +1,237 @@
+"""How the public API is put together: functions of `torch`, methods of `Tensor`, and their checks.
+
+A family's file decorates what it defines: `@function()` enters `torch.<name>`, `@method()` a method,
+`@both()` one callable as both.  Python's names that PyTorch shadows (`abs`, `sum`) are given as
+arguments, so that no file shadows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.base.device import CPU, device
+from rushlight.base.dtype import dtype
+from rushlight.base.shape import Ints
+from rushlight.engine import Tensor
+from rushlight.graph.op import TABLE, Op
+
+F = TypeVar("F", bound=Callable[..., Any])
+Number = float | int | bool
+
+FUNCTIONS: Final[dict[str, Any]] = {}  # the public functions, by name
+
+
+def named(f: F, name: str, owner: str = "") -> F:
+    """`f` under its public name, as tracebacks and `help` show it."""
+    f.__name__ = name
+    f.__qualname__ = f"{owner}{name}"
+    return f
+
+
+def function(*names: str) -> Callable[[F], F]:
+    """Enter a function of the public namespace, under its own name or the ones given."""
+
+    def enter(f: F) -> F:
+        for name in names or (f.__name__,):
+            FUNCTIONS[name] = f
+        return named(f, names[0]) if names else f
+
+    return enter
+
+
+def method(*names: str) -> Callable[[F], F]:
+    """Attach a method to `Tensor`, under its own name or the ones given."""
+
+    def enter(f: F) -> F:
+        for name in names or (f.__name__,):
+            setattr(Tensor, name, f)
+        return named(f, names[0], "Tensor.") if names else f
+
+    return enter
+
+
+def both(*names: str) -> Callable[[F], F]:
+    """Enter a function and attach it as a method: its first argument is the tensor."""
+
+    def enter(f: F) -> F:
+        for name in names or (f.__name__,):
+            FUNCTIONS[name] = f
+            setattr(Tensor, name, f)
+        return named(f, names[0]) if names else f
+
+    return enter
+
+
+def row(name: str) -> Op | None:
+    """The operation called `name`, where the table has it."""
+    return TABLE.get(name)
+
+
+def strides(x: Tensor) -> Ints:
+    """The layout of `x`, in elements."""
+    return x.rec.spec.strides  # type: ignore[no-any-return]
+
+
+def offset(x: Tensor) -> int:
+    """Where `x` starts in its storage, in elements."""
+    return x.rec.spec.offset  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- checks
+
+
+def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -> None:
+    """`TypeError` in PyTorch's words unless `x` is a tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
+            f"not {type(x).__name__}"
+        )
+
+
+def operand(x: Any, name: str, argument: str = "other", position: int = 2) -> Tensor | Number:
+    """A tensor or a Python number (NumPy's scalars become one); `TypeError` for anything else."""
+    if isinstance(x, Tensor | float | int):
+        return x if not isinstance(x, np.generic) else x.item()  # type: ignore[no-any-return]
+    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+        return x.item()  # type: ignore[no-any-return]
+    raise TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
+        f"not {type(x).__name__}"
+    )
+
+
+def number(x: Any, name: str, argument: str, position: int = 2) -> Number:
+    """A Python number, taken from a tensor of one element where need be."""
+    if isinstance(x, Tensor):
+        return engine.item(x)
+    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+        return x.item()  # type: ignore[no-any-return]
+    if isinstance(x, float | int):
+        return x
+    raise TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Number, "
+        f"not {type(x).__name__}"
+    )
+
+
+def integer(x: Any, name: str, argument: str, position: int = 2) -> int:
+    """An int, from anything that counts as one; `TypeError` for a float or a bool-less object."""
+    if type(x) is int:
+        return x
+    if isinstance(x, Tensor):
+        if x.dtype.rank > 1 or x.shape.numel() != 1:
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {position}) must be int, not Tensor"
+            )
+        return int(engine.item(x))
+    if hasattr(x, "__index__"):
+        return int(x.__index__())
+    raise TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be int, not {type(x).__name__}"
+    )
+
+
+def sizes(args: Sequence[Any], name: str, argument: str = "size", position: int = 1) -> Ints:
+    """A shape given as separate integers or as one sequence: `f(2, 3)`, `f((2, 3))`."""
+    if len(args) == 1 and not hasattr(args[0], "__index__"):
+        one = args[0]
+        if isinstance(one, tuple | list):
+            args = one
+        else:
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, "
+                f"not {type(one).__name__}"
+            )
+    elif len(args) == 1 and isinstance(args[0], Tensor) and args[0].shape:
+        args = engine.read(args[0]).tolist()
+    out = []
+    for i, d in enumerate(args):
+        if type(d) is int:
+            out.append(d)
+            continue
+        try:
+            out.append(int(d.__index__()))
+        except (AttributeError, TypeError):
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but "
+                f"found element of type {type(d).__name__} at pos {i}"
+            ) from None
+    return tuple(out)
+
+
+_PYTHON: Final[dict[Any, str]] = {float: "float64", int: "int64", bool: "bool"}
+
+
+def element_type(kind: Any, name: str) -> dtype:
+    """The dtype an argument names; Python's `float`, `int` and `bool` are taken, as in PyTorch."""
+    if isinstance(kind, dtype):
+        return kind
+    if kind in _PYTHON:
+        return dt.by_name(_PYTHON[kind])
+    raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}")
+
+
+class DefaultDevice:
+    """Where new tensors go when nothing is said (`torch.set_default_device`)."""
+
+    device: device = CPU
+
+
+def place(where: Any) -> device:
+    """The device an argument names; PyTorch's error for one that this build cannot use."""
+    if where is None:
+        return DefaultDevice.device
+    found = where if isinstance(where, device) else device(where)
+    if found.type == "cuda":
+        raise AssertionError("Torch not compiled with CUDA enabled")
+    if found.type not in ("cpu", "fake"):
+        raise RuntimeError(
+            f"device {str(found)!r} is not supported by this build; tensors live on 'cpu'"
+        )
+    return CPU if found.type == "cpu" else found
+
+
+def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
+    """`result`, written into `out` where one was given: PyTorch's `out=`.
+
+    `RuntimeError` when the types cannot be cast, when `out` has another shape (it is not resized), or
+    when a gradient would have to flow through it.
+    """
+    if out is None:
+        return result
+    need_tensor(out, name, "out", 0)
+    if result.requires_grad or out.requires_grad:
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
+    if result.dtype.rank > out.dtype.rank:
+        raise RuntimeError(
+            f"result type {result.dtype.typename} can't be cast to the desired output type "
+            f"{out.dtype.typename}"
+        )
+    if tuple(out.shape) != tuple(result.shape):
+        raise RuntimeError(
+            f"{name}(): out= has shape {list(out.shape)}, the result {list(result.shape)}; "
+            "out= is not resized here, give a tensor of the result's shape"
+        )
+    return engine.assign(out, result)
+
+
+@function()
+def set_default_device(device: Any) -> None:
+    """Where new tensors go; None: the CPU."""
+    DefaultDevice.device = CPU
+    DefaultDevice.device = place(device)
+
+
+@function()
+def get_default_device() -> device:
+    """Where new tensors go when nothing is said."""
+    return DefaultDevice.device

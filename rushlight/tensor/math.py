@@ -1,0 +1,401 @@
+"""Elementwise functions, methods and in-place forms, made from the table: one row, one name.
+
+A row `exp` gives `torch.exp(input, *, out=None)`, `Tensor.exp()` and `Tensor.exp_()`.  Names whose
+arguments are special have functions of their own below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.base.shape import broadcast_shapes
+from rushlight.engine import Tensor
+from rushlight.graph.op import Op
+from rushlight.graph.ops import elementwise as ew
+from rushlight.tensor import rows
+from rushlight.tensor.install import (
+    FUNCTIONS,
+    Number,
+    both,
+    give,
+    method,
+    named,
+    need_tensor,
+    number,
+    operand,
+    row,
+)
+
+apply: Callable[..., Tensor] = engine.apply
+assign: Callable[[Tensor, Any], Tensor] = engine.assign
+
+# Public name -> row, where they differ.
+ALIASES: Final[dict[str, str]] = {
+    "absolute": "abs", "negative": "neg", "fix": "trunc", "sgn": "sign", "arccos": "acos",
+    "arcsin": "asin", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "arctan2": "atan2", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
+    "not_equal": "ne",
+}  # fmt: skip
+UNARY: Final = (
+    "abs neg sign square reciprocal sqrt rsqrt exp exp2 expm1 log log1p log2 log10 tanh sigmoid sin "
+    "cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv relu floor ceil trunc frac "
+    "logical_not bitwise_not deg2rad rad2deg lgamma digamma sinc isnan isinf isfinite isposinf "
+    "isneginf signbit absolute negative fix sgn arccos arcsin arctan arcsinh arccosh arctanh"
+).split()
+BINARY: Final = (
+    "mul maximum minimum fmax fmin atan2 arctan2 remainder fmod floor_divide copysign logaddexp "
+    "logaddexp2 xlogy hypot heaviside eq ne lt le gt ge greater greater_equal less less_equal "
+    "not_equal logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
+    "bitwise_left_shift bitwise_right_shift"
+).split()
+# Functions without an in-place method, as in PyTorch.
+NO_INPLACE: Final = frozenset(
+    "isnan isinf isfinite isposinf isneginf signbit maximum minimum fmax fmin logaddexp logaddexp2 "
+    "bitwise_left_shift_ bitwise_right_shift_".split()
+)
+
+
+def _unary(name: str, op: Op) -> Any:
+    def f(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        if not isinstance(input, Tensor):
+            need_tensor(input, name)
+        made = apply(op, input)
+        return made if out is None else give(made, out, name)
+
+    f.__doc__ = f"`{name}` of every element."
+    return f
+
+
+def _binary(name: str, op: Op) -> Any:
+    def f(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        if not isinstance(other, Tensor):
+            other = operand(other, name)
+        if not isinstance(input, Tensor):
+            input = operand(input, name, "input", 1)  # noqa: A001
+            if not isinstance(other, Tensor):
+                need_tensor(input, name)
+        made = apply(op, input, other)
+        return made if out is None else give(made, out, name)
+
+    f.__doc__ = f"`{name}` of every pair of elements; shapes broadcast."
+    return f
+
+
+def _inplace(name: str, op: Op, pair: bool) -> Any:
+    if pair:
+
+        def f(self: Tensor, other: Any) -> Tensor:
+            return engine.inplace(op, self, operand(other, name, position=1))
+    else:
+
+        def f(self: Tensor) -> Tensor:  # type: ignore[misc]
+            return engine.inplace(op, self)
+
+    f.__doc__ = f"`{name[:-1]}`, written into the tensor."
+    return f
+
+
+def _install() -> None:
+    own = vars(Tensor)
+    for names, make in ((UNARY, _unary), (BINARY, _binary)):
+        for name in names:
+            op = row(ALIASES.get(name, name))
+            if op is None:
+                continue
+            FUNCTIONS[name] = f = named(make(name, op), name)
+            if name not in own:  # the engine has some of its own, faster ones
+                setattr(Tensor, name, f)
+            if name not in NO_INPLACE:
+                write = _inplace(name + "_", op, make is _binary)
+                setattr(Tensor, name + "_", named(write, name + "_", "Tensor."))
+    FUNCTIONS["relu_"] = vars(Tensor)["relu_"]
+
+
+assert rows  # the rows it enters are installed here
+_install()
+
+
+def inplace_of(name: str, f: Callable[..., Tensor]) -> None:
+    """Attach `name`: `f` of the tensor and arguments, written into the tensor."""
+
+    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        made = f(self, *args, **kwargs)
+        if made.dtype.rank > self.dtype.rank:
+            raise RuntimeError(
+                f"result type {made.dtype.typename} can't be cast to the desired output type "
+                f"{self.dtype.typename}"
+            )
+        if tuple(made.shape) != tuple(self.shape):
+            raise RuntimeError(
+                f"output with shape {list(self.shape)} doesn't match the broadcast shape "
+                f"{list(made.shape)}"
+            )
+        return assign(self, made)
+
+    write.__doc__ = f"`{name[:-1]}`, written into the tensor."
+    setattr(Tensor, name, named(write, name, "Tensor."))
+
+
+# ---------------------------------------------------------------- sums, differences, quotients
+def _scaled(other: Any, alpha: Any, name: str, x: Any) -> Any:
+    """`alpha * other`, after PyTorch's checks of alpha's type."""
+    alpha = number(alpha, name, "alpha", 3)
+    if isinstance(alpha, float):
+        kinds = [v.dtype for v in (x, other) if isinstance(v, Tensor)]
+        if all(k.rank < 2 for k in kinds) and not isinstance(other, float):
+            raise RuntimeError(
+                "For integral input tensors, argument alpha must not be a floating point number."
+            )
+    return other * alpha
+
+
+def _sum_like(name: str, op: Op) -> Any:
+    def f(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        if not isinstance(other, Tensor):
+            other = operand(other, name)
+        if not isinstance(input, Tensor):
+            input = operand(input, name, "input", 1)  # noqa: A001
+            if not isinstance(other, Tensor):
+                need_tensor(input, name)
+        if alpha != 1:
+            other = _scaled(other, alpha, name, input)
+        made = apply(op, input, other)
+        return made if out is None else give(made, out, name)
+
+    f.__doc__ = f"`{name}(input, alpha * other)`; shapes broadcast."
+
+    def write(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+        other = operand(other, name + "_", position=1)
+        if alpha != 1:
+            other = _scaled(other, alpha, name, self)
+        return engine.inplace(op, self, other)
+
+    write.__doc__ = f"`{name}`, written into the tensor."
+    return f, write
+
+
+for _names, _op in ((("add",), ew.add), (("sub", "subtract"), ew.sub)):
+    _f, _write = _sum_like(_names[0], _op)
+    for _n in _names:
+        FUNCTIONS[_n] = named(_f, _names[0])
+        setattr(Tensor, _n, _f)
+        setattr(Tensor, _n + "_", named(_write, _names[0] + "_", "Tensor."))
+for _n in ("multiply", "multiply_"):
+    setattr(Tensor, _n, vars(Tensor)[_n.replace("multiply", "mul")])
+FUNCTIONS["multiply"] = FUNCTIONS["mul"]
+
+
+@both()
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:  # noqa: A002
+    """`other - alpha * input`."""
+    need_tensor(input, "rsub")
+    scaled = input if alpha == 1 else _scaled(input, alpha, "rsub", input)
+    return apply(ew.sub, operand(other, "rsub"), scaled)
+
+
+def divided(x: Any, y: Any, rounding_mode: str | None, name: str) -> Tensor:
+    """True division, or rounded towards zero (`'trunc'`) or down (`'floor'`)."""
+    if rounding_mode is None:
+        return apply(ew.div, x, y)
+    if rounding_mode == "floor":
+        return apply(FLOOR_DIVIDE, x, y)
+    if rounding_mode != "trunc":
+        raise RuntimeError(
+            f"{name} expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
+    kind = dt.result_type([_typed(x), _typed(y)])
+    quotient = apply(ew.div, x, y) if kind.rank > 1 else None
+    if quotient is not None:
+        return apply(ew.trunc, quotient)
+    # integers: round up by one where the floor was below a negative quotient
+    floor = apply(FLOOR_DIVIDE, x, y)
+    rest = apply(ew.ne, apply(FMOD, x, y), 0)
+    return apply(ew.where, apply(ew.logical_and, rest, apply(ew.lt, floor, 0)), floor + 1, floor)
+
+
+def _typed(x: Any) -> tuple[dt.dtype, int]:
+    if isinstance(x, Tensor):
+        return x.dtype, 0 if x.shape else 1
+    return dt.number_type("b" if isinstance(x, bool) else "i" if isinstance(x, int) else "f"), 2
+
+
+FLOOR_DIVIDE: Final = row("floor_divide")
+FMOD: Final = row("fmod")
+
+
+@both("div", "divide")
+def div(
+    input: Any,  # noqa: A002
+    other: Any,
+    *,
+    rounding_mode: str | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """`input / other`, rounded as said; shapes broadcast."""
+    x, y = operand(input, "div", "input", 1), operand(other, "div")
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        need_tensor(x, "div")
+    return give(divided(x, y, rounding_mode, "div"), out, "div")
+
+
+@both("true_divide")
+def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """`input / other`."""
+    return div(input, other, out=out)
+
+
+@method("div_", "divide_")
+def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """`div`, written into the tensor."""
+    y = operand(other, "div_", position=1)
+    if rounding_mode is None:
+        return engine.inplace(ew.div, self, y)
+    return assign(self, divided(self, y, rounding_mode, "div"))
+
+
+setattr(Tensor, "true_divide_", div_)
+
+
+# ---------------------------------------------------------------- powers
+def powered(x: Any, y: Any) -> Tensor:
+    """`x ** y` of tensors or numbers; small exponents go the exact way, as in PyTorch."""
+    if isinstance(y, Tensor):
+        if not isinstance(x, Tensor) and x == 1:
+            return apply(ew.pow_, 1.0 if isinstance(x, float) else 1, y)
+        return apply(ew.pow_, x, y)
+    special = SPECIAL_POWERS.get(y)
+    if x.dtype.rank < 2:
+        if isinstance(y, float):
+            return powered(apply(ew.cast, x, arg=dt.Defaults.float), y)
+        if y < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if x.dtype.kind == "b":
+            return apply(ew.pow_, x, y)
+    return apply(ew.pow_, x, y) if special is None else special(x)
+
+
+SPECIAL_POWERS: Final[dict[Any, Callable[[Any], Tensor]]] = {
+    1: lambda x: apply(ew.copy, x),
+    2: lambda x: apply(ew.square, x),
+    3: lambda x: apply(ew.cube, x),
+    0.5: lambda x: apply(ew.sqrt, x),
+    -0.5: lambda x: apply(ew.rsqrt, x),
+    -1: lambda x: apply(ew.reciprocal, x),
+    -2: lambda x: apply(ew.reciprocal, apply(ew.square, x)),
+}
+
+
+@both("pow")
+def pow_(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """`input ** exponent`; `RuntimeError` for integers to negative integers."""
+    x, y = operand(input, "pow", "input", 1), operand(exponent, "pow", "exponent")
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        need_tensor(x, "pow")
+    return give(powered(x, y), out, "pow")
+
+
+inplace_of("pow_", pow_)
+
+
+@both()
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """`pow` in float64."""
+    wide = [
+        apply(ew.cast, v, arg=dt.float64) if isinstance(v, Tensor) else float(v)
+        for v in (input, exponent)
+    ]
+    return give(powered(*wide), out, "float_power")
+
+
+@both("round")
+def round_(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """The nearest integer, halves to even; or to a number of decimals."""
+    need_tensor(input, "round")
+    if not decimals:
+        return give(apply(ew.round_, input), out, "round")
+    scale = 10.0 ** abs(decimals)
+    if decimals > 0:
+        made = apply(ew.round_, input * scale) / scale
+    else:
+        made = apply(ew.round_, input / scale) * scale
+    return give(made, out, "round")
+
+
+inplace_of("round_", round_)
+
+# ---------------------------------------------------------------- Python's operators
+
+
+def _operator(f: Callable[[Any, Any], Tensor]) -> Any:
+    def forward(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, Tensor | float | int) and not _scalar(other):
+            return NotImplemented
+        return f(self, other)
+
+    return forward
+
+
+def _scalar(x: Any) -> bool:
+    return hasattr(x, "dtype") and getattr(x, "shape", None) == () and not hasattr(x, "rec")
+
+
+def _reflected(f: Callable[[Any, Any], Tensor]) -> Any:
+    forward = _operator(lambda self, other: f(other, self))
+    return forward
+
+
+def _rounded_down(x: Any, y: Any) -> Tensor:
+    return apply(FLOOR_DIVIDE, operand(x, "floor_divide"), operand(y, "floor_divide"))
+
+
+OPERATORS: Final[dict[str, Callable[[Any, Any], Tensor]]] = {
+    "pow": pow_,
+    "floordiv": _rounded_down,
+    "mod": FUNCTIONS["remainder"],
+    "and": FUNCTIONS["bitwise_and"],
+    "or": FUNCTIONS["bitwise_or"],
+    "xor": FUNCTIONS["bitwise_xor"],
+    "lshift": FUNCTIONS["bitwise_left_shift"],
+    "rshift": FUNCTIONS["bitwise_right_shift"],
+}
+
+
+def _install_operators() -> None:
+    for name, f in OPERATORS.items():
+        setattr(Tensor, f"__{name}__", named(_operator(f), f"__{name}__", "Tensor."))
+        setattr(Tensor, f"__r{name}__", named(_reflected(f), f"__r{name}__", "Tensor."))
+    for name in ("and", "or", "xor"):
+        setattr(Tensor, f"__i{name}__", vars(Tensor)[f"bitwise_{name}_"])
+    setattr(Tensor, "__imod__", vars(Tensor)["remainder_"])
+    setattr(Tensor, "__ifloordiv__", vars(Tensor)["floor_divide_"])
+    setattr(Tensor, "__ipow__", vars(Tensor)["pow_"])
+    setattr(Tensor, "__ilshift__", vars(Tensor)["bitwise_left_shift_"])
+    setattr(Tensor, "__irshift__", vars(Tensor)["bitwise_right_shift_"])
+    setattr(Tensor, "__invert__", FUNCTIONS["bitwise_not"])
+    setattr(Tensor, "__abs__", FUNCTIONS["abs"])
+
+
+_install_operators()
+
+
+@both("positive")
+def positive(input: Tensor) -> Tensor:  # noqa: A002
+    """The tensor itself; `RuntimeError` for bool."""
+    if input.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+setattr(Tensor, "__pos__", positive)
+
+
+def meet(x: Any, y: Any) -> tuple[int, ...]:
+    """The shape in which two operands meet."""
+    return broadcast_shapes(*(tuple(v.shape) if isinstance(v, Tensor) else () for v in (x, y)))
+
+
+__all__ = ["Number", "apply", "assign", "inplace_of", "powered"]

@@ -1,0 +1,478 @@
+"""Sorted, running, counted: sort, topk, cumsum, unique, quantiles, histograms.
+
+Sorting finds the order by NumPy and then gathers, so gradients flow through the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.engine import Tensor
+from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops import indexing as ix
+from rushlight.graph.ops.join import cat as CAT
+from rushlight.tensor import shape as sh
+from rushlight.tensor.creation import owned
+from rushlight.tensor.install import both, function, give, integer, method, need_tensor, row
+from rushlight.tensor.reduce import converted, one_dim, return_type
+
+apply: Callable[..., Tensor] = engine.apply
+CUMSUM: Any = row("cumsum")
+CUMPROD: Any = row("cumprod")
+ARGSORT: Any = row("argsort")
+
+
+class sort_result(NamedTuple):  # noqa: N801 - PyTorch's names
+    """What `sort` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class topk_result(NamedTuple):  # noqa: N801
+    """What `topk` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class kthvalue_result(NamedTuple):  # noqa: N801
+    """What `kthvalue` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class median_result(NamedTuple):  # noqa: N801
+    """What `median` along a dimension returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class mode_result(NamedTuple):  # noqa: N801
+    """What `mode` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class cummax_result(NamedTuple):  # noqa: N801
+    """What `cummax` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class cummin_result(NamedTuple):  # noqa: N801
+    """What `cummin` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+for _kind in (
+    sort_result, topk_result, kthvalue_result, median_result, mode_result, cummax_result,
+    cummin_result,
+):  # fmt: skip
+    return_type(_kind, _kind.__name__.removesuffix("_result"))
+
+
+# ---------------------------------------------------------------- running
+def _running(name: str, op: Any) -> None:
+    def f(
+        input: Tensor,  # noqa: A002
+        dim: int,
+        *,
+        dtype: Any = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        need_tensor(input, name)
+        x = converted(input, dtype, name)
+        dims = one_dim(x, dim)
+        return give(apply(op, x, arg=dims[0] if dims else 0), out, name)
+
+    f.__doc__ = f"`{name}`: along a dimension, everything up to each element."
+    both(name)(f)
+
+    def write(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+        engine.check_inplace(self)
+        return engine.settle(name, self, f(self, dim, dtype=dtype))
+
+    write.__doc__ = f"`{name}`, written into the tensor."
+    method(name + "_")(write)
+
+
+_running("cumsum", CUMSUM)
+_running("cumprod", CUMPROD)
+
+
+def _running_extreme(name: str, better: Any, result: Any) -> None:
+    def f(input: Tensor, dim: int) -> Any:  # noqa: A002
+        need_tensor(input, name)
+        dims = one_dim(input, dim)
+        if not dims:
+            return result(
+                apply(ew.copy, input), owned(np.zeros((), np.int64), dt.int64, input.device)
+            )
+        a = engine.read(input)
+        best = better.accumulate(a, axis=dims[0])
+        # the last place so far that holds the running extreme
+        places = np.arange(a.shape[dims[0]]).reshape(
+            [-1 if d == dims[0] else 1 for d in range(a.ndim)]
+        )
+        hit = (a == best) | (np.isnan(a) if a.dtype.kind == "f" else False)
+        last = np.maximum.accumulate(np.where(hit, places, 0), axis=dims[0])
+        indices = owned(np.ascontiguousarray(last, np.int64), dt.int64, input.device)
+        return result(apply(ix.gather, input, indices, arg=dims[0]), indices)
+
+    f.__doc__ = f"`{name}`: the extreme so far along a dimension, and where it stands."
+    both(name)(f)
+
+
+_running_extreme("cummax", np.maximum, cummax_result)
+_running_extreme("cummin", np.minimum, cummin_result)
+
+
+@both()
+def diff(
+    input: Tensor,  # noqa: A002
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:
+    """Differences of neighbours, `n` times."""
+    parts = [x for x in (prepend, input, append) if x is not None]
+    d = one_dim(input, dim)[0]
+    x = apply(CAT, *parts, arg=d) if len(parts) > 1 else input
+    for _ in range(n):
+        count = max(x.shape[d] - 1, 0)
+        after, before = sh.narrow(x, d, x.shape[d] - count, count), sh.narrow(x, d, 0, count)
+        x = apply(ew.ne, after, before) if x.dtype.kind == "b" else after - before
+    return x
+
+
+# ---------------------------------------------------------------- sorted
+def ordered(x: Tensor, dim: int, descending: bool) -> tuple[Tensor, Tensor, int]:
+    """Sorted values, where they stood, and the dimension counted from the front."""
+    dims = one_dim(x, dim)
+    if not dims:
+        indices = apply(ARGSORT, x, arg=(0, descending))
+        return apply(ew.copy, x), indices, 0
+    indices = apply(ARGSORT, x, arg=(dims[0], descending))
+    return apply(ix.gather, x, indices, arg=dims[0]), indices, dims[0]
+
+
+@both()
+def sort(
+    input: Tensor,  # noqa: A002
+    dim: int = -1,
+    descending: bool = False,
+    stable: bool = False,
+    *,
+    out: Any = None,
+) -> Any:
+    """Values in order along a dimension, and where they stood; equal values keep their order."""
+    need_tensor(input, "sort")
+    values, indices, _ = ordered(input, dim, bool(descending))
+    if out is None:
+        return sort_result(values, indices)
+    return sort_result(give(values, out[0], "sort"), give(indices, out[1], "sort"))
+
+
+@both()
+def argsort(
+    input: Tensor,  # noqa: A002
+    dim: int = -1,
+    descending: bool = False,
+    stable: bool = False,
+) -> Tensor:
+    """The indices that sort along a dimension."""
+    need_tensor(input, "argsort")
+    dims = one_dim(input, dim)
+    return apply(ARGSORT, input, arg=(dims[0] if dims else 0, bool(descending)))
+
+
+@both()
+def msort(input: Tensor) -> Tensor:  # noqa: A002
+    """Sorted along the first dimension."""
+    return ordered(input, 0, False)[0]
+
+
+@both()
+def topk(
+    input: Tensor,  # noqa: A002
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,  # noqa: A002
+    *,
+    out: Any = None,
+) -> Any:
+    """The `k` largest (or smallest) along a dimension, in order, and where they stood."""
+    need_tensor(input, "topk")
+    count = integer(k, "topk", "k")
+    dims = one_dim(input, dim)
+    if count < 0 or count > (input.shape[dims[0]] if dims else 1):
+        raise RuntimeError("selected index k out of range")
+    if not dims:
+        return topk_result(*ordered(input, 0, largest)[:2])
+    indices = apply(ARGSORT, input, arg=(dims[0], bool(largest)))
+    indices = sh.contiguous_copy(sh.narrow(indices, dims[0], 0, count))
+    return topk_result(apply(ix.gather, input, indices, arg=dims[0]), indices)
+
+
+def _kth(x: Tensor, k: int, dims: Any, keepdim: bool) -> tuple[Tensor, Tensor]:
+    if not dims:
+        return ordered(x, 0, False)[:2]
+    indices = sh.narrow(apply(ARGSORT, x, arg=(dims[0], False)), dims[0], k, 1)
+    values = apply(ix.gather, x, indices, arg=dims[0])
+    if keepdim:
+        return values, indices
+    return sh.squeeze(values, dims[0]), sh.squeeze(indices, dims[0])
+
+
+@both()
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:  # noqa: A002
+    """The `k`-th smallest (from 1) along a dimension, and where it stands."""
+    dims = one_dim(input, dim)
+    if not 1 <= k <= (input.shape[dims[0]] if dims else 1):
+        raise RuntimeError("kthvalue(): selected number k out of range for dimension "
+                           f"{dim}")  # fmt: skip
+    return kthvalue_result(*_kth(input, k - 1, dims, keepdim))
+
+
+@both()
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002
+    """The middle value (the lower of two): of all, or along a dimension with where it stands."""
+    need_tensor(input, "median")
+    if dim is None:
+        flat = sh.reshape(input, -1)
+        return _kth(flat, (flat.shape[0] - 1) // 2, (0,), False)[0]
+    dims = one_dim(input, dim)
+    n = input.shape[dims[0]] if dims else 1
+    return median_result(*_kth(input, (n - 1) // 2, dims, keepdim))
+
+
+@both()
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:  # noqa: A002
+    """The most frequent value (the smallest of several) along a dimension, and its last place."""
+    a = engine.read(input)
+    dims = one_dim(input, dim)
+    if not dims:
+        return mode_result(
+            apply(ew.copy, input), owned(np.zeros((), np.int64), dt.int64, input.device)
+        )
+    moved = np.moveaxis(a, dims[0], -1)
+    found = np.empty(moved.shape[:-1], np.int64)
+    for at in np.ndindex(found.shape):
+        values, counts = np.unique(moved[at], return_counts=True)
+        found[at] = np.flatnonzero(moved[at] == values[counts.argmax()])[-1]
+    indices = owned(np.expand_dims(found, dims[0]), dt.int64, input.device)
+    values_ = apply(ix.gather, input, indices, arg=dims[0])
+    if not keepdim:
+        return mode_result(sh.squeeze(values_, dims[0]), sh.squeeze(indices, dims[0]))
+    return mode_result(values_, indices)
+
+
+@both()
+def quantile(
+    input: Tensor,  # noqa: A002
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The value below which a part `q` lies: of all, or along a dimension."""
+    need_tensor(input, "quantile")
+    if input.dtype.rank < 2:
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
+    rank = len(input.shape)
+    x = sh.reshape(input, -1) if dim is None else input
+    d = 0 if dim is None else one_dim(input, dim)[0]
+    parts = engine.read(q) if isinstance(q, Tensor) else np.asarray(q, x.dtype.numpy)
+    if ((parts < 0) | (parts > 1)).any():
+        raise RuntimeError("quantile() q values must be in the range [0, 1]")
+    values = ordered(x, d, False)[0]
+    n = x.shape[d]
+    ranks = parts.reshape(-1) * (n - 1)
+    low, high = np.floor(ranks), np.ceil(ranks)
+    weight = (ranks - low).astype(x.dtype.numpy)
+    picks = {"lower": (low, 0), "higher": (high, 0), "nearest": (np.rint(ranks), 0),
+             "linear": (low, weight), "midpoint": (low, np.where(low == high, 0, 0.5))}  # fmt: skip
+    if interpolation not in picks:
+        raise RuntimeError(
+            "quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
+    first, part = picks[interpolation]
+
+    def taken(ranks_: Any) -> Tensor:
+        places = owned(ranks_.astype(np.int64), dt.int64, x.device)
+        return apply(ix.index, values, places, arg=(d,))
+
+    made = taken(first)
+    if not isinstance(part, int):
+        w = owned(np.asarray(part, x.dtype.numpy), x.dtype, x.device)
+        w = sh.reshaped(w, tuple(len(ranks) if k == d else 1 for k in range(len(x.shape))))
+        made = made + (taken(high) - made) * w
+    made = sh.movedim(made, d, 0)  # quantiles first
+    if keepdim:
+        made = (
+            sh.reshaped(made, (len(ranks), *(1,) * rank))
+            if dim is None
+            else sh.unsqueeze(made, d + 1)
+        )
+    return made if parts.ndim else sh.select(made, 0, 0)
+
+
+# ---------------------------------------------------------------- counted
+@both()
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:  # noqa: A002
+    """How often each integer from 0 occurs, or the sum of its weights."""
+    a = engine.read(input)
+    if a.ndim != 1 or (a.size and a.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if weights is None:
+        return owned(np.bincount(a, minlength=minlength).astype(np.int64), dt.int64, input.device)
+    w = engine.read(weights)
+    found = np.bincount(a, w, minlength)
+    kind = weights.dtype if weights.dtype.rank > 1 else dt.float64
+    return owned(found.astype(kind.numpy), kind, input.device)
+
+
+@both()
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:  # noqa: A002
+    """How many elements fall into each of `bins` equal parts of `[min, max]`."""
+    a = engine.read(input).astype(np.float64)
+    low, high = (float(a.min()), float(a.max())) if min == max == 0 and a.size else (min, max)
+    if low == high:
+        low, high = low - 1, high + 1
+    counts, _ = np.histogram(a[(a >= low) & (a <= high)], bins, (low, high))
+    return owned(counts.astype(input.dtype.numpy), input.dtype, input.device)
+
+
+@both()
+def unique(
+    input: Tensor,  # noqa: A002
+    sorted: bool = True,  # noqa: A002
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different values in order, where each element's stands, how often each occurs."""
+    need_tensor(input, "unique")
+    values, inverse, counts = np.unique(
+        engine.read(input), return_inverse=True, return_counts=True, axis=dim
+    )
+    out = [owned(np.ascontiguousarray(values), input.dtype, input.device)]
+    if return_inverse:
+        shape = tuple(input.shape) if dim is None else (-1,)
+        found = np.ascontiguousarray(inverse.reshape(shape), np.int64)
+        out.append(owned(found, dt.int64, input.device))
+    if return_counts:
+        out.append(owned(counts.astype(np.int64), dt.int64, input.device))
+    return out[0] if len(out) == 1 else tuple(out)
+
+
+@both()
+def unique_consecutive(
+    input: Tensor,  # noqa: A002
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """One element of each run of equal neighbours."""
+    a = engine.read(input)
+    a = a.reshape(-1) if dim is None else np.moveaxis(a, dim, 0)
+    flat = a.reshape(len(a), -1) if len(a) else a.reshape(0, 1)
+    new = np.r_[True, (flat[1:] != flat[:-1]).any(1)] if len(a) else np.zeros(0, bool)
+    kept = a[new] if dim is None else np.moveaxis(a[new], 0, dim)
+    out = [owned(np.ascontiguousarray(kept), input.dtype, input.device)]
+    if return_inverse:
+        runs = np.cumsum(new) - 1
+        shaped = runs.reshape(tuple(input.shape)) if dim is None else runs
+        out.append(owned(np.ascontiguousarray(shaped, np.int64), dt.int64, input.device))
+    if return_counts:
+        ends = np.r_[np.flatnonzero(new), len(a)]
+        out.append(owned(np.diff(ends).astype(np.int64), dt.int64, input.device))
+    return out[0] if len(out) == 1 else tuple(out)
+
+
+@function("searchsorted")
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,  # noqa: A002
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+) -> Tensor:
+    """Where values would have to stand in a sorted sequence (its last dimension)."""
+    steps = engine.read(sorted_sequence)
+    values = engine.read(input) if isinstance(input, Tensor) else np.asarray(input)
+    way = "right" if right or side == "right" else "left"
+    if steps.ndim == 1:
+        found = np.searchsorted(steps, values, way)
+    else:
+        rows = zip(steps.reshape(-1, steps.shape[-1]), values.reshape(-1, values.shape[-1]))
+        found = np.stack([np.searchsorted(s, v, way) for s, v in rows]).reshape(values.shape)
+    kind = dt.int32 if out_int32 else dt.int64
+    return owned(np.array(found, kind.numpy), kind, sorted_sequence.device)
+
+
+@function("bucketize")
+def bucketize(
+    input: Any,  # noqa: A002
+    boundaries: Tensor,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+) -> Tensor:
+    """The number of the interval between boundaries that each value falls into."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+@function("combinations")
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:  # noqa: A002
+    """All combinations of `r` elements, one a row."""
+    n = input.shape[0]
+    grid = np.indices((n,) * r).reshape(r, -1).T
+    step = np.diff(grid, axis=1)
+    keep = grid[(step >= 0 if with_replacement else step > 0).all(1)]
+    places = owned(np.ascontiguousarray(keep, np.int64), dt.int64, input.device)
+    return apply(ix.index, input, places, arg=(0,))
+
+
+@both()
+def repeat_interleave(
+    input: Tensor,  # noqa: A002
+    repeats: Any = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> Tensor:
+    """Every slice repeated on the spot: a number of times, or each its own."""
+    if repeats is None:
+        counts = engine.read(input)
+        found = np.repeat(np.arange(len(counts)), counts)
+        return owned(found.astype(np.int64), dt.int64, input.device)
+    x = sh.reshape(input, -1) if dim is None else input
+    d = 0 if dim is None else one_dim(x, dim)[0]
+    times = engine.read(repeats) if isinstance(repeats, Tensor) else np.asarray(repeats)
+    if times.ndim and len(times) not in (1, x.shape[d]):
+        raise RuntimeError(
+            "repeats must have the same size as input along dim, but got repeats.size(0) = "
+            f"{len(times)} and input.size({d}) = {x.shape[d]}"
+        )
+    if (times < 0).any():
+        raise RuntimeError("repeats can not be negative")
+    found = np.repeat(np.arange(x.shape[d]), times)
+    return apply(ix.index, x, owned(found.astype(np.int64), dt.int64, x.device), arg=(d,))

@@ -1,0 +1,439 @@
+"""Reductions: sums, extremes, moments, norms, and what normalises with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.base.shape import Ints, wrap_dim
+from rushlight.engine import Tensor
+from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops import indexing as ix
+from rushlight.graph.ops import normalised as nm
+from rushlight.graph.ops import reduce as rd
+from rushlight.graph.ops.movement import normal_dims
+from rushlight.tensor import shape as sh
+from rushlight.tensor.install import both, element_type, give, need_tensor, number
+
+apply: Callable[..., Tensor] = engine.apply
+
+
+def all_dims(x: Tensor) -> Ints:
+    """Every dimension."""
+    return tuple(range(len(x.shape)))
+
+
+def dims_of(x: Tensor, dim: Any) -> Ints:
+    """The dimensions an argument names, ascending; None and () are all."""
+    if type(dim) is int and 0 <= dim < len(x.shape):
+        return (dim,)
+    if dim is None or (isinstance(dim, tuple | list) and not dim):
+        return all_dims(x)
+    n = len(x.shape)
+    found = sorted(normal_dims(dim if isinstance(dim, int) else tuple(dim), n))
+    return tuple(found) if n else ()
+
+
+def one_dim(x: Tensor, dim: int) -> Ints:
+    """One dimension; none for a tensor without dimensions, as PyTorch takes 0 and -1 there."""
+    d = wrap_dim(dim, len(x.shape))
+    return (d,) if x.shape else ()
+
+
+def converted(x: Tensor, kind: Any, name: str) -> Tensor:
+    """`x` in the dtype a `dtype=` argument names."""
+    if kind is None:
+        return x
+    kind = element_type(kind, name)
+    return x if kind is x.dtype else apply(ew.cast, x, arg=kind)
+
+
+# ---------------------------------------------------------------- sums and products
+@both("sum")
+def sum_(
+    input: Tensor,  # noqa: A002
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The sum over dimensions (all when none is given); integers add up in int64."""
+    need_tensor(input, "sum")
+    kind = None if dtype is None else element_type(dtype, "sum")
+    x = converted(input, kind, "sum")
+    made = apply(rd.sum_, x, arg=(dims_of(x, dim), keepdim))
+    if kind is not None and made.dtype is not kind:
+        made = apply(ew.cast, made, arg=kind)
+    return made if out is None else give(made, out, "sum")
+
+
+def _no_nan(x: Tensor) -> Tensor:
+    return apply(ew.where, apply(ew.isnan, x), 0, x)
+
+
+@both()
+def nansum(
+    input: Tensor,  # noqa: A002
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """`sum` with NaN counted as zero."""
+    return sum_(_no_nan(input), dim, keepdim, dtype=dtype, out=out)
+
+
+@both()
+def mean(
+    input: Tensor,  # noqa: A002
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The mean over dimensions; `RuntimeError` for integers without `dtype`."""
+    need_tensor(input, "mean")
+    x = converted(input, dtype, "mean")
+    made = apply(nm.mean, x, arg=(dims_of(x, dim), keepdim))
+    return made if out is None else give(made, out, "mean")
+
+
+@both()
+def nanmean(
+    input: Tensor,  # noqa: A002
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The mean of what is not NaN."""
+    known = sum_(apply(ew.logical_not, apply(ew.isnan, input)), dim, keepdim)
+    return give(nansum(input, dim, keepdim, dtype=dtype) / known, out, "nanmean")
+
+
+@both()
+def prod(
+    input: Tensor,  # noqa: A002
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The product of all elements, or along one dimension."""
+    need_tensor(input, "prod")
+    x = converted(input, dtype, "prod")
+    dims = all_dims(x) if dim is None else one_dim(x, dim)
+    return give(apply(rd.prod, x, arg=(dims, keepdim)), out, "prod")
+
+
+@both()
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
+    """How many elements are not zero."""
+    return sum_(apply(ew.ne, input, 0), dim)
+
+
+# ---------------------------------------------------------------- tests
+def _test(name: str, op: Any) -> None:
+    def f(
+        input: Tensor,  # noqa: A002
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        need_tensor(input, name)
+        return give(apply(op, input, arg=(dims_of(input, dim), keepdim)), out, name)
+
+    f.__doc__ = f"Whether {name} elements are true, over dimensions; bool (uint8 for uint8)."
+    both(name)(f)
+
+
+_test("all", rd.all_)
+_test("any", rd.any_)
+
+
+# ---------------------------------------------------------------- extremes
+class max_result(NamedTuple):  # noqa: N801 - PyTorch's names
+    """What `max` along a dimension returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class min_result(NamedTuple):  # noqa: N801
+    """What `min` along a dimension returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class aminmax_result(NamedTuple):  # noqa: N801
+    """What `aminmax` returns."""
+
+    min: Tensor
+    max: Tensor
+
+
+def return_type(kind: Any, name: str) -> Any:
+    """A named tuple under the name PyTorch prints it by."""
+    kind.__qualname__ = kind.__name__ = name
+    kind.__module__ = "torch.return_types"
+    kind.__repr__ = lambda self: (
+        f"torch.return_types.{name}(\n"
+        + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self))
+        + ")"
+    )
+    return kind
+
+
+for _kind, _name in ((max_result, "max"), (min_result, "min"), (aminmax_result, "aminmax")):
+    return_type(_kind, _name)
+
+
+def picked(x: Tensor, indices: Tensor, dims: Ints) -> Tensor:
+    """The elements of `x` at `indices` (of the reduced shape, kept) along one dimension."""
+    return apply(ix.gather, x, indices, arg=dims[0]) if dims else apply(ew.copy, x)
+
+
+def _extreme(name: str, whole: Any, where: Any, pairwise: Any, result: Any) -> None:
+    def f(
+        input: Tensor,  # noqa: A002
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        other: Any = None,
+        out: Any = None,
+    ) -> Any:
+        need_tensor(input, name)
+        if isinstance(dim, Tensor):
+            other, dim = dim, None
+        if other is not None:
+            return give(apply(pairwise, input, other), out, name)
+        if dim is None:
+            return give(apply(whole, input, arg=(all_dims(input), False)), out, name)
+        dims = one_dim(input, dim)
+        indices = winner(input, where, dims, True)
+        values = picked(input, indices, dims)
+        if dims and not keepdim:
+            values, indices = sh.squeeze(values, dims[0]), sh.squeeze(indices, dims[0])
+        if out is None:
+            return result(values, indices)
+        return result(give(values, out[0], name), give(indices, out[1], name))
+
+    f.__doc__ = (
+        f"`{name}(x)`: of all elements; `{name}(x, dim)`: values and indices along a dimension; "
+        f"`{name}(x, y)`: elementwise."
+    )
+    both(name)(f)
+
+
+def winner(x: Tensor, op: Any, dims: Ints, keepdim: bool) -> Tensor:
+    """`argmax` or `argmin` over `dims`."""
+    if x.dtype.kind == "b":
+        x = apply(ew.cast, x, arg=dt.uint8)
+    if not x.shape:
+        return apply(ew.cast, apply(ew.zeros_like, engine.detach(x)), arg=dt.int64)
+    return apply(op, x, arg=(dims, keepdim))
+
+
+_extreme("max", rd.amax, rd.argmax, ew.maximum, max_result)
+_extreme("min", rd.amin, rd.argmin, ew.minimum, min_result)
+
+
+def _amost(name: str, op: Any) -> None:
+    def f(
+        input: Tensor,  # noqa: A002
+        dim: Any = (),
+        keepdim: bool = False,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        need_tensor(input, name)
+        return give(apply(op, input, arg=(dims_of(input, dim), keepdim)), out, name)
+
+    f.__doc__ = f"The {name[1:]} over dimensions; a gradient is shared by all that are equal to it."
+    both(name)(f)
+
+
+_amost("amax", rd.amax)
+_amost("amin", rd.amin)
+
+
+@both()
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002
+    """Both extremes."""
+    arg = (all_dims(input) if dim is None else one_dim(input, dim), keepdim)
+    return aminmax_result(apply(rd.amin, input, arg=arg), apply(rd.amax, input, arg=arg))
+
+
+def _arg(name: str, op: Any) -> None:
+    def f(
+        input: Tensor,  # noqa: A002
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        need_tensor(input, name)
+        if input.dtype.kind == "b":
+            raise RuntimeError(f"\"{name}_cpu\" not implemented for 'Bool'")
+        dims = all_dims(input) if dim is None else one_dim(input, dim)
+        return give(winner(input, op, dims, keepdim), out, name)
+
+    f.__doc__ = f"The index of the {name[3:]}: in the flattened tensor, or along a dimension."
+    both(name)(f)
+
+
+_arg("argmax", rd.argmax)
+_arg("argmin", rd.argmin)
+
+
+# ---------------------------------------------------------------- moments
+def _correction(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[Any, bool, Any]:
+    """`(dim, keepdim, correction)` of the overloads with `unbiased` and with `correction`."""
+    out = kwargs.pop("out", None)
+    if out is not None:
+        raise TypeError(f"{name}(): out= is not supported")
+    unbiased = kwargs.pop("unbiased", None)
+    correction = kwargs.pop("correction", 1)
+    dim, keepdim = kwargs.pop("dim", None), kwargs.pop("keepdim", False)
+    if kwargs:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    rest = list(args)
+    if rest and not isinstance(rest[0], bool):
+        dim = rest.pop(0)
+        if rest:
+            unbiased = rest.pop(0)
+        if rest:
+            keepdim = rest.pop(0)
+    elif rest:
+        unbiased = rest.pop(0)
+    if unbiased is not None:
+        correction = 1 if unbiased else 0
+    return dim, keepdim, correction
+
+
+def _moment(name: str, op: Any, with_mean: bool) -> None:
+    def f(input: Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+        need_tensor(input, name)
+        dim, keepdim, correction = _correction(args, kwargs, name)
+        dims = dims_of(input, dim)
+        made = apply(op, input, arg=(dims, keepdim, 1 if correction is None else correction))
+        return (made, apply(nm.mean, input, arg=(dims, keepdim))) if with_mean else made
+
+    f.__doc__ = f"`{name}(input, dim=None, *, correction=1, keepdim=False)`."
+    both(name)(f)
+
+
+_moment("var", nm.var, False)
+_moment("std", nm.std, False)
+_moment("var_mean", nm.var, True)
+_moment("std_mean", nm.std, True)
+
+
+# ---------------------------------------------------------------- norms
+def vector_norm(x: Tensor, p: Any, dims: Ints, keepdim: bool) -> Tensor:
+    """`sum(|x|**p) ** (1/p)` over `dims`; infinite and zero orders as limits.
+
+    Slopes at zero are zero for p = 2, as PyTorch's.
+    """
+    arg = (dims, keepdim)
+    if p == 2:
+        total = apply(rd.sum_, apply(ew.square, x), arg=arg)
+        return root_of(total)
+    size = apply(ew.abs_, x)
+    if p == math.inf:
+        return apply(rd.amax, size, arg=arg)
+    if p == -math.inf:
+        return apply(rd.amin, size, arg=arg)
+    if p == 0:
+        return apply(rd.sum_, apply(ew.cast, apply(ew.ne, x, 0), arg=x.dtype), arg=arg)
+    if p == 1:
+        return apply(rd.sum_, size, arg=arg)
+    return apply(ew.pow_, apply(rd.sum_, apply(ew.pow_, size, float(p)), arg=arg), 1.0 / p)
+
+
+def root_of(total: Tensor) -> Tensor:
+    """The square root whose slope at zero is zero instead of infinite."""
+    if not total.requires_grad:
+        return apply(ew.sqrt, total)
+    zero = apply(ew.eq, total, 0.0)
+    safe = apply(ew.where, zero, 1.0, total)
+    return apply(ew.where, zero, 0.0, apply(ew.sqrt, safe))
+
+
+@both()
+def norm(
+    input: Tensor,  # noqa: A002
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    out: Tensor | None = None,
+    dtype: Any = None,
+) -> Tensor:
+    """The Frobenius norm, or the vector norm of order `p`, over dimensions."""
+    need_tensor(input, "norm")
+    x = converted(input, dtype, "norm")
+    if x.dtype.rank < 2:
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{x.dtype.typename}"
+        )
+    if p == "nuc":
+        raise RuntimeError("norm: the nuclear norm is torch.linalg.matrix_norm(x, 'nuc')")
+    order = 2.0 if p is None or p == "fro" else float(number(p, "norm", "p"))
+    return give(vector_norm(x, order, dims_of(x, dim), keepdim), out, "norm")
+
+
+@both()
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:  # noqa: A002
+    """The norm of the difference."""
+    return norm(input - other, p)
+
+
+# ---------------------------------------------------------------- normalisation
+@both()
+def logsumexp(
+    input: Tensor,  # noqa: A002
+    dim: Any,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    """`log(sum(exp(x)))` over dimensions, without overflow."""
+    need_tensor(input, "logsumexp")
+    x = input if input.dtype.rank > 1 else apply(ew.cast, input, arg=dt.Defaults.float)
+    dims = dims_of(x, dim)
+    return give(apply(nm.logsumexp, x, arg=(dims, keepdim)), out, "logsumexp")
+
+
+def _softened(name: str, op: Any) -> None:
+    def f(
+        input: Tensor,  # noqa: A002
+        dim: int | None = None,
+        dtype: Any = None,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        need_tensor(input, name)
+        x = converted(input, dtype, name)
+        if dim is None:
+            raise TypeError(f"{name}() missing 1 required positional argument: 'dim'")
+        dims = one_dim(x, dim)
+        made = apply(op, x, arg=dims[0] if dims else 0)
+        return made if out is None else give(made, out, name)
+
+    f.__doc__ = f"`{name}` along a dimension, without overflow."
+    both(name)(f)
+
+
+_softened("softmax", nm.softmax)
+_softened("log_softmax", nm.log_softmax)

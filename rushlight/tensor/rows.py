@@ -1,0 +1,291 @@
+"""Rows that only the tensor API asks for: each is entered unless the table has it.
+
+Elementwise ones in the words of `graph/ops/elementwise.py`; running sums and sorting by NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.base import dtype as dt
+from rushlight.graph.op import LIBRARY, TABLE, Infer, Op, Spec, register
+from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops import movement
+from rushlight.graph.ops.elementwise import P, R, U, define
+from rushlight.graph.value import Val
+
+
+def row(name: str, *spec: Any, **more: Any) -> None:
+    """`define`, unless the operation exists."""
+    if name not in TABLE:
+        define(name, *spec, **more)
+
+
+def flat(g: Val, out: Val, *operands: Val) -> Val:
+    """The gradient of a step function: zeros."""
+    return ew.zeros_like(g)
+
+
+def op(name: str) -> Callable[..., Val]:
+    """An operation of the table, looked up when used: rows may stand in any order."""
+    return lambda *v, arg=None: TABLE[name](*v, arg=arg)
+
+
+LN2, LN10 = math.log(2.0), math.log(10.0)
+POS, INSIDE = (1.25, 3.0), (-0.9, 0.9)
+
+# ---------------------------------------------------------------- powers and logarithms
+row("exp2", lambda e, x: e.exp2(x), lambda g, out, x: g * out * LN2, types="float",
+    reference=np.exp2)  # fmt: skip
+row("log2", lambda e, x: e.log2(x), lambda g, out, x: g / (x * LN2), types="float",
+    reference=np.log2, domain=(P,))  # fmt: skip
+row("log10", lambda e, x: e.log2(x) * e.const(LN2 / LN10, x.dtype), lambda g, out, x: g / (x * LN10),
+    types="float", reference=np.log10, domain=(P,))  # fmt: skip
+
+# ---------------------------------------------------------------- trigonometry
+row("tan", lambda e, x: e.tan(x), lambda g, out, x: g * (out * out + 1.0), types="float",
+    reference=np.tan, domain=((-1.2, 1.2),))  # fmt: skip
+
+
+def _atan2(e: Any, y: Any, x: Any) -> Any:
+    return e.atan2(y, x)
+
+
+row("atan2", _atan2, lambda g, out, y, x: g * (x / (x * x + y * y)),
+    lambda g, out, y, x: g * (-y / (x * x + y * y)), types="float", reference=np.arctan2,
+    domain=(R, P))  # fmt: skip
+row("atan", lambda e, x: e.atan2(x, e.const(1, x.dtype)), lambda g, out, x: g / (x * x + 1.0),
+    types="float", reference=np.arctan)  # fmt: skip
+row("asin", lambda e, x: e.atan2(x, e.sqrt((1 - x) * (1 + x))),
+    lambda g, out, x: g * ew.rsqrt(1.0 - x * x), types="float", reference=np.arcsin,
+    domain=(INSIDE,))  # fmt: skip
+row("acos", lambda e, x: e.atan2(e.sqrt((1 - x) * (1 + x)), x),
+    lambda g, out, x: -(g * ew.rsqrt(1.0 - x * x)), types="float", reference=np.arccos,
+    domain=(INSIDE,))  # fmt: skip
+
+
+def _sinh(e: Any, x: Any) -> Any:
+    # (t + t/(t+1)) / 2 with t = expm1(|x|): no cancellation near 0; t = inf gives inf
+    t = e.expm1(e.abs(x))
+    big = e.where(t > 1e30, t * 0.5, (t + t / (t + 1)) * 0.5)
+    return e.where(x < 0, -big, big)
+
+
+def _cosh(e: Any, x: Any) -> Any:
+    t = e.exp(e.abs(x))
+    return t * 0.5 + 0.5 / t
+
+
+row("sinh", _sinh, lambda g, out, x: g * op("cosh")(x), types="float", reference=np.sinh)
+row("cosh", _cosh, lambda g, out, x: g * op("sinh")(x), types="float", reference=np.cosh)
+
+
+def _asinh(e: Any, x: Any) -> Any:
+    a = e.abs(x)
+    # a^2 / (1 + sqrt(a^2 + 1)) is accurate near 0; beyond 1e15 the square adds nothing
+    small = e.log1p(a + a * a / (1 + e.sqrt(a * a + 1)))
+    v = e.where(a > 1e15, e.log(a) + LN2, small)
+    return e.where(x < 0, -v, v)
+
+
+def _acosh(e: Any, x: Any) -> Any:
+    t = x - 1
+    return e.where(x > 1e15, e.log(x) + LN2, e.log1p(t + e.sqrt(t * (t + 2))))
+
+
+def _atanh(e: Any, x: Any) -> Any:
+    a = e.abs(x)
+    v = e.log1p((a + a) / (1 - a)) * 0.5
+    return e.where(x < 0, -v, v)
+
+
+row("asinh", _asinh, lambda g, out, x: g * ew.rsqrt(x * x + 1.0), types="float",
+    reference=np.arcsinh)  # fmt: skip
+row("acosh", _acosh, lambda g, out, x: g * ew.rsqrt(x * x - 1.0), types="float",
+    reference=np.arccosh, domain=(POS,))  # fmt: skip
+row("atanh", _atanh, lambda g, out, x: g / (1.0 - x * x), types="float", reference=np.arctanh,
+    domain=(INSIDE,))  # fmt: skip
+
+
+# ---------------------------------------------------------------- division and remainders
+def _floor_divide(e: Any, x: Any, y: Any) -> Any:
+    if x.dtype.rank < 2:
+        q = x / y
+        if x.dtype.kind == "u":
+            return q
+        r = x % y
+        return e.where(r.ne(0) & (r < 0).ne(y < 0), q - 1, q)
+    # C++ code of PyTorch and CPython: the exact remainder first, so that the quotient is exact
+    r = x % y
+    q = (x - r) / y
+    q = e.where(r.ne(0) & (r < 0).ne(y < 0), q - 1, q)
+    f = e.floor(q)
+    f = e.where(q - f > 0.5, f + 1, f)
+    return e.where(y.eq(0), x / y, e.where(q.eq(0), (x / y) * 0, f))
+
+
+def _remainder(e: Any, x: Any, y: Any) -> Any:
+    r = x % y
+    if x.dtype.kind == "u":
+        return r
+    return e.where(r.ne(0) & (r < 0).ne(y < 0), r + y, r)
+
+
+row("floor_divide", _floor_divide, flat, flat, reference=np.floor_divide, domain=(R, P))
+row("remainder", _remainder, lambda g, out, x, y: g,
+    lambda g, out, x, y: -(g * op("floor_divide")(x, y)), reference=np.mod,
+    domain=(R, P))  # fmt: skip
+row("fmod", lambda e, x, y: x % y, lambda g, out, x, y: g,
+    lambda g, out, x, y: -(g * ew.trunc(x / y)), reference=np.fmod, domain=(R, P))  # fmt: skip
+
+
+# ---------------------------------------------------------------- tests of one element
+def _isinf(e: Any, x: Any) -> Any:
+    if x.dtype.rank < 2:
+        return x.ne(x)
+    return e.abs(x).eq(math.inf)
+
+
+def _isfinite(e: Any, x: Any) -> Any:
+    if x.dtype.rank < 2:
+        return x.eq(x)
+    return e.abs(x) < math.inf
+
+
+row("isinf", _isinf, types="test", reference=np.isinf)
+row("isfinite", _isfinite, types="test", reference=np.isfinite)
+row("isposinf", lambda e, x: x.eq(math.inf) if x.dtype.rank > 1 else x.ne(x), types="test",
+    reference=np.isposinf)  # fmt: skip
+row("isneginf", lambda e, x: x.eq(-math.inf) if x.dtype.rank > 1 else x.ne(x), types="test",
+    reference=np.isneginf)  # fmt: skip
+
+
+def _signbit(e: Any, x: Any) -> Any:
+    if x.dtype.kind in "bu":
+        return x.ne(x)
+    return (x < 0) if x.dtype.rank < 2 else (x < 0) | (x.eq(0) & ((1 / x) < 0))
+
+
+row("signbit", _signbit, types="test", reference=np.signbit)
+
+
+# ---------------------------------------------------------------- two operands
+def _copysign(e: Any, x: Any, y: Any) -> Any:
+    a = e.abs(x)
+    return e.where(_signbit(e, y), -a, a)
+
+
+row("copysign", _copysign,
+    lambda g, out, x, y: ew.where(ew.eq(x, 0.0), 0.0, g * (out / x)),
+    lambda g, out, x, y: ew.zeros_like(g), types="float", reference=np.copysign,
+    domain=(R, R))  # fmt: skip
+
+
+def _logaddexp(e: Any, x: Any, y: Any) -> Any:
+    big = e.where((x > y) | e.isnan(x), x, y)
+    d = e.abs(x - y)
+    # equal infinities: their difference is NaN, the sum is the infinity itself
+    return e.where(x.eq(y) & e.abs(x).eq(math.inf), x, big + e.log1p(e.exp(-d)))
+
+
+row("logaddexp", _logaddexp, lambda g, out, x, y: g * ew.exp(x - out),
+    lambda g, out, x, y: g * ew.exp(y - out), types="float", reference=np.logaddexp,
+    domain=(R, R))  # fmt: skip
+row("xlogy", lambda e, x, y: e.where(e.isnan(y), y, e.where(x.eq(0), 0, x * e.log(y))),
+    lambda g, out, x, y: g * ew.where(ew.eq(x, 0.0), 0.0, ew.log(y)),
+    lambda g, out, x, y: g * (x / y), types="float", domain=(P, P))  # fmt: skip
+row("hypot", lambda e, x, y: e.sqrt(x * x + y * y), lambda g, out, x, y: g * (x / out),
+    lambda g, out, x, y: g * (y / out), types="float", reference=np.hypot,
+    domain=(P, P))  # fmt: skip
+row("heaviside", lambda e, x, y: e.where(x.eq(0), y, e.cast(x > 0, x.dtype)),
+    lambda g, out, x, y: ew.zeros_like(g), lambda g, out, x, y: ew.zeros_like(g),
+    reference=np.heaviside, domain=(R, R))  # fmt: skip
+row("fmax", lambda e, x, y: e.where((x > y) | e.isnan(y), x, y),
+    lambda g, out, x, y: ew.where(ew.eq(out, x), g, 0.0),
+    lambda g, out, x, y: ew.where(ew.eq(out, x), 0.0, g), reference=np.fmax,
+    domain=(R, R))  # fmt: skip
+row("fmin", lambda e, x, y: e.where((x < y) | e.isnan(y), x, y),
+    lambda g, out, x, y: ew.where(ew.eq(out, x), g, 0.0),
+    lambda g, out, x, y: ew.where(ew.eq(out, x), 0.0, g), reference=np.fmin,
+    domain=(R, R))  # fmt: skip
+
+
+def _shift(kind: str) -> Callable[..., Any]:
+    return lambda e, x, y: e.binary(kind, x, y)
+
+
+row("bitwise_left_shift", _shift("shl"), reference=np.left_shift, domain=(R, R))
+row("bitwise_right_shift", _shift("shr"), reference=np.right_shift, domain=(R, R))
+
+# ---------------------------------------------------------------- scaled and composed
+row("frac", lambda e, x: x - e.trunc(x), lambda g, out, x: g, types="float",
+    reference=lambda x: x - np.trunc(x))  # fmt: skip
+row("logit", lambda e, x: e.log(x / (1 - x)), lambda g, out, x: g / (x * (1.0 - x)), types="float",
+    domain=(U,))  # fmt: skip
+row("deg2rad", lambda e, x: x * e.const(math.pi / 180.0, x.dtype),
+    lambda g, out, x: g * (math.pi / 180.0), types="float", reference=np.deg2rad)  # fmt: skip
+row("rad2deg", lambda e, x: x * e.const(180.0 / math.pi, x.dtype),
+    lambda g, out, x: g * (180.0 / math.pi), types="float", reference=np.rad2deg)  # fmt: skip
+
+
+# ---------------------------------------------------------------- along a dimension, by NumPy
+def _same(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    x = srcs[0]
+    return Spec(x.shape, x.dtype if x.dtype.rank > 1 else dt.int64, None, x.device)
+
+
+def _indices(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    return Spec(srcs[0].shape, dt.int64, None, srcs[0].device)
+
+
+def library(
+    name: str, infer: Infer, call: Callable[..., Any], grad: Callable[..., Any] | None = None
+) -> None:
+    """A row that NumPy computes; `call(array, arg=...)`."""
+    if name not in TABLE:
+        made = register(Op(name, LIBRARY, infer))
+        made.call = call
+        made.grads = (grad,) if grad is not None else ()
+
+
+def _running(f: Any) -> Callable[..., Any]:
+    def call(x: Any, arg: Any = None) -> Any:
+        if not x.ndim:
+            return x
+        return f(x, axis=arg, dtype=x.dtype if x.dtype.kind == "f" else np.int64)
+
+    return call
+
+
+def _reverse_sums(x: Val, dim: int) -> Val:
+    return movement.flip(op("cumsum")(movement.flip(x, arg=(dim,)), arg=dim), arg=(dim,))
+
+
+def _cumsum_grad(g: Val, out: Val, x: Val) -> Val:
+    return _reverse_sums(g, out.arg) if x.shape else g
+
+
+def _cumprod_grad(g: Val, out: Val, x: Val) -> Val:
+    # right where no element is zero, which is where a quotient of products exists
+    return _reverse_sums(g * out, out.arg) / x if x.shape else g
+
+
+def _argsort(x: Any, arg: Any = None) -> Any:
+    """Indices that sort along a dimension, equal elements in order, NaN as the greatest."""
+    dim, descending = arg
+    if not x.ndim:
+        return np.zeros((), np.int64)
+    if not descending:
+        return np.argsort(x, axis=dim, kind="stable")
+    turned = np.flip(np.argsort(np.flip(x, dim), axis=dim, kind="stable"), dim)
+    return x.shape[dim] - 1 - turned
+
+
+# running sums and products, arg = dim; order of a stable sort, arg = (dim, descending)
+library("cumsum", _same, _running(np.cumsum), _cumsum_grad)
+library("cumprod", _same, _running(np.cumprod), _cumprod_grad)
+library("argsort", _indices, _argsort)
