@@ -157,11 +157,9 @@ def _reduce_angle(v: Lanes, x: Value) -> tuple[Value, Value, Value]:
     # n times the second part, as a sum: its high part may cancel nearly all of `first`
     t = v.mul(n, v.c(kind.half_pi[1]))
     t_low = v.fma(n, v.c(kind.half_pi[1]), v.neg(t))
-    high = v.sub(first, t)
-    low = v.sub(v.sub(v.sub(first, high), t), t_low)
-    low = v.fma(minus, v.c(kind.half_pi[2]), low)
-    r = v.add(high, low)
-    rl = v.sub(low, v.sub(r, high))
+    r = v.sub(first, t)
+    rl = v.sub(v.sub(v.sub(first, r), t), t_low)
+    rl = v.fma(minus, v.c(kind.half_pi[2]), rl)
     q = v.bits(shifted)
     large = v.cmp("oge", v.abs(x), v.c(kind.trig_end))
     some = large
