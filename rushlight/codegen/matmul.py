@@ -286,6 +286,12 @@ def _direct(spec: MatmulSpec, target: Target, *, swapped: bool) -> Choice:
 _PACK_CYCLES: dict[PackKind, float] = {"rows": 0.25, "columns": 0.35, "any": 1.5}
 
 
+def _packing_cycles(kind: PackKind, elements: int, item: int) -> float:
+    """The estimate for packing an operand; one beyond the second cache takes longer."""
+    far = 0.25 if elements * item > 1 << 18 else 0.0
+    return elements * (_PACK_CYCLES[kind] + far)
+
+
 def _packed_cycles(spec: MatmulSpec, sizes: Blocking) -> float:
     """The estimate for packing both operands, on the scale of `DirectPlan.cycles`."""
     panels = _ceiling(spec.n, sizes.columns)
@@ -297,9 +303,9 @@ def _packed_cycles(spec: MatmulSpec, sizes: Blocking) -> float:
     tiles = panels * (whole + (rest > 0)) * (2.0 * sizes.rows * vectors + 20)
     if spec.n % sizes.columns:
         tiles += spec.m * (spec.n % sizes.columns) * 1.5
-    b = _PACK_CYCLES[pack_kind(spec.b_row, spec.b_column)]
-    a = _PACK_CYCLES[pack_kind(spec.a_column, spec.a_row)]
-    packing = spec.k * (spec.n * b + spec.m * a)
+    item = spec.dtype.itemsize
+    packing = _packing_cycles(pack_kind(spec.b_row, spec.b_column), spec.k * spec.n, item)
+    packing += _packing_cycles(pack_kind(spec.a_column, spec.a_row), spec.m * spec.k, item)
     return panels * step * spec.k + tiles + packing + 300
 
 

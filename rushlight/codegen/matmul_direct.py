@@ -168,9 +168,7 @@ def _estimate(plan: DirectPlan) -> DirectPlan:
     for width, panels in plan.lane_runs:
         vectors = -(-width // lanes)
         if plan.packed:
-            row = 0.7 if product.k * apart <= 1 << 18 else 3.0
-            pack = {"rows": row, "columns": 1.7, "gather": float(lanes)}[product.access]
-            cycles += panels * product.k * vectors * pack
+            cycles += panels * product.k * vectors * _pack_cycles(plan)
         for height, count in plan.row_runs:
             step = _step_cycles(plan, height, vectors, passes)
             finish = blocks * height * vectors * (1.0 if product.out_lane == 1 else 0.7 * lanes)
@@ -178,21 +176,35 @@ def _estimate(plan: DirectPlan) -> DirectPlan:
     return replace(plan, cycles=cycles, k_block=max(1, block))
 
 
+def _pack_cycles(plan: DirectPlan) -> float:
+    """The estimate for copying one vector of y to a panel."""
+    product = plan.product
+    if product.access == "columns":
+        return 1.7
+    if product.access == "gather":
+        return float(plan.vector.lanes)
+    apart = abs(product.y_step) * product.item
+    if product.k * apart <= 1 << 18:
+        return 0.7
+    return 3.0 if apart % 2048 else 8.0  # rows in different pages, and in the same sets
+
+
 def _step_cycles(plan: DirectPlan, height: int, vectors: int, passes: int) -> float:
     """The estimate for one k of one tile, fitted to measurements."""
     product, lanes = plan.product, plan.vector.lanes
     # A chain waits four cycles for each fma; short ones overlap with the next tile's.
     chain = 4.0 if product.k > 8 else 1.0
-    arithmetic, loads = height * vectors / 2, (height + vectors) / 2
+    arithmetic = height * vectors / 2
+    loads = (height + vectors) / 2 + _far_x(product, height)
     if plan.access == "gather":
-        return max(arithmetic + vectors * lanes, chain)
+        return max(arithmetic + vectors * lanes, loads, chain)
     if plan.access == "columns":
         if stages(height, product.k):
             return max(arithmetic, loads, chain) + 1.7 * vectors
         streams = 1.7 if vectors * lanes > 48 else 1.0
         if vectors > 2 and few_sets(plan.vector.element, product.y_lane, vectors, lanes):
             streams = 1.2
-        return max(arithmetic + 1.6 * vectors * streams, chain)
+        return max(arithmetic + 1.6 * vectors * streams, loads, chain)
     lines = max(1.0, vectors * lanes * product.item / 64)
     apart = abs(product.y_step) * product.item
     if plan.packed:
@@ -200,10 +212,10 @@ def _step_cycles(plan: DirectPlan, height: int, vectors: int, passes: int) -> fl
         loads += 0.5 * lines if product.k * lines * 64 > 24 << 10 else 0.0
     elif product.k * apart > 1 << 18:
         # From beyond the second cache; rows that share sets push each other out.
-        loads += (2.2 if product.rows == 1 or _stays(32, apart) else 6.0) * lines
+        loads += (2.5 if product.rows == 1 or apart % 2048 else 8.0) * lines
     elif passes > 1 and not _stays(product.k, apart):
         loads += 2.5 * lines
-    return max(arithmetic, loads + _far_x(product, height), chain)
+    return max(arithmetic, loads, chain)
 
 
 def _stays(steps: int, apart: int) -> bool:
@@ -225,7 +237,7 @@ def _far_x(product: Product, height: int) -> float:
         and product.rows > height
         and not _stays(product.k, product.x_step * product.item)
     ):
-        return 3.0
+        return 3.0 if product.k <= 1024 else 12.0
     footprint = product.rows * product.k * product.item
     if footprint <= 24 << 10:
         return 0.0
