@@ -7,9 +7,8 @@ from typing import Any, Callable, Optional
 from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
-from . import leaves, step, trie
+from . import handles, leaves, record, step, trie
 from .core import SLOW, Rec, Tensor, mine, peek, record1, record2, record3
-
 
 
 def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
@@ -28,49 +27,54 @@ def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
         x = operands[0]
         y = operands[1]
         z = operands[2]
-        if isinstance(x, Tensor) and isinstance(y, Tensor) and isinstance(z, Tensor) and op.kind != "join":
+        if (
+            isinstance(x, Tensor)
+            and isinstance(y, Tensor)
+            and isinstance(z, Tensor)
+            and op.kind != "join"
+        ):
             return record3(op.code, x, y, z, arg)
-    return trie.apply(op, operands, arg)
+    return record.apply(op, operands, arg)
 
 
 def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     """A view of ``x`` (a row of ``graph.ops.movement.GEOMETRY``)."""
-    return trie.view(op, x, arg)
+    return record.view(op, x, arg)
 
 
 def inplace(op: Op, x: Tensor, *operands: Any, arg: Any = None) -> Tensor:
     """``x.op_(...)`` with PyTorch's checks."""
-    return trie.inplace(op, x, operands, arg)
+    return record.inplace(op, x, operands, arg)
 
 
 def settle(name: str, x: Tensor, value: Tensor) -> Tensor:
     """Write a result computed from ``x`` back into it: the end of an in-place operation made of several rows."""
-    return trie.settle(name, x, value, False)
+    return record.settle(name, x, value, False)
 
 
 def check_inplace(x: Tensor) -> None:
     """Raise what PyTorch raises when ``x`` may not be written to."""
-    trie.check_inplace(x, False)
+    record.check_inplace(x, False)
 
 
 def assign(x: Tensor, value: Tensor) -> Tensor:
     """``x.copy_(value)``."""
-    return trie.assign(x, value)
+    return record.assign(x, value)
 
 
 def fill(x: Tensor, value: Any) -> Tensor:
     """``x.fill_(number)``."""
-    return trie.fill_inplace(x, value)
+    return record.fill_inplace(x, value)
 
 
 def full(shape: tuple[int, ...], value: Any, dtype: Any, device: Any = None) -> Tensor:
     """A tensor of one repeated number, which is a run-time input."""
-    return trie.full(shape, value, dtype)
+    return record.full(shape, value, dtype)
 
 
 def needs_grad(t: Tensor) -> bool:
     """``t.requires_grad``."""
-    return trie.needs_grad(t)
+    return handles.needs_grad(t)
 
 
 def is_leaf(t: Tensor) -> bool:
@@ -133,7 +137,7 @@ def from_numpy(a: Any, spec: Any) -> Tensor:
 
 def to_numpy(t: Tensor) -> Any:
     """An array that shares the tensor's memory."""
-    if trie.needs_grad(t):
+    if handles.needs_grad(t):
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
@@ -154,17 +158,17 @@ def same_storage(a: Tensor, b: Tensor) -> bool:
 
 def detach(x: Tensor) -> Tensor:
     """The same memory without history."""
-    return trie.detach(x)
+    return record.detach(x)
 
 
 def set_grad_enabled(flag: bool) -> bool:
     """Set gradient mode; the mode before."""
-    return trie.set_grad_enabled(flag)
+    return record.set_grad_enabled(flag)
 
 
 def is_grad_enabled() -> bool:
     """Is gradient mode on?"""
-    return trie.is_grad_enabled()
+    return record.is_grad_enabled()
 
 
 def backward(
@@ -190,7 +194,9 @@ def grad(
     return bw.gradients(outputs, inputs, grads, retain, create, allow_unused)
 
 
-def update(rule: Callable[..., Any], columns: list[tuple[Tensor, ...]], numbers: list[Any], arg: Any) -> None:
+def update(
+    rule: Callable[..., Any], columns: list[tuple[Tensor, ...]], numbers: list[Any], arg: Any
+) -> None:
     """One optimiser step as one record: see ``step.update``."""
     step.update(rule, columns, numbers, arg)
 
@@ -202,10 +208,10 @@ def flush() -> None:
 
 def hooks_of(t: Tensor) -> dict[int, Any]:
     """The hooks on ``t``'s gradient, to be added to and taken from."""
-    if not trie.needs_grad(t):
+    if not handles.needs_grad(t):
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     e = mine()
-    slot = int(trie.find(e, t))
+    slot = int(handles.find(e, t))
     f = t.fam
     if f is not None and f.hist is not None and f.hep != e.epoch and t.rec.region is None:
         h = f.hist
@@ -228,7 +234,7 @@ def after_accumulate(t: Tensor) -> dict[int, Any]:
 
 def grad_name(t: Tensor) -> str:
     """The name PyTorch prints for what made ``t`` (``AddBackward0``); empty for a leaf."""
-    if not trie.needs_grad(t) or is_leaf(t):
+    if not handles.needs_grad(t) or is_leaf(t):
         return ""
     r = t.rec
     f = t.fam
@@ -246,9 +252,9 @@ def attach_function(
     """
     e = mine()
     SLOW[0].bound(e)
-    slots = [int(trie.find(e, t)) if t is not None else -1 for t in inputs]
+    slots = [int(handles.find(e, t)) if t is not None else -1 for t in inputs]
     wanted = tuple([s for s in slots if s >= 0])
-    values = [int(trie.find(e, t)) for t in outputs]
+    values = [int(handles.find(e, t)) for t in outputs]
     op = TABLE["function"]
     made: list[Tensor] = []
     first = -1
@@ -271,14 +277,14 @@ def version(t: Tensor) -> int:
 
 def set_entry(f: Callable[[object], Optional[Tensor]]) -> None:
     """Who makes tensors of NumPy arrays and scalars met as operands."""
-    trie.ENTRIES.clear()
-    trie.ENTRIES.append(f)
+    record.ENTRIES.clear()
+    record.ENTRIES.append(f)
 
 
 def set_matmul(f: Callable[[Tensor, Tensor], Tensor]) -> None:
     """What `@` does."""
-    trie.MATMULS.clear()
-    trie.MATMULS.append(f)
+    record.MATMULS.clear()
+    record.MATMULS.append(f)
 
 
 def records(t: Tensor) -> Rec:

@@ -11,22 +11,24 @@ from typing import Any, Callable, Final, Optional
 from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
-from .core import BACKWARD, NONE, SLOW, TEMPLATE, Engine, Frame, Hist, Rec, Tensor, mine, peek, size_of
-from .tape import Tape, Template, make_template
-from .trie import (
-    ENTER,
-    LEAF,
-    MANY,
-    adopt,
-    apply,
-    find,
-    full,
-    get_tape,
-    inplace,
-    leaf_key,
-    needs_grad,
-    set_grad_enabled,
+from .core import (
+    BACKWARD,
+    NONE,
+    SLOW,
+    TEMPLATE,
+    Engine,
+    Frame,
+    Hist,
+    Rec,
+    Tensor,
+    mine,
+    peek,
+    size_of,
 )
+from .tape import Tape, Template, make_template
+from .handles import find, leaf_key, needs_grad
+from .record import apply, full, inplace, set_grad_enabled
+from .trie import ENTER, LEAF, MANY, adopt, get_tape
 
 COPY: Final = TABLE["copy"]
 RELAYOUT: Final = TABLE["relayout"]
@@ -59,7 +61,13 @@ def path_freed(r: Optional[Rec]) -> int:
 
 # ---------------------------------------------------------------- one piece in the current stretch
 def piece_record(
-    e: Engine, a: int, flags: int, key: Any, seeds: list[tuple[int, int]], stop: int, caps: tuple[int, ...]
+    e: Engine,
+    a: int,
+    flags: int,
+    key: Any,
+    seeds: list[tuple[int, int]],
+    stop: int,
+    caps: tuple[int, ...],
 ) -> Rec:
     """The record of a gradient program from ``seeds`` (slot, slot of gradient; -1: ones) to above ``stop``."""
     cur = e.cur
@@ -97,7 +105,11 @@ def piece_record(
 
 
 def finish(
-    r: Rec, tp: Tape, grads: list[tuple[int, int]], pend: list[tuple[int, int]], kept: list[tuple[int, int]]
+    r: Rec,
+    tp: Tape,
+    grads: list[tuple[int, int]],
+    pend: list[tuple[int, int]],
+    kept: list[tuple[int, int]],
 ) -> None:
     """Each gradient that leaves gets a record of its own, laid out as the user may see it."""
     own: set[int] = set()
@@ -118,7 +130,9 @@ def finish(
         r.pend.append((s, leave(g, tp.recs[g].spec.strides)))
     caught: list[tuple[int, Rec]] = []
     for s, g in kept:
-        caught.append((s, leave(g, tp.recs[s].spec.strides if dense(tp.recs[s]) else tp.recs[g].spec.strides)))
+        caught.append(
+            (s, leave(g, tp.recs[s].spec.strides if dense(tp.recs[s]) else tp.recs[g].spec.strides))
+        )
     r.info = caught
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
@@ -223,7 +237,9 @@ def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
             f()
 
 
-AFTER: Final[dict[int, Any]] = {}  # id of a leaf's Hist -> hooks that run when its .grad is complete
+AFTER: Final[
+    dict[int, Any]
+] = {}  # id of a leaf's Hist -> hooks that run when its .grad is complete
 
 
 def run_hooks(hooks: Any, g: Tensor) -> Tensor:
@@ -232,7 +248,9 @@ def run_hooks(hooks: Any, g: Tensor) -> Tensor:
         out = hook(g)
         if out is not None:
             if not isinstance(out, Tensor):
-                raise TypeError(f"a gradient hook has to return None or a Tensor, not {type(out).__name__}")
+                raise TypeError(
+                    f"a gradient hook has to return None or a Tensor, not {type(out).__name__}"
+                )
             g = out
     return g
 
@@ -240,14 +258,18 @@ def run_hooks(hooks: Any, g: Tensor) -> Tensor:
 class Call:
     """A custom function met in a stretch: its backward, and the slots of its operands and results."""
 
-    def __init__(self, backward: Callable[..., Any], first: int, count: int, inputs: list[int]) -> None:
+    def __init__(
+        self, backward: Callable[..., Any], first: int, count: int, inputs: list[int]
+    ) -> None:
         self.backward = backward
         self.first = first
         self.count = count
         self.inputs = inputs  # -1 where no gradient is wanted
 
 
-def descend(run: Run, seeds: Seeds, hooks: dict[int, Any], calls: dict[int, Any], piece: Any) -> None:
+def descend(
+    run: Run, seeds: Seeds, hooks: dict[int, Any], calls: dict[int, Any], piece: Any
+) -> None:
     """Take seeds down a stretch, stopping at hooks and custom functions; ``piece(seeds, stop)`` gives new seeds."""
     called = {s: c for c in calls.values() for s in range(c.first, c.first + c.count)}
     stops = sorted(set(hooks) | set(called))
@@ -374,7 +396,13 @@ def release(f: Frame, vmask: int) -> None:
 
 
 def template_record(
-    e: Engine, bt: Template, srcs: list[int], order: tuple[int, ...], key: Any, old: list[Rec], create: bool
+    e: Engine,
+    bt: Template,
+    srcs: list[int],
+    order: tuple[int, ...],
+    key: Any,
+    old: list[Rec],
+    create: bool,
 ) -> Rec:
     """A template's records at the end of the current stretch, reading ``srcs``."""
     cur = e.cur
@@ -468,7 +496,9 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     e.cur = r
     for j, (k, _) in enumerate(r.grads):
         hist = leaves[k]
-        if run is None and (hist.frame is not None or hist.hooks is not None or hist.grad is not None):
+        if run is None and (
+            hist.frame is not None or hist.hooks is not None or hist.grad is not None
+        ):
             run = Run(e, retain, create, None)
         if run is None:
             hist.grad = hs[j]
@@ -504,7 +534,11 @@ def check_root(t: Tensor) -> None:
 
 
 def start(
-    roots: list[Tensor], grads: list[Optional[Tensor]], retain: bool, create: bool, wanted: Optional[Wanted]
+    roots: list[Tensor],
+    grads: list[Optional[Tensor]],
+    retain: bool,
+    create: bool,
+    wanted: Optional[Wanted],
 ) -> None:
     """Backward from several roots, with given or implicit gradients."""
     e = mine()
@@ -539,7 +573,11 @@ def start(
 
 
 def backward(
-    roots: list[Tensor], grads: list[Optional[Tensor]], retain: bool, create: bool, inputs: Optional[list[Tensor]]
+    roots: list[Tensor],
+    grads: list[Optional[Tensor]],
+    retain: bool,
+    create: bool,
+    inputs: Optional[list[Tensor]],
 ) -> None:
     """``torch.autograd.backward``: gradients accumulate in the leaves' ``.grad`` (or only in ``inputs``)."""
     if inputs is None:
@@ -554,7 +592,9 @@ def backward(
         if g is not None:
             f = t.fam
             if f is None or f.hist is None:
-                raise RuntimeError("backward: inputs have to be leaves or values whose history has been run")
+                raise RuntimeError(
+                    "backward: inputs have to be leaves or values whose history has been run"
+                )
             accumulate(e, f.hist, g, create)
 
 

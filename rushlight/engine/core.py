@@ -20,7 +20,9 @@ from ..graph.op import TABLE
 from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
 
 NONE: Final = -1
-NUM_B: Final = -2  # operand codes of Python numbers: bool, int, float; the value is a run-time input
+NUM_B: Final = (
+    -2
+)  # operand codes of Python numbers: bool, int, float; the value is a run-time input
 NUM_I: Final = -3
 NUM_F: Final = -4
 
@@ -46,7 +48,9 @@ class Rec:
         "templates", "where",
     )  # fmt: skip
 
-    def __init__(self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Optional[Rec]) -> None:
+    def __init__(
+        self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Optional[Rec]
+    ) -> None:
         self.op: i64 = op
         self.a: i64 = a
         self.b: i64 = b
@@ -113,7 +117,20 @@ class Frame:
 class Storage:
     """Memory that handles may share.  Its value is ``slot`` when ``epoch`` is its recorder's, else ``mem``."""
 
-    __slots__ = ("epoch", "exposed", "key", "leaf", "mem", "members", "moved", "old", "own", "slot", "spec", "ver")
+    __slots__ = (
+        "epoch",
+        "exposed",
+        "key",
+        "leaf",
+        "mem",
+        "members",
+        "moved",
+        "old",
+        "own",
+        "slot",
+        "spec",
+        "ver",
+    )
 
     def __init__(self, mem: Any, spec: Any) -> None:
         self.mem: Any = mem  # a Buffer or Foreign in the layout of `spec`; None: never computed
@@ -124,10 +141,14 @@ class Storage:
         self.slot: i64 = NONE
         self.leaf: i64 = NONE  # the slot it entered as
         self.ver: i64 = 0  # counts writes
-        self.members: list[int] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
+        self.members: list[
+            int
+        ] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
         self.moved: bool = False  # became private: the next use reads memory once more
         self.old: bool = mem is not None  # existed before this epoch: always written back
-        self.key: Any = None  # the interned argument of its LEAF records, for (no gradient, gradient)
+        self.key: Any = (
+            None  # the interned argument of its LEAF records, for (no gradient, gradient)
+        )
 
 
 class Fam:
@@ -151,7 +172,7 @@ class Engine:
 
     __slots__ = (
         "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lvals", "misses", "nflush",
-        "now", "nplan", "nrec", "numbers", "pending", "ready", "roots", "sts", "tape", "tapecur", "uses",
+        "now", "nplan", "nrec", "numbers", "pending", "tail", "taken", "thread", "ready", "roots", "lock", "sts", "tape", "tapecur", "uses",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -161,7 +182,9 @@ class Engine:
         self.cur: Rec = self.roots[1]
         self.epoch: i64 = next(EPOCHS)
         self.gm: bool = True  # gradient mode
-        self.now: bool = False  # large exposed memory was read: run as soon as its reader is recorded
+        self.now: bool = (
+            False  # large exposed memory was read: run as soon as its reader is recorded
+        )
         self.live: list[Tensor] = []  # every handle made in this epoch
         self.uses: list[Tensor] = []  # older handles registered as members
         self.lvals: list[Any] = []  # memory of the LEAF records
@@ -176,8 +199,16 @@ class Engine:
         self.tape: list[Rec] = []  # slow path only: records by slot up to tapecur
         self.tapecur: Rec = self.roots[1]
         self.pending: i64 = 0  # bytes of inputs held
-        self.ready: i64 = self.epoch  # the epoch its lists belong to: differs while a stretch is being closed
-        self.dirty: bool = False  # an exception went through: lists may not be what the path says, see `trie.mend`
+        self.ready: i64 = (
+            self.epoch
+        )  # the epoch its lists belong to: differs while a stretch is being closed
+        self.dirty: bool = (
+            False  # an exception went through: lists may not be what the path says, see `trie.mend`
+        )
+        self.tail: Optional[tuple[int, ...]] = None  # the operations before the last forced end
+        self.thread: int = threading.get_ident()
+        self.taken: Optional[Engine] = None  # whose stretch this is, when another thread runs it
+        self.lock: Any = threading.RLock()
         self.misses: int = 0
         self.nflush: int = 0
         self.nplan: int = 0
@@ -233,7 +264,9 @@ class Tensor:
 
     def __init__(self, rec: Rec, epoch: i64) -> None:
         self.rec: Rec = rec
-        self.epoch: i64 = epoch  # the guard of the hot path: slot is its value while this is the recorder's
+        self.epoch: i64 = (
+            epoch  # the guard of the hot path: slot is its value while this is the recorder's
+        )
         self.slot: i64 = rec.slot
         self.st: Optional[Storage] = None  # None: plain, nobody else can share its memory
         self.fam: Optional[Fam] = None
@@ -366,7 +399,9 @@ class Tensor:
 
 
 EPOCHS: Final = itertools.count(2)
-DUMMY: Final = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)  # expected next of a record that has none
+DUMMY: Final = Rec(
+    ROOT, NONE, NONE, NONE, None, NONE, None
+)  # expected next of a record that has none
 MAIN: Final = Engine()
 SOLO: Final = [True]  # False from the moment a second thread is started
 OWN: Final[Any] = threading.local()
@@ -392,7 +427,9 @@ def watch_threads() -> None:
 
     def start_new_thread(*args: Any, **kwargs: Any) -> Any:
         thread: Any = getattr(args[0], "__self__", None)
-        if not str(getattr(thread, "name", "")).startswith("rushlight-"):  # the pool's workers record nothing
+        if not str(getattr(thread, "name", "")).startswith(
+            "rushlight-"
+        ):  # the pool's workers record nothing
             if SOLO[0]:
                 OWN.engine = MAIN
                 SOLO[0] = False
@@ -414,7 +451,13 @@ def record1(op: i64, x: Tensor, arg: object) -> Tensor:
     if x.epoch == ep:
         r = e.cur.nxt
         live = e.live
-        if r.op == op and r.a == x.slot and r.b == NONE and (r.key is arg or r.key == arg) and r.li == len(live):
+        if (
+            r.op == op
+            and r.a == x.slot
+            and r.b == NONE
+            and (r.key is arg or r.key == arg)
+            and r.li == len(live)
+        ):
             t = Tensor(r, ep)
             live.append(t)
             e.cur = r
@@ -458,7 +501,9 @@ def record3(op: i64, x: Tensor, y: Tensor, z: Tensor, arg: object) -> Tensor:
     return slow_record(e, op, x, y, z, arg)
 
 
-def slow_record(e: Engine, op: i64, x: Tensor, y: Optional[Tensor], z: Optional[Tensor], arg: object) -> Tensor:
+def slow_record(
+    e: Engine, op: i64, x: Tensor, y: Optional[Tensor], z: Optional[Tensor], arg: object
+) -> Tensor:
     slow = SLOW[0]
     slow.bound(e)
     a = x.slot if x.epoch == e.epoch else slow.use(e, x)

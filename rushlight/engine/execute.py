@@ -9,8 +9,7 @@ from ..base.errors import CompileError
 from ..base.settings import settings
 from ..codegen import llvm
 from ..compiler import lower
-from ..graph.node import Program, expand
-from ..graph.op import OPS
+from ..graph.node import Program
 from ..runtime import pool
 from ..runtime.buffer import Buffer
 from ..runtime.jit import compile_text
@@ -33,7 +32,9 @@ class Lane:
         table = Table(plan.slots)
         self.q: Any = table.q
         self.d: Any = table.d
-        self.last: list[int] = [0] * plan.nleaf  # leaf addresses in the table: not references, which would hold memory
+        self.last: list[int] = [
+            0
+        ] * plan.nleaf  # leaf addresses in the table: not references, which would hold memory
         self.outs: list[Any] = [Buffer(n) for n in plan.sizes]
         first = plan.nleaf + len(plan.kinds)
         for i in range(len(plan.sizes)):
@@ -112,12 +113,19 @@ class NativePlan:
         return lane
 
 
-def run_plan(info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> tuple[list[Any], Optional[BaseException]]:
+def run_plan(
+    info: FlushInfo, lvals: list[Any], numbers: list[Any]
+) -> tuple[list[Any], Optional[BaseException]]:
     """Memory of the values that leave a stretch (None where there is none), and the error that stopped it."""
     info.runs += 1
     if not info.outputs:
         return [], None
-    if info.code is None and info.runs >= settings.fuse_after and not settings.eager and info.runs < REFUSED:
+    if (
+        info.code is None
+        and info.runs >= settings.fuse_after
+        and not settings.eager
+        and info.runs < REFUSED
+    ):
         try:
             info.code = NativePlan(info, info.program)
         except (CompileError, NotImplementedError):
@@ -168,13 +176,21 @@ def compare(info: FlushInfo, outs: list[Any], lvals: list[Any], numbers: list[An
     """Run a plan again one operation at a time: its bits have to be the same (NaN is NaN)."""
     again, failed = one_at_a_time(info, lvals, numbers)
     if failed is not None:
-        raise AssertionError("verify: one operation at a time failed where the plan did not") from failed
+        raise AssertionError(
+            "verify: one operation at a time failed where the plan did not"
+        ) from failed
     for k, o in enumerate(info.program.outputs):
         spec = info.program.nodes[o].spec
         a = base_array(outs[k], spec)
         b = base_array(again[k], spec)
-        same = a.view(f"u{a.itemsize}") == b.view(f"u{b.itemsize}") if a.ndim else a.tobytes() == b.tobytes()
+        same = (
+            a.view(f"u{a.itemsize}") == b.view(f"u{b.itemsize}")
+            if a.ndim
+            else a.tobytes() == b.tobytes()
+        )
         if spec.dtype.rank > 1:
             same = same | ((a != a) & (b != b))
         if not (same if isinstance(same, bool) else bool(same.all())):
-            raise AssertionError(f"verify: other bits fused than one at a time in %{o} of\n{info.program}")
+            raise AssertionError(
+                f"verify: other bits fused than one at a time in %{o} of\n{info.program}"
+            )

@@ -7,7 +7,6 @@ from typing import Any, Final, Optional
 import numpy as np
 from mypy_extensions import mypyc_attr
 
-from ..base.settings import settings
 from ..base.shape import is_contiguous, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
@@ -33,10 +32,15 @@ from .core import (
 from .memory import NUMPY, Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .leaves import entered, require_grad, set_grad
-from .trie import LEAF, OWN_BASE, RECORDERS, Recorder, clear, mend, needs_grad, reachable
+from .handles import OWN_BASE, needs_grad, reachable
+from .record import Recorder
+from .stretch import clear, foreign, mend
+from .trie import LEAF
 from .execute import run_plan
 
-MAX_VARIANTS: Final = 8  # sets of held handles a stretch makes plans for; then it computes their union
+MAX_VARIANTS: Final = (
+    8  # sets of held handles a stretch makes plans for; then it computes their union
+)
 
 
 def flush_slow(e: Engine, cur: Rec, mask: bytes) -> Rec:
@@ -84,7 +88,12 @@ def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
 def flush_engine(e: Engine) -> None:
     """Run everything pending in a recorder."""
     cur = e.cur
-    if e.ready != e.epoch or cur.nlive != len(e.live) or cur.nnum != len(e.numbers) or cur.nleaf != len(e.lvals):
+    if (
+        e.ready != e.epoch
+        or cur.nlive != len(e.live)
+        or cur.nnum != len(e.numbers)
+        or cur.nleaf != len(e.lvals)
+    ):
         mend(e)
         cur = e.cur
     e.now = False
@@ -105,7 +114,9 @@ def flush_engine(e: Engine) -> None:
     if CHECKING[0]:
         fresh = plan_flush(e, cur, r.mask)
         if info.describe() != fresh.describe():
-            raise AssertionError(f"a recognised stretch differs:\n{info.describe()}\n{fresh.describe()}")
+            raise AssertionError(
+                f"a recognised stretch differs:\n{info.describe()}\n{fresh.describe()}"
+            )
     # The stretch is over whatever happens next: the recorder is whole before anything runs.
     sts, fams, lvals, lnow, gleaves, numbers = e.sts, e.fams, e.lvals, e.lnow, e.gleaves, e.numbers
     hooks, calls, ep = e.hooks, e.calls, e.epoch
@@ -202,20 +213,19 @@ class Running(Recorder):
 def current(t: Tensor) -> Storage:
     """The storage of ``t`` with its value computed."""
     e = mine()
+    if not SOLO[0]:
+        s = t.st
+        epoch = int(t.epoch) if s is None else int(s.epoch)
+        if epoch != int(e.epoch):
+            foreign(e, epoch)
     s = t.st
     if s is None or (s.epoch == e.epoch and s.slot != s.leaf):
-        if s is None and t.epoch != e.epoch and not SOLO[0]:
-            owner = RECORDERS.get(int(t.epoch))
-            flush_engine(owner if owner is not None else e)
-        else:
-            flush_engine(e)
+        flush_engine(e)
         s = t.st
-    elif not SOLO[0] and s.epoch != e.epoch:
-        owner = RECORDERS.get(int(s.epoch))
-        if owner is not None:
-            flush_engine(owner)
     if s is None or s.mem is None:
-        raise RuntimeError("the value of this tensor could not be computed: an earlier operation failed")
+        raise RuntimeError(
+            "the value of this tensor could not be computed: an earlier operation failed"
+        )
     return s
 
 
@@ -232,7 +242,9 @@ def item(t: Tensor) -> object:
     """The one element as a Python number."""
     spec = t.rec.spec
     if numel(spec.shape) != 1:
-        raise RuntimeError(f"a Tensor with {numel(spec.shape)} elements cannot be converted to Scalar")
+        raise RuntimeError(
+            f"a Tensor with {numel(spec.shape)} elements cannot be converted to Scalar"
+        )
     s = current(t)
     region = t.rec.region
     offset = 0 if region is None else region[2] * spec.dtype.itemsize
@@ -285,9 +297,20 @@ def from_numpy(a: Any, spec: Spec) -> Tensor:
             "currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
         )
     if not flat and any(q % size for q in a.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array.")
-    n = a.size if flat or a.size == 0 else 1 + sum([(d - 1) * (q // size) for d, q in zip(a.shape, a.strides)])
-    known = own.base is None and own.flags.owndata and type(own) is np.ndarray and own.flags.c_contiguous
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array."
+        )
+    n = (
+        a.size
+        if flat or a.size == 0
+        else 1 + sum([(d - 1) * (q // size) for d, q in zip(a.shape, a.strides)])
+    )
+    known = (
+        own.base is None
+        and own.flags.owndata
+        and type(own) is np.ndarray
+        and own.flags.c_contiguous
+    )
     if known and own.dtype.hasobject:
         known = False
     if known:  # refer to the owner only, not to the user's view of it
@@ -295,7 +318,11 @@ def from_numpy(a: Any, spec: Spec) -> Tensor:
         window = np.ndarray((n,), a.dtype, own, start if n else 0)
     else:
         window = np.lib.stride_tricks.as_strided(a, (n,), (size,))
-    base = Spec(a.shape, spec.dtype, None, spec.device) if flat else Spec((n,), spec.dtype, None, spec.device)
+    base = (
+        Spec(a.shape, spec.dtype, None, spec.device)
+        if flat
+        else Spec((n,), spec.dtype, None, spec.device)
+    )
     t = entered(Storage(Held(window), base), None)
     s = t.st
     assert s is not None
@@ -321,7 +348,11 @@ def from_array(a: Any, dtype: Any, device: Any) -> Tensor:
 def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     """A tensor that takes over a fresh contiguous array nobody else refers to."""
     spec = Spec(a.shape, dtype, None, device)
-    if not is_contiguous(a.shape, tuple([q // a.itemsize for q in a.strides])) or not a.flags.owndata or a.size == 0:
+    if (
+        not is_contiguous(a.shape, tuple([q // a.itemsize for q in a.strides]))
+        or not a.flags.owndata
+        or a.size == 0
+    ):
         return from_array(a, dtype, device)
     return entered(Storage(Held(a.reshape(-1)), spec), None)
 

@@ -6,7 +6,8 @@ from typing import Any, Optional
 
 from ..graph.op import TABLE, Spec
 from .core import NONE, ROOT, Fam, Hist, Rec, Storage, Tensor, mine, size_of
-from .trie import detach, find, is_leaf_grad, needs_grad, promote
+from .handles import find, is_leaf_grad, needs_grad, promote
+from .record import detach
 
 
 def entered(s: Storage, hist: Optional[Hist]) -> Tensor:

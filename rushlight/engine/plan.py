@@ -27,7 +27,9 @@ class FlushInfo:
         self.roots: tuple[int, ...] = ()
         self.program: Program = Program()
         self.slots: list[int] = []  # slot of each node
-        self.leaves: list[int] = []  # for each leaf node, its place among the stretch's LEAF records
+        self.leaves: list[
+            int
+        ] = []  # for each leaf node, its place among the stretch's LEAF records
         self.outputs: list[int] = []  # slots that are computed, in the program's order
         # where each slot's value is found: an output's place, or ~k for the memory of the k-th LEAF record
         self.at: dict[int, int] = {}
@@ -135,7 +137,9 @@ def build(e: Engine, info: FlushInfo) -> None:
     for r in recs:
         if r.op == LEAF:
             place[int(r.slot)] = len(place)
-    seen: dict[int, int] = {}  # several slots with one source: computed once, shared (memory is never written to)
+    seen: dict[
+        int, int
+    ] = {}  # several slots with one source: computed once, shared (memory is never written to)
     keep: list[int] = []
     slots = [s for _, s in info.plain] + [s for _, s in info.stores] + sorted(info.users)
     for s in dict.fromkeys(slots):

@@ -8,7 +8,10 @@ from ..graph.op import TABLE
 from ..graph.value import Val
 from .core import NONE, SLOW, STEP, Engine, Rec, Tensor, mine
 from .tape import Tape
-from .trie import MANY, adopt, find, get_tape, mend, promote, set_grad_enabled, stale
+from .handles import find, promote, stale
+from .record import set_grad_enabled
+from .stretch import mend
+from .trie import MANY, adopt, get_tape
 
 Rule = Callable[..., Any]
 COPY: Final = TABLE["copy"]
@@ -69,7 +72,12 @@ def overwrite(e: Engine, t: Tensor, new: Rec) -> None:
 
 
 def step_record(
-    e: Engine, rule: Rule, columns: list[tuple[Tensor, ...]], srcs: list[int], numbers: list[Any], arg: Any
+    e: Engine,
+    rule: Rule,
+    columns: list[tuple[Tensor, ...]],
+    srcs: list[int],
+    numbers: list[Any],
+    arg: Any,
 ) -> Rec:
     cur = e.cur
     key = (STEP, id(rule), NONE, MANY, (arg, tuple(srcs)))
@@ -99,9 +107,7 @@ def step_record(
                 slot = v.slot
                 have = tp.recs[slot].spec
                 if have.shape != want.shape or have.dtype is not want.dtype:
-                    raise RuntimeError(
-                        f"an optimiser rule gave {have!r} for a tensor of {want!r}"
-                    )
+                    raise RuntimeError(f"an optimiser rule gave {have!r} for a tensor of {want!r}")
                 if have.strides != want.strides or have.offset:
                     slot = tp.make(RELAYOUT, [slot], want.strides)
                 elif slot < tp.base or slot in taken or tp.recs[slot].row.kind in ("move", "alias"):

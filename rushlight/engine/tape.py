@@ -43,7 +43,11 @@ class Tape:
         r.size = size_of(r.spec.shape)
         if self.create and r.spec.dtype.rank > 1:
             for i, s in enumerate(srcs):
-                if s >= 0 and self.recs[s].rg and (op.decompose is not None or op.gradient(i) is not None):
+                if (
+                    s >= 0
+                    and self.recs[s].rg
+                    and (op.decompose is not None or op.gradient(i) is not None)
+                ):
                     r.rg = True
         self.recs.append(r)
         self.new.append(r)
@@ -134,7 +138,9 @@ def sum_to(v: Val, shape: tuple[int, ...]) -> Val:
     """Undo broadcasting: sum over the dimensions that were repeated."""
     have = v.shape
     k = len(have) - len(shape)
-    dims = tuple(range(k)) + tuple(k + i for i, n in enumerate(shape) if n == 1 and have[k + i] != 1)
+    dims = tuple(range(k)) + tuple(
+        k + i for i, n in enumerate(shape) if n == 1 and have[k + i] != 1
+    )
     if dims:
         v = SUM_OP(v, arg=(dims, True))
     return RESHAPE_OP(v, arg=shape) if k else v
@@ -185,7 +191,12 @@ class Template:
 
 
 def make_template(
-    recs: list[Rec], numbers: list[Any], seeds: tuple[int, ...], create: bool, stop: int, caps: tuple[int, ...]
+    recs: list[Rec],
+    numbers: list[Any],
+    seeds: tuple[int, ...],
+    create: bool,
+    stop: int,
+    caps: tuple[int, ...],
 ) -> Template:
     """Differentiate a flushed stretch from ``seeds`` down to above ``stop``."""
     n0 = len(recs)

@@ -1,0 +1,220 @@
+"""Handles, families and storages: which slot stands for a tensor now.
+
+``find`` gives the slot of any handle: memory that enters (LEAF), a family that enters a storage already met (ENTER), a
+value written through another family (GRAFT, VALUE), a view read again (REREAD).
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any, Final
+
+from mypy_extensions import i64
+
+from ..base.settings import settings
+from ..graph.op import Spec
+from .core import (
+    NONE,
+    SOLO,
+    Engine,
+    Fam,
+    Rec,
+    Storage,
+    Tensor,
+    follow,
+    mine,
+    peek,
+)
+from .stretch import foreign, mend
+from .trie import ENTER, GRAFT, LEAF, REREAD, VALUE
+
+KEYS: Final[
+    dict[Any, Any]
+] = {}  # LEAF arguments, interned: comparing them is then a test of identity
+OWN_BASE: Final = [
+    0
+]  # references to an owner that nobody outside can reach; calibrated in flush.py
+
+
+def leaf_key(spec: Spec, rg: bool) -> Any:
+    """The interned argument of a LEAF record."""
+    key = (spec.shape, spec.dtype, spec.strides, spec.device, rg)
+    found = KEYS.get(key)
+    if found is None:
+        if len(KEYS) > 100_000:
+            KEYS.clear()
+        KEYS[key] = key
+        found = key
+    return found
+
+
+def promote(x: Tensor) -> None:
+    """A plain handle becomes one that can share its memory."""
+    if x.st is None:
+        e = mine()
+        if x.epoch != e.epoch:
+            raise RuntimeError(
+                "the value of this tensor could not be computed: an earlier operation failed"
+            )
+        s = Storage(None, x.rec.spec)
+        s.epoch = e.epoch
+        s.slot = x.slot
+        f = Fam(s, None, x.rec)
+        f.epoch = e.epoch
+        f.slot = x.slot
+        f.hep = e.epoch
+        f.hslot = x.slot
+        s.members.append(int(x.rec.li))
+        e.sts.append((s, NONE))
+        e.fams.append(f)
+        x.reg = e.epoch
+        x.fam = f
+        x.st = s
+
+
+def stale(e: Engine, s: Storage) -> None:
+    """Handles on the storage have to ask for their slot again."""
+    for m in s.members:
+        if m >= 0:
+            e.live[m].epoch = 0
+        else:
+            e.uses[~m].epoch = 0
+
+
+def reachable(s: Storage) -> bool:
+    """Can code outside still reach this memory?  If not, it becomes private again."""
+    if not s.exposed:
+        return False
+    if s.own is None or sys.getrefcount(s.own) > OWN_BASE[0] or weakref.getweakrefcount(s.own) > 0:
+        return True
+    s.exposed = False
+    s.moved = True
+    s.ver += 1  # a snapshot taken earlier in this epoch may be out of date
+    return False
+
+
+def fslot(e: Engine, f: Fam) -> i64:
+    """The slot that stands for the family's base now."""
+    s = f.st
+    ep = e.epoch
+    out = s.exposed and reachable(s)
+    if s.epoch != ep or ((out or s.moved) and s.slot == s.leaf):
+        if s.mem is None:
+            raise RuntimeError(
+                "the value of this tensor could not be computed: an earlier operation failed"
+            )
+        s.moved = False
+        rg = f.hist is not None
+        keys = s.key
+        if keys is None:
+            keys = (leaf_key(s.spec, False), leaf_key(s.spec, True))
+            s.key = keys
+        if e.cur.nleaf != len(e.lvals):
+            mend(e)
+        r = peek(e, LEAF, NONE, NONE, NONE, keys[1] if rg else keys[0])
+        if r.nsts != len(e.sts) or (rg and r.gidx != len(e.gleaves)):
+            mend(e)
+            e.dirty = True
+        v = s.mem
+        if s.exposed and reachable(s):
+            if v.nbytes <= settings.snapshot:
+                v = v.copy()
+            else:
+                e.now = True
+                e.lnow.append(int(r.slot))
+        if s.epoch != ep:
+            s.members = []
+        e.sts.append((s, int(r.slot)))
+        e.lvals.append(v)
+        e.pending += v.nbytes
+        if rg:
+            h = f.hist
+            assert h is not None
+            e.gleaves.append(h)
+        e.cur = r
+        s.epoch = ep
+        s.slot = r.slot
+        s.leaf = r.slot
+        enter(e, f, r, s)
+    elif f.epoch != ep:
+        h = f.hist
+        if h is not None:
+            r = peek(e, ENTER, s.slot, NONE, NONE, None)
+            if r.gidx != len(e.gleaves):
+                mend(e)
+            e.gleaves.append(h)
+            e.cur = r
+        else:
+            r = follow(e, VALUE, s.slot, NONE, NONE, None)
+        enter(e, f, r, s)
+    elif f.ver != s.ver:
+        # written through another family or without gradient: their value, our history
+        if f.rec.rg:
+            r = follow(e, GRAFT, s.slot, f.slot, NONE, None)
+        else:
+            r = follow(e, VALUE, s.slot, NONE, NONE, None)
+        f.rec = r
+        f.slot = r.slot
+        f.ver = s.ver
+    return f.slot
+
+
+def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:
+    if f.epoch != e.epoch:
+        e.fams.append(f)
+    f.epoch = e.epoch
+    f.rec = r
+    f.slot = r.slot
+    f.ver = s.ver
+
+
+def find(e: Engine, t: Tensor) -> i64:
+    """The slot of any handle; everything that is not a fresh plain value comes through here."""
+    if t.epoch == e.epoch:
+        return t.slot
+    s = t.st
+    if s is None:
+        if not SOLO[0]:
+            foreign(e, int(t.epoch))
+            s = t.st
+        if s is None:
+            raise RuntimeError(
+                "the value of this tensor could not be computed: an earlier operation failed"
+            )
+    elif not SOLO[0] and s.epoch != e.epoch:
+        foreign(e, int(s.epoch))
+    f = t.fam
+    if f is None:  # a value without history gets its family when it is used again
+        f = Fam(s, None, t.rec)
+        t.fam = f
+    b = fslot(e, f)
+    if t.rec.region is None:
+        t.rec = f.rec
+    else:
+        t.rec = follow(e, REREAD, b, NONE, NONE, t.rec.region)
+    t.slot = t.rec.slot
+    if not s.exposed:
+        t.epoch = e.epoch
+    if t.reg != e.epoch:
+        t.reg = e.epoch
+        s.members.append(~len(e.uses))
+        e.uses.append(t)
+    return t.slot
+
+
+def needs_grad(t: Tensor) -> bool:
+    """Is ``t`` a leaf that wants a gradient, or made from one?"""
+    f = t.fam
+    if f is None:
+        return t.rec.rg
+    if f.hist is not None:
+        return True
+    if f.epoch == mine().epoch:
+        return t.rec.rg if t.rec.region is not None and t.epoch == f.epoch else f.rec.rg
+    return False
+
+
+def is_leaf_grad(e: Engine, f: Fam) -> bool:
+    h = f.hist
+    return h is not None and h.frame is None and f.hep != e.epoch

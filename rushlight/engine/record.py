@@ -1,0 +1,289 @@
+"""Recording: views, writes, gradient mode, and any operation of the table."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Final, Optional
+
+from mypy_extensions import i64, mypyc_attr
+
+from ..base.shape import numel
+from ..graph.op import OPS, TABLE, Op
+from ..graph.ops import movement as mv
+from .core import (
+    MODE,
+    NONE,
+    NUM_I,
+    ROOT,
+    SLOW,
+    Engine,
+    Fam,
+    Rec,
+    Slow,
+    Tensor,
+    follow,
+    made,
+    mine,
+    number_code,
+    peek,
+)
+from .handles import find, fslot, is_leaf_grad, promote, stale
+from .stretch import bound
+from .trie import DETACH, MANY, WRITE, new_branch
+
+
+def view(op: Op, x: Tensor, arg: Any) -> Tensor:
+    """A view of ``x``: ``op`` a row of ``movement.GEOMETRY``, ``arg`` its normalised argument."""
+    e = mine()
+    code: i64 = op.code
+    if x.epoch == e.epoch and x.st is not None:
+        r = e.cur.nxt
+        if r.op != code or r.a != x.slot or r.b != NONE or r.key != arg or r.li != len(e.live):
+            SLOW[0].bound(e)
+            r = peek(e, code, find(e, x), NONE, NONE, arg)
+    else:
+        SLOW[0].bound(e)
+        r = peek(e, code, find(e, x), NONE, NONE, arg)  # may raise: x is promoted only afterwards
+    t = Tensor(r, e.epoch)
+    e.live.append(t)
+    e.cur = r
+    if x.st is None:
+        promote(x)
+    share(e, t, x, r, x.fam)
+    if e.now:
+        SLOW[0].flush(e)
+    return t
+
+
+def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Optional[Fam]) -> None:
+    s = x.st
+    assert s is not None
+    t.st = s
+    t.fam = f
+    t.reg = e.epoch
+    s.members.append(int(r.li))
+    if s.exposed:
+        t.epoch = 0
+
+
+def detach(x: Tensor) -> Tensor:
+    """The same memory without history."""
+    e = mine()
+    SLOW[0].bound(e)
+    a = find(e, x)
+    r = peek(e, DETACH, a, NONE, NONE, None)
+    t = Tensor(r, e.epoch)
+    e.live.append(t)
+    e.cur = r
+    if x.st is None:
+        promote(x)
+    s = x.st
+    assert s is not None
+    f = Fam(s, None, r)
+    share(e, t, x, r, f)
+    if r.region is None:
+        f.epoch = e.epoch
+        f.slot = r.slot
+        f.ver = s.ver
+        e.fams.append(f)
+    if e.now:
+        SLOW[0].flush(e)
+    return t
+
+
+def check_inplace(x: Tensor, idempotent: bool) -> None:
+    """What PyTorch refuses: writing into a leaf that wants a gradient, or into memory that repeats itself."""
+    e = mine()
+    f = x.fam
+    if e.gm and f is not None and is_leaf_grad(e, f):
+        if x.rec.region is None:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    region = x.rec.region
+    if region is not None and not idempotent and numel(region[0]) > 0:
+        for n, st in zip(region[0], region[1]):
+            if st == 0 and n > 1:
+                raise RuntimeError(
+                    "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                    "location. Please clone() the tensor before performing the operation."
+                )
+
+
+def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
+    """``x``'s memory now holds ``v``'s value (same shape and type); ``cut``: made without ``x``."""
+    e = mine()
+    b = find(e, v)  # before the target: v may have been run at once
+    s = x.st
+    if s is None and (e.gm or not x.rec.rg) and x.epoch == e.epoch:
+        r = follow(e, WRITE, x.slot, b, NONE, mv.CUT if cut else None)
+        x.rec = r
+        x.slot = r.slot
+        if e.now:
+            SLOW[0].flush(e)
+        return x
+    find(e, x)
+    if s is None and x.st is None:
+        promote(x)
+    s = x.st
+    f = x.fam
+    assert s is not None and f is not None
+    a = fslot(e, f)
+    region = x.rec.region
+    r = follow(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)
+    stale(e, s)
+    s.slot = r.slot
+    s.ver += 1
+    if e.gm or not f.rec.rg:
+        f.rec = r
+        f.slot = r.slot
+        f.ver = s.ver
+        if r.rg:
+            f.hep = e.epoch
+            f.hslot = r.slot
+        if region is None:
+            x.rec = r
+            x.slot = r.slot
+            if not s.exposed and x.reg == e.epoch:
+                x.epoch = e.epoch
+    if s.exposed or e.now:
+        SLOW[0].flush(e)
+    return x
+
+
+def set_grad_enabled(flag: bool) -> bool:
+    """Set gradient mode; the mode before."""
+    e = mine()
+    was = e.gm
+    if was != flag:
+        e.gm = flag
+        if e.cur.op == ROOT:
+            e.cur = e.roots[1 if flag else 0]
+            e.tapecur = e.cur
+            e.tape = []
+        else:
+            follow(e, MODE, NONE, NONE, NONE, flag)
+    return was
+
+
+def is_grad_enabled() -> bool:
+    """Is gradient mode on in this thread?"""
+    return mine().gm
+
+
+def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
+    """Record ``op``: operands are tensors or Python numbers (run-time inputs)."""
+    e = mine()
+    SLOW[0].bound(e)
+    slots: list[int] = []
+    values: list[Any] = []
+    for o in operands:
+        if isinstance(o, Tensor):
+            slots.append(int(find(e, o)))
+        else:
+            code = number_code(o)
+            if code == NONE:
+                raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(o).__name__}")
+            if code == NUM_I and not -0x8000000000000000 <= o <= 0x7FFFFFFFFFFFFFFF:
+                raise RuntimeError("value cannot be converted to type int64_t without overflow")
+            slots.append(int(code))
+            values.append(o)
+    n = len(slots)
+    if n <= 3 and op.kind != "join":
+        r = peek(
+            e,
+            op.code,
+            slots[0] if n else NONE,
+            slots[1] if n > 1 else NONE,
+            slots[2] if n > 2 else NONE,
+            arg,
+        )
+    else:
+        r = peek(e, op.code, NONE, NONE, MANY, (arg, tuple(slots)))
+    e.numbers.extend(values)
+    return made(e, r)
+
+
+def inplace(op: Op, x: Tensor, operands: tuple[Any, ...], arg: Any) -> Tensor:
+    """``x.op_(...)``: PyTorch's checks, the operation, the write."""
+    check_inplace(x, False)
+    v = apply(op, (x, *operands), arg)
+    return settle(op.name, x, v, False)
+
+
+def settle(name: str, x: Tensor, v: Tensor, cut: bool) -> Tensor:
+    """Write a result back into ``x``: its shape must fit, its type must not be of a higher kind."""
+    if v.rec.spec.shape != x.rec.spec.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.rec.spec.shape)} doesn't match the broadcast shape {list(v.rec.spec.shape)}"
+        )
+    want = x.rec.spec.dtype
+    have = v.rec.spec.dtype
+    if have is not want:
+        if have.rank > want.rank:
+            raise RuntimeError(
+                f"result type {have.typename} can't be cast to the desired output type {want.typename}"
+            )
+        v = apply(TABLE["cast"], (v,), want)
+    return write(x, v, cut)
+
+
+def assign(x: Tensor, v: Tensor) -> Tensor:
+    """``x.copy_(v)``: broadcast, convert, write."""
+    shape = x.rec.spec.shape
+    same = v is x or (v.st is not None and v.st is x.st and v.rec.region == x.rec.region)
+    check_inplace(x, True)
+    if same:
+        return x
+    if v.rec.spec.shape != shape:
+        v = view(TABLE["expand"], v, shape)
+    if v.rec.spec.dtype is not x.rec.spec.dtype:
+        v = apply(TABLE["cast"], (v,), x.rec.spec.dtype)
+    return write(x, v, True)
+
+
+def full(shape: tuple[int, ...], value: Any, dtype: Any) -> Tensor:
+    """A tensor of one repeated number, which is a run-time input."""
+    return apply(TABLE["full"], (value,), (shape, dtype))
+
+
+def fill_inplace(x: Tensor, value: Any) -> Tensor:
+    """``x.fill_(number)``."""
+    check_inplace(x, True)
+    return write(x, full(x.rec.spec.shape, value, x.rec.spec.dtype), True)
+
+
+ENTRIES: Final[list[Callable[[object], Optional[Tensor]]]] = []  # makes tensors of foreign operands
+MATMULS: Final[list[Callable[[Tensor, Tensor], Tensor]]] = []  # `@` with PyTorch's cases
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Recorder(Slow):
+    """The slow path, all but running; ``flush.py`` completes it."""
+
+    def use(self, e: Engine, t: Tensor) -> i64:
+        return find(e, t)
+
+    def branch(self, e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+        return new_branch(e, op, a, b, c, key)
+
+    def bound(self, e: Engine) -> None:
+        bound(e)
+
+    def inplace(self, op: i64, x: Tensor, o: object) -> Tensor:
+        if not isinstance(o, Tensor) and number_code(o) == NONE:
+            t = self.operand(o)
+            if t is None:
+                raise TypeError(
+                    f"{OPS[op].name}_(): argument must be a Tensor or a number, not {type(o).__name__}"
+                )
+            o = t
+        return inplace(OPS[op], x, (o,), None)
+
+    def operand(self, v: object) -> Optional[Tensor]:
+        return ENTRIES[0](v) if ENTRIES else None
+
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        return MATMULS[0](x, y)

@@ -1,0 +1,246 @@
+"""A stretch's life: where it ends by itself, how it is closed, how it is mended after an exception in its middle."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import weakref
+from typing import Any, Final
+
+from ..base.settings import settings
+from .core import (
+    BACKWARD,
+    FLUSH,
+    ROOT,
+    SLOW,
+    TEMPLATE,
+    DUMMY,
+    EPOCHS,
+    SOLO,
+    Engine,
+    Hist,
+    Rec,
+    Tensor,
+)
+from ..runtime.buffer import Buffer
+from .memory import new_memory
+from .trie import ENTER, LEAF, get_tape, new_root
+
+MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh
+RECORDERS: Final[weakref.WeakValueDictionary[int, Any]] = (
+    weakref.WeakValueDictionary()
+)  # epoch -> recorder
+
+
+def clear(e: Engine) -> None:
+    """An empty stretch in a new epoch.  The first statement ends the old one: no handle is current any more."""
+    e.epoch = next(EPOCHS)
+    finish_clear(e)
+
+
+def finish_clear(e: Engine) -> None:
+    """The rest of `clear`: may be done again after an interrupt."""
+    if e.nrec > MAX_RECORDS:
+        e.nrec = 0
+        e.roots = new_root()
+    e.cur = e.roots[1 if e.gm else 0]
+    e.live = []
+    e.uses = []
+    e.lvals = []
+    e.lnow = []
+    e.gleaves = []
+    e.sts = []
+    e.fams = []
+    e.numbers = []
+    e.hooks = {}
+    e.calls = []
+    e.tape = []
+    e.tapecur = e.cur
+    e.now = (
+        settings.eager
+    )  # nothing is current after a run, so every operation then takes the slow path
+    e.dirty = False
+    e.pending = 0
+    e.nflush += 1
+    if not SOLO[0]:
+        RECORDERS[int(e.epoch)] = e
+    e.ready = e.epoch
+
+
+def mend(e: Engine) -> None:
+    """Bring the lists in step with the path after an exception (an interrupt, a failed allocation) in the recorder.
+
+    What was not entered is dropped; what was entered without what it brought gets a stand-in that nothing refers to.
+    The stretch is then worked out afresh when it is run.
+    """
+    if e.ready != e.epoch:
+        finish_clear(e)
+        return
+    e.dirty = True
+    cur = e.cur
+    e.tapecur = DUMMY
+    live = e.live
+    del live[cur.nlive :]
+    while len(live) < cur.nlive:
+        live.append(Tensor(DUMMY, 0))
+    numbers = e.numbers
+    del numbers[cur.nnum :]
+    while len(numbers) < cur.nnum:
+        numbers.append(0)
+    entries = 0
+    leaves: list[Rec] = []
+    for r in get_tape(e):
+        if r.op == LEAF:
+            leaves.append(r)
+        if (r.op == LEAF or r.op == ENTER) and r.rg:
+            entries += 1
+    del e.lvals[len(leaves) :]
+    while len(e.lvals) < len(leaves):
+        e.lvals.append(new_memory(leaves[len(e.lvals)].spec))
+    del e.gleaves[entries:]
+    while len(e.gleaves) < entries:
+        e.gleaves.append(Hist(None, 0))
+
+
+# ---------------------------------------------------------------- where a stretch ends by itself
+TAIL: Final = 48  # operations that have to repeat for a loop to be recognised at a forced end
+
+
+def bound(e: Engine) -> None:
+    """Called before anything new is recorded: mends, and ends a stretch that has become too long or too large.
+
+    A known path is followed without this test, so a stretch met again ends where it ended the first time.
+    """
+    cur = e.cur
+    if (
+        e.ready != e.epoch
+        or cur.nlive != len(e.live)
+        or cur.nnum != len(e.numbers)
+        or cur.nleaf != len(e.lvals)
+    ):
+        mend(e)
+        cur = e.cur
+    if settings.eager:
+        e.now = True
+    if cur.nxt.op == FLUSH and cur.end >= settings.limit // 4:
+        SLOW[0].flush(e)  # it ended here before
+    elif cur.end >= settings.limit // 4 and (cur.op == BACKWARD or cur.op == TEMPLATE):
+        SLOW[0].flush(e)  # a soft end: after a backward
+    elif cur.end >= settings.limit:
+        force(e)
+    elif e.pending > settings.pending_bytes:
+        held = 0
+        for v in e.lvals:
+            if sys.getrefcount(v) <= LVAL_BASE[0]:
+                held += v.nbytes
+        e.pending = held
+        if held > settings.pending_bytes:
+            SLOW[0].flush(e)
+
+
+def force(e: Engine) -> None:
+    """End a stretch that has no natural end.  A loop of k operations is cut at the same place of its body each time,
+    so that it gets one plan and not k of them."""
+    ops = tail_of(e.cur)
+    if e.tail is None or ops == e.tail or e.cur.end >= 2 * settings.limit:
+        e.tail = ops
+        SLOW[0].flush(e)
+
+
+def tail_of(r: Rec) -> tuple[int, ...]:
+    """The codes of the last operations, without memory that enters."""
+    out: list[int] = []
+    q: Rec | None = r
+    while q is not None and q.op != ROOT and len(out) < TAIL:
+        if q.op != LEAF:
+            out.append(int(q.op))
+        q = q.parent
+    return tuple(out)
+
+
+def count_lval() -> int:
+    """References that a value has which only ``lvals`` holds, as `bound` counts them."""
+    values: list[Any] = [Buffer(8)]
+    for v in values:
+        return sys.getrefcount(v)
+    return 2
+
+
+LVAL_BASE: Final = [count_lval()]
+
+
+# ---------------------------------------------------------------- other threads
+def foreign(e: Engine, epoch: int) -> None:
+    """A tensor that is pending in another thread's recorder: run it.
+
+    The other thread's stretch is taken over whole, in one go that no other thread can interrupt, and run here; that
+    thread goes on with an empty one.
+    """
+    owner = RECORDERS.get(epoch)
+    if owner is None or owner is e:
+        return
+    thief: Engine = owner
+    with TAKING:
+        if RECORDERS.get(epoch) is owner and owner.taken is None:
+            while inside(owner):
+                time.sleep(0.0002)
+            switch = sys.getswitchinterval()
+            sys.setswitchinterval(1e6)  # the lines below are one step for all other threads
+            try:
+                if owner.epoch == epoch:
+                    thief = take(owner, epoch)
+            finally:
+                sys.setswitchinterval(switch)
+        else:
+            thief = owner
+    if thief is not owner or owner.taken is not None:
+        with thief.lock:
+            if thief.epoch == epoch:
+                SLOW[0].flush(thief)
+
+
+def take(owner: Engine, epoch: int) -> Engine:
+    """Another recorder with the owner's stretch; the owner has an empty one."""
+    thief = Engine()
+    thief.roots = owner.roots
+    thief.cur = owner.cur
+    thief.gm = owner.gm
+    thief.live = owner.live
+    thief.uses = owner.uses
+    thief.lvals = owner.lvals
+    thief.lnow = owner.lnow
+    thief.gleaves = owner.gleaves
+    thief.sts = owner.sts
+    thief.fams = owner.fams
+    thief.numbers = owner.numbers
+    thief.hooks = owner.hooks
+    thief.calls = owner.calls
+    thief.tapecur = DUMMY
+    thief.dirty = True  # worked out for itself: the owner may be walking the same trie
+    thief.taken = owner
+    thief.epoch = epoch
+    thief.ready = epoch
+    clear(owner)
+    KEPT.append(thief)
+    RECORDERS[epoch] = thief
+    del KEPT[:-64]
+    return thief
+
+
+def inside(owner: Engine) -> bool:
+    """Is the owner's thread in the middle of recording or running?"""
+    frame = sys._current_frames().get(owner.thread)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(HERE) and name[len(HERE) :].split(os.sep, 1)[0] in WHOLE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+WHOLE: Final = frozenset({"engine", "graph", "compiler", "codegen", "runtime"})
+TAKING: Final = threading.RLock()
+KEPT: Final[list[Engine]] = []  # stretches taken over, while somebody may still wait for them
