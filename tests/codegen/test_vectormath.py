@@ -75,9 +75,10 @@ REFERENCES["erf"] = erf_reference
 
 
 @cache
-def kernel(name: str, ty: str, width: int, isa: Isa) -> Callable[..., Array]:
+def kernel(name: str, ty: str, width: int, isa: Isa, level: int = 1) -> Callable[..., Array]:
     """The 1-d kernel as a function of arrays."""
-    library = compile_text(kernel_text(name, ty, width), name_hint=name, target=at_level(isa))
+    text = kernel_text(name, ty, width)
+    library = compile_text(text, name_hint=name, target=at_level(isa), level=level)
     count = 3 if name in BINARY else 2
     call = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * count)(library.address("k"))
 
@@ -300,6 +301,7 @@ def test_the_same_bits_at_every_width_and_level(name: str, ty: str) -> None:
         (width, isa) for isa in levels()[1:] for width in (1, 4)
     ]:
         assert same_bits(kernel(name, ty, width, isa)(*inputs), expected), (width, isa)
+    assert same_bits(kernel(name, ty, 8, levels()[0], 0)(*inputs), expected)  # unoptimised
 
 
 @pytest.mark.parametrize("ty", TYPES)

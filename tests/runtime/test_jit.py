@@ -62,14 +62,15 @@ def test_bad_text_says_where() -> None:
         compile_text("define i64 @plan() { ret i32 0 }", name_hint="broken")
 
 
+@pytest.mark.parametrize("level", [0, 1])
 @pytest.mark.parametrize("isa", levels())
-def test_a_product_and_a_sum_are_not_contracted(isa: Isa) -> None:
+def test_a_product_and_a_sum_are_not_contracted(isa: Isa, level: int) -> None:
     rng = np.random.default_rng(3)
     x, y, z = (rng.standard_normal((1000, 8)).astype(np.float32) for _ in range(3))
     expected = x * y + z
     fused = (x.astype(np.float64) * y + z).astype(np.float32)
     assert (fused != expected).any()  # the data can tell
-    address = compile_text(SEPARATE, target=at_level(isa)).address("f")
+    address = compile_text(SEPARATE, target=at_level(isa), level=level).address("f")
     for row in range(len(x)):
         run(address, x[row], y[row], z[row])
     assert z.tobytes() == expected.tobytes()
