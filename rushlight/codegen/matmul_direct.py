@@ -179,8 +179,9 @@ def _estimate(plan: DirectPlan) -> DirectPlan:
 def _pack_cycles(plan: DirectPlan) -> float:
     """The estimate for copying one vector of y to a panel."""
     product = plan.product
+    panel = product.k * plan.vectors * plan.vector.lanes * product.item
     if product.access == "columns":
-        return 1.7
+        return 1.7 if panel <= 24 << 10 else 2.5
     if product.access == "gather":
         return float(plan.vector.lanes)
     apart = abs(product.y_step) * product.item
