@@ -147,7 +147,7 @@ def cos_sin(theta: Array) -> tuple[Array, Array]:
 
 # ----------------------------------------------- the AVX2 kernel's float32 log, sin and cos
 
-_LOG: Final = single(
+LOG: Final = single(
     7.0376836292e-2,
     -1.1514610310e-1,
     1.1676998740e-1,
@@ -158,10 +158,10 @@ _LOG: Final = single(
     -2.4999993993e-1,
     3.3333331174e-1,
 )
-_REDUCE: Final = single(-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8)
-_SIN: Final = single(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS: Final = single(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
-_LN2_LOW, _LN2_HIGH, _SQRT_HALF, _FOUR_OVER_PI, TWO_PI_F32 = single(
+REDUCE: Final = single(-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8)
+SIN: Final = single(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+COS: Final = single(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+LN2_LOW, LN2_HIGH, SQRT_HALF, FOUR_OVER_PI, TWO_PI_F32 = single(
     -2.12194440e-4, 0.693359375, math.sqrt(0.5), 4 / math.pi, TWO_PI
 )
 
@@ -179,29 +179,29 @@ def step32(a: Array | float, b: Array, c: Array | float) -> Array:
 def log_cephes(u: Array, fma: Callable[..., Array] = step32) -> Array:
     """The kernel's float32 log for 0 < u <= 1, multiply-adds fused as GCC fuses them."""
     m, e = np.frexp(u)
-    low = (m < _SQRT_HALF).astype(np.float64)
+    low = (m < SQRT_HALF).astype(np.float64)
     x = m + m * low - 1.0
     e = e - low
     z = f32(x * x)
-    y: Any = _LOG[0]
-    for c in _LOG[1:]:
+    y: Any = LOG[0]
+    for c in LOG[1:]:
         y = fma(y, x, c)
-    y = fma(f32(y * x), z, f32(e * _LN2_LOW))
+    y = fma(f32(y * x), z, f32(e * LN2_LOW))
     y = f32(y - 0.5 * z)
-    return f32(f32(x + y) + e * _LN2_HIGH)
+    return f32(f32(x + y) + e * LN2_HIGH)
 
 
 def sincos_cephes(theta: Array, fma: Callable[..., Array] = step32) -> tuple[Array, Array]:
     """The kernel's float32 sine and cosine for 0 <= theta <= 2 pi."""
-    j = (f32(theta * _FOUR_OVER_PI).astype(np.int64) + 1) & ~1
+    j = (f32(theta * FOUR_OVER_PI).astype(np.int64) + 1) & ~1
     k = j.astype(np.float64)
     x = theta
-    for part in _REDUCE:
+    for part in REDUCE:
         x = fma(part, k, x)
     z = f32(x * x)
-    c = fma(fma(_COS[0], z, _COS[1]), z, _COS[2])
+    c = fma(fma(COS[0], z, COS[1]), z, COS[2])
     c = f32(fma(f32(c * z), z, -0.5 * z) + 1.0)
-    s = fma(fma(_SIN[0], z, _SIN[1]), z, _SIN[2])
+    s = fma(fma(SIN[0], z, SIN[1]), z, SIN[2])
     s = fma(f32(s * z), x, x)
     # In bits: the two change places where j & 2, then take their signs.
     sine, cosine = s.view(np.int64), c.view(np.int64)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rushlight.random import native
 from rushlight.random.arithmetic import DIGITS, cast, floating
 from rushlight.random.generator import Generator
 from rushlight.random.memory import Shape, in_blocks
@@ -150,6 +151,8 @@ def randperm(gen: Generator, n: int, dtype: DTypeLike = I64) -> Array:
         if n >= _HUGE:
             return cast(_inside_out(gen.double_words(n)), kind)
         words = gen.words(max(n - 1, 0))
+    if n > 1 and native.SHUFFLE.ready(n):
+        return cast(native.shuffled(n, words), kind)
     jumps = words.astype(np.int64) % np.arange(n, 1, -1, dtype=np.int64)
     return cast(_swapped(n, jumps) if n < _SWAPS else _shuffled(n, jumps), kind)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rushlight.random import native
 from rushlight.random.arithmetic import (
     F32,
     F64,
@@ -116,13 +117,15 @@ def _grouped(gen: Generator, count: int, mean: float, std: float, dtype: np.dtyp
     body = u[: 16 * groups].reshape(-1, 16)
     if tail:
         body = np.concatenate((body, u[-16:].reshape(1, 16)))
-    z = (
-        _box_muller64(body, mean, std)
-        if dtype == F64
-        else cast(_box_muller32(body, mean, std), dtype)
-    )
+    z = _box_muller64(body, mean, std) if dtype == F64 else cast(_normals32(body, mean, std), dtype)
     flat = z.reshape(-1)
     return np.concatenate((flat[: count - 16], flat[-16:])) if tail else flat
+
+
+def _normals32(u: Array, mean: float, std: float) -> Array:
+    if u.size and native.NORMALS.ready(u.size):
+        return native.box_muller32(u, mean, std)
+    return _box_muller32(u, mean, std)
 
 
 def _box_muller32(u: Array, mean: float, std: float) -> Array:

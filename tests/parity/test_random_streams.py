@@ -15,7 +15,7 @@ import pytest
 import rushlight.random as ours_random
 import rushlight.utils.data as ours_data
 from rushlight import engine
-from rushlight.random import Generator, arithmetic, draws
+from rushlight.random import Generator, arithmetic, draws, native, normals
 
 torch = pytest.importorskip("torch")
 ml_dtypes = pytest.importorskip("ml_dtypes")
@@ -69,7 +69,7 @@ def bits(a: np.ndarray) -> np.ndarray:
 
 
 def same_state(gen: Generator) -> bool:
-    return bool(np.array_equal(gen.get_state(), torch.get_rng_state().numpy()))
+    return bool(np.array_equal(gen.state_bytes(), torch.get_rng_state().numpy()))
 
 
 def check(gen: Generator, ours: Any, theirs: Any) -> None:
@@ -204,7 +204,7 @@ def test_mixed_sequences() -> None:
                     gen = Generator().set_state(torch.get_rng_state().numpy())
                 else:
                     torch.manual_seed(9)
-                    torch.set_rng_state(torch.from_numpy(gen.get_state()))
+                    torch.set_rng_state(torch.from_numpy(gen.state_bytes()))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -216,7 +216,7 @@ def test_seeds_and_states(seed: int) -> None:
         check(gen, draws.uniform(gen, n), torch.rand(n))
     check(gen, draws.normal(gen, 3), torch.randn(3))
     other = torch.Generator()
-    other.set_state(torch.from_numpy(gen.get_state()))
+    other.set_state(torch.from_numpy(gen.state_bytes()))
     assert other.initial_seed() == gen.initial_seed()
     theirs = torch.randn(5, generator=other)
     assert np.array_equal(draws.normal(gen.clone_state(), 5), theirs.numpy())
@@ -224,7 +224,7 @@ def test_seeds_and_states(seed: int) -> None:
 
 def test_default_seed() -> None:
     assert Generator().initial_seed() == torch.Generator().initial_seed()
-    assert np.array_equal(Generator().get_state(), torch.Generator().get_state().numpy())
+    assert np.array_equal(Generator().state_bytes(), torch.Generator().get_state().numpy())
 
 
 @pytest.mark.parametrize("n", [0, 1, 17, 1000])
@@ -408,6 +408,17 @@ def test_fused_steps_need_no_repair() -> None:
             assert np.array_equal(a, b)
 
 
+def test_native_normals_over_all_arguments() -> None:
+    if not native.NORMALS.compile():
+        pytest.skip("no LLVM or no fused multiply-add here")
+    for start in range(0, 2**24, 2**20):
+        u = (np.arange(start, start + 2**20) * 2.0**-24).astype(np.float32).reshape(-1, 8)
+        both_halves = np.concatenate((u, u[::-1]), axis=1)
+        fast = native.box_muller32(both_halves, 0.0, 1.0)
+        slow = normals._box_muller32(both_halves, 0.0, 1.0)
+        assert np.array_equal(bits(fast), bits(slow))
+
+
 # ------------------------------------------------------------------------- loaders
 
 
@@ -434,7 +445,7 @@ def test_orders_of_loaders(seed: int, n: int) -> None:
             batches = [engine.read(b).tolist() for b in ours]
             assert batches == [b.tolist() for b in theirs]
             assert same_state(default)
-            assert np.array_equal(own.get_state(), torch_own.get_state().numpy())
+            assert np.array_equal(own.state_bytes(), torch_own.get_state().numpy())
     for total, again in ((n, True), (3 * n + 1, False), (100, True)):
         theirs = list(theirs_data.RandomSampler(items, again, total))
         assert list(ours_data.RandomSampler(items, again, total)) == theirs

@@ -46,12 +46,12 @@ def test_a_state_goes_on_where_it_was_taken(drawn: int) -> None:
     gen = Generator().manual_seed(11)
     draws.uniform(gen, drawn)
     draws.normal(gen, 3)  # leaves a normal waiting
-    state = gen.get_state()
+    state = gen.state_bytes()
     assert state.shape == (5056,)
     assert state.dtype == np.uint8
     expected = draws.normal(gen, 5), draws.uniform(gen, 700)
     again = Generator().set_state(state)
-    assert np.array_equal(again.get_state(), state)
+    assert np.array_equal(again.state_bytes(), state)
     assert again.initial_seed() == 11
     assert np.array_equal(draws.normal(again, 5), expected[0])
     assert np.array_equal(draws.uniform(again, 700), expected[1])
@@ -60,10 +60,10 @@ def test_a_state_goes_on_where_it_was_taken(drawn: int) -> None:
 def test_asking_for_the_state_changes_nothing() -> None:
     asked, other = Generator().manual_seed(1), Generator().manual_seed(1)
     for n in (1, 3, 2000, 7, 0, 5000, 1):
-        asked.get_state()
+        asked.state_bytes()
         assert np.array_equal(draws.uniform(asked, n), draws.uniform(other, n))
-        assert np.array_equal(asked.get_state(), asked.get_state())
-    assert np.array_equal(asked.get_state(), other.get_state())
+        assert np.array_equal(asked.state_bytes(), asked.state_bytes())
+    assert np.array_equal(asked.state_bytes(), other.state_bytes())
 
 
 def test_seeding_drops_the_waiting_normal() -> None:
@@ -90,7 +90,7 @@ def test_copies() -> None:
     draws.normal(gen, 5)
     for other in (gen.clone_state(), copy.deepcopy(gen), pickle.loads(pickle.dumps(gen))):
         assert other is not gen
-        assert np.array_equal(other.get_state(), gen.get_state())
+        assert np.array_equal(other.state_bytes(), gen.state_bytes())
 
 
 def test_states_are_wrapped_for_the_tensor_layer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_a_generator_is_of_the_cpu() -> None:
 
 
 def test_the_process_wide_generator() -> None:
-    state = rl.get_rng_state()
+    state = rl.default_generator.state_bytes()
     try:
         assert rl.manual_seed(5) is rl.default_generator
         assert rl.initial_seed() == 5
@@ -166,13 +166,13 @@ def test_the_twister_without_its_memory(monkeypatch: pytest.MonkeyPatch) -> None
     """NumPy's own state property gives the same states where the memory cannot be used."""
     gen = Generator().manual_seed(6)
     draws.uniform(gen, 1000)
-    state = gen.get_state()
+    state = gen.state_bytes()
     monkeypatch.setattr(twister, "_layout_holds", False)
     generator._idle.clear()
     slow = Generator().manual_seed(6)
     draws.uniform(slow, 1000)
-    assert np.array_equal(slow.get_state(), state)
-    assert np.array_equal(Generator().set_state(state).get_state(), state)
+    assert np.array_equal(slow.state_bytes(), state)
+    assert np.array_equal(Generator().set_state(state).state_bytes(), state)
 
 
 def test_importing_loads_no_random_numbers() -> None:

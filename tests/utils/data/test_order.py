@@ -43,7 +43,7 @@ def test_a_shuffled_loader() -> None:
 
 
 def test_a_loader_with_a_generator_draws_from_it_alone() -> None:
-    before = rl.get_rng_state()
+    before = rl.default_generator.state_bytes()
     gen = Generator().manual_seed(7)
     loader = DataLoader(TEN, batch_size=5, shuffle=True, generator=gen)
     epochs = [[values(b) for b in loader] for _ in range(2)]
@@ -52,7 +52,7 @@ def test_a_loader_with_a_generator_draws_from_it_alone() -> None:
         [[5, 1, 6, 0, 9], [7, 8, 4, 3, 2]],
     ]
     assert draws.randint(gen, 0, 1000, 2).tolist() == [979, 661]
-    assert np.array_equal(rl.get_rng_state(), before)
+    assert np.array_equal(rl.default_generator.state_bytes(), before)
 
 
 def test_the_samplers() -> None:
@@ -130,10 +130,10 @@ def test_lengths_and_batches() -> None:
 def test_the_base_seed_is_drawn_when_the_iterator_is_made() -> None:
     rl.manual_seed(5)
     expected = draws.random_seed(Generator().manual_seed(5))
-    state = rl.get_rng_state()
+    state = rl.default_generator.state_bytes()
     iterator = iter(DataLoader(TEN))
     assert iterator._base_seed == expected
-    assert not np.array_equal(rl.get_rng_state(), state)
+    assert not np.array_equal(rl.default_generator.state_bytes(), state)
 
 
 def test_wrong_samplers() -> None:
