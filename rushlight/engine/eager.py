@@ -2,7 +2,7 @@
 
 ``run_node(node, arrays, program, numbers)`` computes one node; ``run_program`` a whole program.
 Arrays have the strides of their specs (a dimension of size 1 may have any) and are never
-changed.  Views and aliases give NumPy views of their operand; everything else gives memory of its own.
+changed.  Views and aliases give NumPy views of their operand, everything else memory of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Array = Any
 def run_node(
     node: Node, arrays: Sequence[Array], program: Program, numbers: Sequence[Any]
 ) -> Array:
-    """The value of ``node``: ``arrays`` holds those of earlier nodes, ``numbers`` the program's numbers.
+    """The value of ``node``: ``arrays`` holds earlier nodes', ``numbers`` the program's numbers.
 
     Raises:
         the operation's own error when a value is not allowed (an index out of bounds).

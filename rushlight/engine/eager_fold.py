@@ -64,7 +64,7 @@ def cascade(a: Any, step: Fold) -> Any:
 
 
 def fold(name: str, x: Any, dims: Ints) -> Any:
-    """``sum``, ``prod``, ``amax`` or ``amin`` of ``x`` (already of the result's type) over ``dims``.
+    """``sum``, ``prod``, ``amax`` or ``amin`` of ``x`` (of the result's type) over ``dims``.
 
     Gives the kept dimensions only, in order.
     """

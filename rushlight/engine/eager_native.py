@@ -37,13 +37,14 @@ def _entry(name: str, arrays: int) -> str:
         + "\n".join(loads)
         + f"\n  call void @{name}({', '.join(given)})\n"
         # the last argument, held once more, is what the call gives back: None would not be counted
-        + f"  %refs = load i64, ptr %o1\n  %held = add i64 %refs, 1\n  store i64 %held, ptr %o1\n"
-        f"  ret ptr %o1\n}}\n"
+        + "  %refs = load i64, ptr %o1\n  %held = add i64 %refs, 1\n  store i64 %held, ptr %o1\n"
+        "  ret ptr %o1\n}\n"
     )
 
 
 def kernel(name: str, arrays: int, text: Callable[[], str]) -> Callable[..., Any]:
-    """The kernel ``name`` as a Python function of (geometry, out, *operands); compiled when first met."""
+    """The kernel ``name`` as a Python function of (geometry, out, *operands); compiled when "
+    "first met."""
     found = _KERNELS.get(name)
     if found is None:
         if SUPPORTED:

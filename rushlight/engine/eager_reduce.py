@@ -1,6 +1,7 @@
 """Float reductions by general native kernels, in the order ``graph/ops/reduce.py`` lays down.
 
-The kernel reads ``outer x k x inner`` elements, row-major, and folds k; ``eager_fold`` says the same in NumPy.
+The kernel reads ``outer x k x inner`` elements, row-major, and folds k; ``eager_fold`` says the
+same in NumPy.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _step(e: Emitter, name: str, kind: str, acc: Value, x: Value) -> Value:
         return e.value(f"fadd {kind} {acc}, {x}")
     if name == "prod":
         return e.value(f"fmul {kind} {acc}, {x}")
-    bools = f"<{kind[1:].split(' ')[0]} x i1>" if kind[0] == "<" else "i1"
+    bools = f"<{kind[1:].split(' ', maxsplit=1)[0]} x i1>" if kind[0] == "<" else "i1"
     word = "oge" if name == "amax" else "ole"
     stays = e.value(f"fcmp {word} {kind} {acc}, {x}")
     nan = e.value(f"fcmp uno {kind} {acc}, {acc}")
@@ -216,7 +217,8 @@ def _columns_text(name: str, element: str, symbol: str) -> str:
 
 
 def fold_native(name: str, x: Any, dims: Ints) -> Any:
-    """``sum``, ``prod``, ``amax`` or ``amin`` of the float array ``x`` over ``dims``; kept dimensions only."""
+    """``sum``, ``prod``, ``amax`` or ``amin`` of the float array ``x`` over ``dims``; kept "
+    "dimensions only."""
     shape = x.shape
     kept = tuple([d for d in range(len(shape)) if d not in dims])
     out_shape = tuple([shape[d] for d in kept])

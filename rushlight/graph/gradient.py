@@ -25,7 +25,7 @@ def ones_like(v: Val) -> Val:
 def differentiate(
     builder: ProgramBuilder, seeds: Mapping[int, Val], wants: Sequence[Val]
 ) -> list[Val | None]:
-    """Gradients at ``wants`` of the nodes in ``seeds`` (node -> its gradient); None where nothing arrives.
+    """Gradients at ``wants`` of the nodes in ``seeds`` (node -> gradient), None where none comes.
 
     Nodes are appended to the builder's program.
     """

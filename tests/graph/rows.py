@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
+from rushlight.base.shape import is_dense
 from rushlight.engine.eager import run_program
 from rushlight.graph.gradient import differentiate
 from rushlight.graph.node import Program, ProgramBuilder
@@ -27,7 +28,9 @@ class Recorder(ProgramBuilder):
         self.leaves: list[Any] = []
 
     def leaf(self, a: Any) -> Val:
-        """The array as a leaf in its own layout."""
+        """The array as a leaf in its own layout (row-major unless that is dense)."""
+        if not is_dense(a.shape, tuple(s // a.itemsize for s in a.strides)):
+            a = np.ascontiguousarray(a)
         self.leaves.append(a)
         strides = tuple(s // a.itemsize for s in a.strides)
         return Val(self, self.make(core.leaf, [], (a.shape, dt.from_numpy(a.dtype), strides, CPU)))
@@ -95,7 +98,7 @@ def numeric(e: Expression, root: Val, i: int, h: float = 1e-5) -> Any:
     for at in np.ndindex(*base.shape):
         ends = []
         for step in (h, -h):
-            e.builder.leaves[at_leaf] = moved = base.copy()
+            e.builder.leaves[at_leaf] = moved = base.copy(order="K")
             moved[at] += step
             ends.append(float(e.value(root)[0]))
         out[at] = (ends[0] - ends[1]) / (2 * h)

@@ -35,7 +35,8 @@ def chain(a: Any, b: Any) -> Any:
 
 
 def rounded(x: Fraction, kind: Any) -> Any:
-    """The nearest number of a type: Python rounds rationals to doubles rightly; floats are checked by neighbours."""
+    """The nearest number of a type: Python rounds rationals to doubles rightly; floats are "
+    "checked by neighbours."""
     near = kind(float(x))
     options = [np.nextafter(near, kind(-np.inf)), near, np.nextafter(near, kind(np.inf))]
     return min(options, key=lambda v: abs(Fraction(float(v)) - x))
@@ -48,13 +49,21 @@ def test_chain(kind: Any, shape: tuple[int, int, int]) -> None:
     a, b = normal(m, k, kind=kind), normal(k, n, kind=kind)
     want = chain(a, b)
     assert evaluate(ct.matmul, a, b).tobytes() == want.tobytes()
-    assert evaluate(ct.matmul, np.asfortranarray(a), np.asfortranarray(b)).tobytes() == want.tobytes()
+    assert (
+        evaluate(ct.matmul, np.asfortranarray(a), np.asfortranarray(b)).tobytes() == want.tobytes()
+    )
 
 
 @pytest.mark.parametrize(
     ("x", "y"),
-    [((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((5, 1, 2, 3), (6, 3, 4))],
-)  # fmt: skip
+    [
+        ((2, 3), (3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 1, 2, 3), (6, 3, 4)),
+    ],
+)
 def test_batches(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     a, b = normal(*x), normal(*y)
     np.testing.assert_allclose(evaluate(ct.matmul, a, b), a @ b, rtol=1e-12, atol=1e-14)
@@ -89,15 +98,50 @@ def test_addmm() -> None:
 @pytest.mark.parametrize(
     ("op", "operands", "error", "words"),
     [
-        (ct.matmul, (normal(2, 3), normal(4, 5)), RuntimeError, r"cannot be multiplied \(2x3 and 4x5\)"),
-        (ct.matmul, (normal(2, 2, 3), normal(4, 5)), RuntimeError, r"cannot be multiplied \(4x3 and 4x5\)"),
-        (ct.matmul, (normal(2, 3), normal(3, 4, kind=np.float32)), RuntimeError, "got: double != float"),
-        (ct.matmul, (normal(2, 2, 3), normal(2, 4, 5)), RuntimeError, r"to be: \[2, 3\] but got: \[2, 4\]"),
-        (ct.matmul, (normal(2, 2, 3), normal(3, 3, 5)), RuntimeError, r"tensor a \(2\) must match .* b \(3\)"),
-        (ct.linear, (normal(2, 3), normal(4, 5)), RuntimeError, r"cannot be multiplied \(2x3 and 5x4\)"),
-        (ct.linear, (normal(2, 3), normal(4, 3), normal(5)), RuntimeError, r"expanded size of the tensor \(4\)"),
+        (
+            ct.matmul,
+            (normal(2, 3), normal(4, 5)),
+            RuntimeError,
+            r"cannot be multiplied \(2x3 and 4x5\)",
+        ),
+        (
+            ct.matmul,
+            (normal(2, 2, 3), normal(4, 5)),
+            RuntimeError,
+            r"cannot be multiplied \(4x3 and 4x5\)",
+        ),
+        (
+            ct.matmul,
+            (normal(2, 3), normal(3, 4, kind=np.float32)),
+            RuntimeError,
+            "got: double != float",
+        ),
+        (
+            ct.matmul,
+            (normal(2, 2, 3), normal(2, 4, 5)),
+            RuntimeError,
+            r"to be: \[2, 3\] but got: \[2, 4\]",
+        ),
+        (
+            ct.matmul,
+            (normal(2, 2, 3), normal(3, 3, 5)),
+            RuntimeError,
+            r"tensor a \(2\) must match .* b \(3\)",
+        ),
+        (
+            ct.linear,
+            (normal(2, 3), normal(4, 5)),
+            RuntimeError,
+            r"cannot be multiplied \(2x3 and 5x4\)",
+        ),
+        (
+            ct.linear,
+            (normal(2, 3), normal(4, 3), normal(5)),
+            RuntimeError,
+            r"expanded size of the tensor \(4\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors(op: Any, operands: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         spec_of(op, *operands)

@@ -51,17 +51,26 @@ def test_scatter(dim: int, accumulate: bool) -> None:
     v = RNG.standard_normal(i.shape)
     f = lambda b, p, w: ix.scatter(b, p, w, arg=(dim, accumulate))  # noqa: E731
     assert evaluate(f, X, i, v).tobytes() == loop_scatter(X, i, v, dim, accumulate).tobytes()
-    j = RNG.integers(0, 2, (2, 2, 2)) if accumulate else np.stack([np.zeros((2, 2), int), np.ones((2, 2), int)], dim)
+    j = (
+        RNG.integers(0, 2, (2, 2, 2))
+        if accumulate
+        else np.stack([np.zeros((2, 2), int), np.ones((2, 2), int)], dim)
+    )
     check_gradients(f, [X[:2, :2, :2], j, v[:2, :2, :2]], [0, 2])
 
 
 @pytest.mark.parametrize(
     ("dims", "places"),
     [
-        ((0,), [(6,)]), ((1,), [(2, 3)]), ((2,), [()]), ((0, 1), [(2, 1), (3,)]), ((1, 2), [(4,), (4,)]),
-        ((0, 2), [(2, 3), (3,)]), ((0, 1, 2), [(5,), (1,), (5,)]),
+        ((0,), [(6,)]),
+        ((1,), [(2, 3)]),
+        ((2,), [()]),
+        ((0, 1), [(2, 1), (3,)]),
+        ((1, 2), [(4,), (4,)]),
+        ((0, 2), [(2, 3), (3,)]),
+        ((0, 1, 2), [(5,), (1,), (5,)]),
     ],
-)  # fmt: skip
+)
 def test_index(dims: tuple[int, ...], places: list[tuple[int, ...]]) -> None:
     given = [RNG.integers(-X.shape[d], X.shape[d], s) for d, s in zip(dims, places, strict=True)]
     key: list[Any] = [slice(None)] * 3
@@ -75,7 +84,7 @@ def test_index(dims: tuple[int, ...], places: list[tuple[int, ...]]) -> None:
 
     v = RNG.standard_normal(want.shape)
     for accumulate in (False, True):
-        put = lambda b, w, *p: ix.index_put(b, w, *p, arg=(dims, accumulate))  # noqa: B023, E731
+        put = lambda b, w, *p: ix.index_put(b, w, *p, arg=(dims, accumulate))  # noqa: E731
         after = X.copy()
         if accumulate:
             np.add.at(after, tuple(key), v)
@@ -89,16 +98,20 @@ def test_index(dims: tuple[int, ...], places: list[tuple[int, ...]]) -> None:
 def test_put_gradients() -> None:
     base, places = RNG.standard_normal((4, 2)), np.array([2, 0])
     for accumulate in (False, True):
-        put = lambda b, w, p: ix.index_put(b, w * w, p, arg=((0,), accumulate))  # noqa: B023, E731
+        put = lambda b, w, p: ix.index_put(b, w * w, p, arg=((0,), accumulate))  # noqa: E731
         check_gradients(put, [base, RNG.standard_normal((2, 2)), places], [0, 1])
         check_gradients(put, [base, RNG.standard_normal((1, 2)), places], [0, 1])
 
 
 def test_accumulation_is_in_order() -> None:
-    """Repeated places are added one after the other: these values give another sum in another order."""
+    """Repeated places are added one after the other: these values give another sum in another "
+    "order."""
     v = np.array([1e8, 1.0, -1e8, 1.0], np.float32)
     got = evaluate(
-        lambda b, w, p: ix.index_put(b, w, p, arg=((0,), True)), np.zeros(1, np.float32), v, np.zeros(4, int)
+        lambda b, w, p: ix.index_put(b, w, p, arg=((0,), True)),
+        np.zeros(1, np.float32),
+        v,
+        np.zeros(4, int),
     )
     assert got[0] == ((np.float32(0) + v[0] + v[1]) + v[2]) + v[3] == 1.0
 
@@ -117,15 +130,50 @@ def test_embedding() -> None:
 @pytest.mark.parametrize(
     ("f", "operands", "error", "words"),
     [
-        (lambda x, i: ix.index(x, i, arg=(0,)), (np.zeros(5), [7]), IndexError, "^index 7 is out of bounds for dimension 0 with size 5$"),
-        (lambda x, i: ix.index(x, i, arg=(0,)), (np.zeros(5), [-6]), IndexError, "^index -6 is out of bounds for dimension 0 with size 5$"),
-        (lambda x, i: ix.index(x, i, arg=(1,)), (np.zeros((2, 3)), [0, 4, 9]), IndexError, "^index 4 is out of bounds for dimension 1 with size 3$"),
-        (lambda x, i: ix.gather(x, i, arg=0), (np.zeros(5), [-1]), RuntimeError, "^index -1 is out of bounds for dimension 0 with size 5$"),
-        (lambda x, i: ix.scatter(x, i, x, arg=(0, True)), (np.zeros(2), [2, 0]), RuntimeError, "^index 2 is out of bounds for dimension 0 with size 2$"),
-        (lambda x, i: ix.index_put(x, x, i, arg=((0,), False)), (np.zeros(2), [2, 0]), IndexError, "^index 2 is out of bounds for dimension 0 with size 2$"),
-        (lambda x, i: ix.embedding(x, i), (np.zeros((2, 1)), [3]), IndexError, "index 3 is out of bounds for dimension 0 with size 2"),
+        (
+            lambda x, i: ix.index(x, i, arg=(0,)),
+            (np.zeros(5), [7]),
+            IndexError,
+            "^index 7 is out of bounds for dimension 0 with size 5$",
+        ),
+        (
+            lambda x, i: ix.index(x, i, arg=(0,)),
+            (np.zeros(5), [-6]),
+            IndexError,
+            "^index -6 is out of bounds for dimension 0 with size 5$",
+        ),
+        (
+            lambda x, i: ix.index(x, i, arg=(1,)),
+            (np.zeros((2, 3)), [0, 4, 9]),
+            IndexError,
+            "^index 4 is out of bounds for dimension 1 with size 3$",
+        ),
+        (
+            lambda x, i: ix.gather(x, i, arg=0),
+            (np.zeros(5), [-1]),
+            RuntimeError,
+            "^index -1 is out of bounds for dimension 0 with size 5$",
+        ),
+        (
+            lambda x, i: ix.scatter(x, i, x, arg=(0, True)),
+            (np.zeros(2), [2, 0]),
+            RuntimeError,
+            "^index 2 is out of bounds for dimension 0 with size 2$",
+        ),
+        (
+            lambda x, i: ix.index_put(x, x, i, arg=((0,), False)),
+            (np.zeros(2), [2, 0]),
+            IndexError,
+            "^index 2 is out of bounds for dimension 0 with size 2$",
+        ),
+        (
+            lambda x, i: ix.embedding(x, i),
+            (np.zeros((2, 1)), [3]),
+            IndexError,
+            "index 3 is out of bounds for dimension 0 with size 2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bounds(f: Any, operands: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         evaluate(f, operands[0], np.array(operands[1]))
@@ -136,20 +184,40 @@ def test_shape_errors() -> None:
     i = np.zeros((2, 2), int)
     with pytest.raises(RuntimeError, match="same number of dimensions as input"):
         spec_of(lambda v, p: ix.gather(v, p, arg=0), x, i[0])
-    with pytest.raises(RuntimeError, match=r"expected index \[2, 4\] to be no larger than self \[2, 3\]"):
+    with pytest.raises(
+        RuntimeError, match=r"expected index \[2, 4\] to be no larger than self \[2, 3\]"
+    ):
         spec_of(lambda v, p: ix.gather(v, p, arg=0), x, np.zeros((2, 4), int))
     with pytest.raises(RuntimeError, match="Expected dtype int32/int64 for index"):
         spec_of(lambda v, p: ix.gather(v, p, arg=0), x, x)
-    with pytest.raises(IndexError, match=r"could not be broadcast together with shapes \[2, 2\], \[3\]"):
+    with pytest.raises(
+        IndexError, match=r"could not be broadcast together with shapes \[2, 2\], \[3\]"
+    ):
         spec_of(lambda v, p, q: ix.index(v, p, q, arg=(0, 1)), x, i, np.zeros(3, int))
-    with pytest.raises(RuntimeError, match=r"value tensor of shape \[3\] cannot be broadcast .* shape \[2\]"):
+    with pytest.raises(
+        RuntimeError, match=r"value tensor of shape \[3\] cannot be broadcast .* shape \[2\]"
+    ):
         spec_of(lambda v, w, p: ix.index_put(v, w, p, arg=((0,), False)), x[0], np.zeros(3), i[0])
-    with pytest.raises(RuntimeError, match="got Double for the destination and Float for the source"):
-        spec_of(lambda v, w, p: ix.index_put(v, w, p, arg=((0,), False)), x[0], np.zeros(2, np.float32), i[0])
+    with pytest.raises(
+        RuntimeError, match="got Double for the destination and Float for the source"
+    ):
+        spec_of(
+            lambda v, w, p: ix.index_put(v, w, p, arg=((0,), False)),
+            x[0],
+            np.zeros(2, np.float32),
+            i[0],
+        )
 
 
 def test_nothing_is_read_out_of_nothing() -> None:
-    assert evaluate(lambda x, i: ix.index(x, i, arg=(0,)), np.zeros((0, 3)), np.zeros(0, int)).shape == (0, 3)
+    assert evaluate(
+        lambda x, i: ix.index(x, i, arg=(0,)), np.zeros((0, 3)), np.zeros(0, int)
+    ).shape == (0, 3)
     assert evaluate(lambda x, i: ix.gather(x, i, arg=0), np.array(2.5), np.array(0)) == 2.5
-    put = evaluate(lambda b, i, v: ix.scatter(b, i, v, arg=(0, False)), np.array(1.0), np.array(0), np.array(4.0))
+    put = evaluate(
+        lambda b, i, v: ix.scatter(b, i, v, arg=(0, False)),
+        np.array(1.0),
+        np.array(0),
+        np.array(4.0),
+    )
     assert put == 4.0

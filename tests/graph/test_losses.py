@@ -25,13 +25,19 @@ PAIRS: dict[str, tuple[Any, list[Any], Any, list[int]]] = {
     "huber_loss": (ls.huber_loss, [X, T, 0.7], ls.huber.reference, [0, 1]),
     "binary_cross_entropy": (ls.binary_cross_entropy, [P, Q], ls.bce.reference, [0, 1]),
     "binary_cross_entropy weighted": (
-        ls.binary_cross_entropy, [P, Q, T[0]], lambda x, t, w: ls.bce.reference(x, t) * w, [0, 1]  # type: ignore[misc]
+        ls.binary_cross_entropy,
+        [P, Q, T[0]],
+        lambda x, t, w: ls.bce.reference(x, t) * w,
+        [0, 1],  # type: ignore[misc]
     ),
     "with_logits": (ls.binary_cross_entropy_with_logits, [X, Q], ls.bce_logits.reference, [0, 1]),
     "with_logits_pos": (
-        ls.binary_cross_entropy_with_logits_pos, [X, Q, P[0]], ls.bce_logits_pos.reference, [0, 1, 2]
+        ls.binary_cross_entropy_with_logits_pos,
+        [X, Q, P[0]],
+        ls.bce_logits_pos.reference,
+        [0, 1, 2],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -90,7 +96,9 @@ def class_loss(x: Any, t: Any, w: Any, arg: Any) -> Any:
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2)])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-@pytest.mark.parametrize(("weighted", "ignore", "eps"), list(itertools.product([False, True], [-100, 1], [0.0, 0.2])))
+@pytest.mark.parametrize(
+    ("weighted", "ignore", "eps"), list(itertools.product([False, True], [-100, 1], [0.0, 0.2]))
+)
 def test_cross_entropy(shape: Any, reduction: str, weighted: bool, ignore: int, eps: float) -> None:
     r = np.random.default_rng(len(shape))
     x = r.uniform(-2, 2, shape)
@@ -113,7 +121,11 @@ def test_nll_loss(reduction: str, weighted: bool) -> None:
     more = [np.array([0.5, 1.0, 2.0, 1.5])] if weighted else []
     f = lambda *v: ls.nll_loss(*v, arg=(reduction, -100))  # noqa: E731
     each = np.array([-X[i, k] * (more[0][k] if weighted else 1) for i, k in enumerate(t)])
-    want = {"none": each, "sum": each.sum(), "mean": each.sum() / (more[0][t].sum() if weighted else 3)}[reduction]
+    want = {
+        "none": each,
+        "sum": each.sum(),
+        "mean": each.sum() / (more[0][t].sum() if weighted else 3),
+    }[reduction]
     np.testing.assert_allclose(evaluate(f, X, t, *more), want, rtol=1e-12)
     check_gradients(f, [X, t, *more], [0])
 
@@ -151,22 +163,47 @@ def test_everything_ignored_is_nan() -> None:
 @pytest.mark.parametrize(
     ("x", "t", "error", "words"),
     [
-        (X, np.array([0, 1]), ValueError, r"Expected input batch_size \(3\) to match target batch_size \(2\)."),
-        (X, np.array([0.0, 1, 2]), RuntimeError, "expected target dtype to be Long or Byte, but got Double"),
-        (X, np.zeros((3, 1), int), RuntimeError, "0D or 1D target tensor expected, multi-target not supported"),
-        (X[0], np.array([1, 1]), ValueError, "For 1D input, 1D target must have size 1, but got target size: 2"),
-        (np.zeros((2, 3, 4)), np.zeros((2, 5), int), RuntimeError, r"Expected target size \[2, 4\], got \[2, 5\]"),
+        (
+            X,
+            np.array([0, 1]),
+            ValueError,
+            r"Expected input batch_size \(3\) to match target batch_size \(2\).",
+        ),
+        (
+            X,
+            np.array([0.0, 1, 2]),
+            RuntimeError,
+            "expected target dtype to be Long or Byte, but got Double",
+        ),
+        (
+            X,
+            np.zeros((3, 1), int),
+            RuntimeError,
+            "0D or 1D target tensor expected, multi-target not supported",
+        ),
+        (
+            X[0],
+            np.array([1, 1]),
+            ValueError,
+            "For 1D input, 1D target must have size 1, but got target size: 2",
+        ),
+        (
+            np.zeros((2, 3, 4)),
+            np.zeros((2, 5), int),
+            RuntimeError,
+            r"Expected target size \[2, 4\], got \[2, 5\]",
+        ),
     ],
-)  # fmt: skip
+)
 def test_shape_errors(x: Any, t: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         spec_of(lambda *v: ls.cross_entropy(*v, arg=("mean", -100, 0.0)), x, t)
 
 
 def test_target_out_of_bounds() -> None:
-    with pytest.raises(IndexError, match="^Target 7 is out of bounds.$"):
+    with pytest.raises(IndexError, match=r"^Target 7 is out of bounds.$"):
         evaluate(lambda *v: ls.cross_entropy(*v, arg=("mean", -100, 0.0)), X, np.array([0, 7, 1]))
-    with pytest.raises(IndexError, match="^Target -1 is out of bounds.$"):
+    with pytest.raises(IndexError, match=r"^Target -1 is out of bounds.$"):
         evaluate(lambda *v: ls.nll_loss(*v, arg=("mean", -100)), X, np.array([0, -1, 1]))
 
 

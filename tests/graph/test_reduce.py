@@ -20,10 +20,15 @@ RNG = np.random.default_rng(5)
 X = RNG.uniform(-3, 3, (2, 3, 4))
 DIMS: list[tuple[int, ...]] = [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2), ()]
 REFERENCE: dict[str, Any] = {
-    "sum": np.sum, "prod": np.prod, "amax": np.max, "amin": np.min, "any": np.any, "all": np.all,
+    "sum": np.sum,
+    "prod": np.prod,
+    "amax": np.max,
+    "amin": np.min,
+    "any": np.any,
+    "all": np.all,
     "mean": np.mean,
     "logsumexp": lambda x, axis, keepdims: np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims)),
-}  # fmt: skip
+}
 
 
 def exact_chain(values: list[float], kind: Any) -> Any:
@@ -215,13 +220,25 @@ def test_nothing_to_reduce() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "dims", "error", "words"),
     [
-        ("amax", (2, 0, 3), (1,), IndexError, r"amax\(\): Expected reduction dim 1 to have non-zero size."),
-        ("amax", (0,), (0,), RuntimeError, r"amax\(\): Expected reduction dim to be specified for input.numel\(\) == 0. S"),
+        (
+            "amax",
+            (2, 0, 3),
+            (1,),
+            IndexError,
+            r"amax\(\): Expected reduction dim 1 to have non-zero size.",
+        ),
+        (
+            "amax",
+            (0,),
+            (0,),
+            RuntimeError,
+            r"amax\(\): Expected reduction dim to be specified for input.numel\(\) == 0. S",
+        ),
         ("argmin", (0,), (0,), IndexError, r"argmin\(\): Expected reduction dim to be specified"),
         ("mean", None, (0,), RuntimeError, "Got: Long"),
         ("var", None, (0, False, 1), RuntimeError, "std and var only support floating point"),
     ],
-)  # fmt: skip
+)
 def test_errors(name: str, shape: Any, dims: Any, error: Any, words: str) -> None:
     x = np.array([1, 2]) if shape is None else np.zeros(shape)
     arg = (dims, False, 1) if name == "var" else (dims, False)

@@ -1,4 +1,5 @@
-"""What networks bend values with: elementwise rows.  Parameters (slopes, bounds) are operands, run-time numbers."""
+"""What networks bend values with: elementwise rows.  Parameters (slopes, bounds) are operands, "
+"run-time numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ..op import Op
 from ..value import Val
 from .elementwise import (
     P,
     R,
     abs_,
-    cast,
     define,
-    div,
-    eq,
     erf,
     exp,
     ge,
@@ -24,14 +23,10 @@ from .elementwise import (
     logical_and,
     logical_or,
     lt,
-    mul,
-    neg,
     sigmoid,
-    sign,
     square,
     tanh,
     where,
-    zeros_like,
 )
 
 HALF_SQRT = math.sqrt(0.5)
@@ -44,11 +39,11 @@ def _log_sigmoid(e: Any, x: Any) -> Any:
     return e.where(x < 0, x, 0) - e.log1p(e.exp(-e.abs(x)))
 
 
-log_sigmoid = define(
+log_sigmoid: Op = define(
     "log_sigmoid", _log_sigmoid, lambda g, out, x: g * sigmoid(-x),
     types="float", reference=lambda x: -np.log1p(np.exp(-x)),
 )  # fmt: skip
-silu = define(
+silu: Op = define(
     "silu", lambda e, x: x / (1 + e.exp(-x)),
     lambda g, out, x: g * (sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)))),
     types="float", reference=lambda x: x / (1 + np.exp(-x)),
@@ -64,10 +59,10 @@ def _mish_grad(g: Val, out: Val, x: Val) -> Val:
     return g * (t + x * sigmoid(x) * (1.0 - t * t))
 
 
-mish = define(
+mish: Op = define(
     "mish", _mish, _mish_grad, types="float", reference=lambda x: x * np.tanh(np.log1p(np.exp(x)))
 )
-softplus = define(
+softplus: Op = define(
     "softplus",  # (x, beta, threshold)
     lambda e, x, b, t: e.where(x * b > t, x, e.log1p(e.exp(x * b)) / b),
     lambda g, out, x, b, t: where(gt(x * b, t), g, g * sigmoid(x * b)), None, None,
@@ -101,37 +96,42 @@ def _np_erf(x: Any) -> Any:
     return np.vectorize(math.erf)(x)
 
 
-gelu = define("gelu", _gelu, _gelu_grad, types="float",
+gelu: Op = define("gelu", _gelu, _gelu_grad, types="float",
               reference=lambda x: 0.5 * x * (1 + _np_erf(x * HALF_SQRT)))  # fmt: skip
-gelu_tanh = define(
+gelu_tanh: Op = define(
     "gelu_tanh", _gelu_tanh, _gelu_tanh_grad, types="float",
     reference=lambda x: 0.5 * x * (1 + np.tanh(GELU_SLOPE * (x + GELU_CUBE * x**3))),
 )  # fmt: skip
 
 
 # ---------------------------------------------------------------- straight pieces
-leaky_relu = define(
+def _clamp(e: Any, x: Any, lo: Any, hi: Any) -> Any:
+    up = e.where((x > lo) | e.isnan(x), x, lo)
+    return e.where((up < hi) | e.isnan(up), up, hi)
+
+
+leaky_relu: Op = define(
     "leaky_relu",  # (x, slope)
     lambda e, x, s: e.where(x > 0, x, x * s),
     lambda g, out, x, s: where(gt(x, 0.0), g, g * s), None,
     types="float", reference=lambda x, s: np.where(x > 0, x, x * s), domain=(R, (0.05, 0.5)),
 )  # fmt: skip
-prelu = define(
+prelu: Op = define(
     "prelu",  # (x, weight broadcast to x)
     lambda e, x, w: e.where(x > 0, x, w * x),
     lambda g, out, x, w: where(gt(x, 0.0), g, w * g),
     lambda g, out, x, w: where(gt(x, 0.0), 0.0, x * g),
     types="float", reference=lambda x, w: np.where(x > 0, x, w * x), domain=(R, R),
 )  # fmt: skip
-hardtanh = define(
+hardtanh: Op = define(
     "hardtanh",  # (x, low, high)
     lambda e, x, lo, hi: e.where(x < lo, lo, e.where(x > hi, hi, x)),
     lambda g, out, x, lo, hi: where(logical_or(le(x, lo), ge(x, hi)), 0.0, g), None, None,
-    reference=lambda x, lo, hi: np.clip(x, lo, hi), domain=(R, (-1.5, -0.5), (0.5, 1.5)),
+    reference=np.clip, domain=(R, (-1.5, -0.5), (0.5, 1.5)),
 )  # fmt: skip
-clamp = define(
+clamp: Op = define(
     "clamp",  # (x, low, high): min(max(x, low), high)
-    lambda e, x, lo, hi: _clamp(e, x, lo, hi),
+    _clamp,
     lambda g, out, x, lo, hi: where(logical_and(ge(x, lo), le(x, hi)), g, 0.0),
     lambda g, out, x, lo, hi: where(logical_and(lt(x, lo), lt(lo, hi)), g, 0.0),
     lambda g, out, x, lo, hi: where(logical_or(gt(x, hi), lt(hi, lo)), g, 0.0),
@@ -140,48 +140,45 @@ clamp = define(
 )  # fmt: skip
 
 
-def _clamp(e: Any, x: Any, lo: Any, hi: Any) -> Any:
-    up = e.where((x > lo) | e.isnan(x), x, lo)
-    return e.where((up < hi) | e.isnan(up), up, hi)
-
-
-threshold = define(
+threshold: Op = define(
     "threshold",  # (x, threshold, value)
     lambda e, x, t, v: e.where(x <= t, v, x),
     lambda g, out, x, t, v: where(le(x, t), 0.0, g), None, None,
     reference=lambda x, t, v: np.where(x <= t, v, x), domain=(R, (-0.5, 0.5), R),
 )  # fmt: skip
-hardsigmoid = define(
+hardsigmoid: Op = define(
     "hardsigmoid", lambda e, x: _clamp(e, x + 3, e.const(0, x.dtype), e.const(6, x.dtype)) / 6,
     lambda g, out, x: where(logical_and(gt(x, -3.0), lt(x, 3.0)), g * (1.0 / 6.0), 0.0),
     types="float", reference=lambda x: np.clip(x + 3, 0, 6) / 6, domain=((-5.0, 5.0),),
 )  # fmt: skip
-hardswish = define(
+hardswish: Op = define(
     "hardswish",
     lambda e, x: x * _clamp(e, x + 3, e.const(0, x.dtype), e.const(6, x.dtype)) / 6,
     lambda g, out, x: where(lt(x, -3.0), 0.0, where(le(x, 3.0), g * (x / 3.0 + 0.5), g)),
     types="float", reference=lambda x: x * np.clip(x + 3, 0, 6) / 6, domain=((-5.0, 5.0),),
 )  # fmt: skip
-hardshrink = define(
+hardshrink: Op = define(
     "hardshrink",  # (x, lambda)
     lambda e, x, b: e.where((x >= -b) & (x <= b), 0, x),
     lambda g, out, x, b: where(logical_and(ge(x, -b), le(x, b)), 0.0, g), None,
     types="float", reference=lambda x, b: np.where(np.abs(x) <= b, 0, x), domain=(R, (0.2, 1.0)),
 )  # fmt: skip
-softshrink = define(
+softshrink: Op = define(
     "softshrink",  # (x, lambda)
     lambda e, x, b: e.where(x > b, x - b, e.where(x < -b, x + b, x * 0)),
     lambda g, out, x, b: where(logical_and(ge(x, -b), le(x, b)), 0.0, g), None,
     types="float", reference=lambda x, b: np.sign(x) * np.maximum(np.abs(x) - b, 0),
     domain=(R, (0.2, 1.0)),
 )  # fmt: skip
-softsign = define(
+softsign: Op = define(
     "softsign", lambda e, x: x / (e.abs(x) + 1),
     lambda g, out, x: g / square(abs_(x) + 1.0),
     types="float", reference=lambda x: x / (1 + np.abs(x)),
 )  # fmt: skip
-tanhshrink = define("tanhshrink", lambda e, x: x - e.tanh(x), lambda g, out, x: g * square(tanh(x)),
-                    types="float", reference=lambda x: x - np.tanh(x))  # fmt: skip
+tanhshrink: Op = define(
+    "tanhshrink", lambda e, x: x - e.tanh(x), lambda g, out, x: g * square(tanh(x)),
+    types="float", reference=lambda x: x - np.tanh(x),
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------- elu and its kin
@@ -191,15 +188,10 @@ def _elu_grad(g: Val, out: Val, x: Val, a: Val, s: Val, i: Val) -> Val:
     return where(gt(x, 0.0), g * s, g * (a * s * i * down))
 
 
-elu = define(
+elu: Op = define(
     "elu",  # (x, alpha, scale, input scale)
     lambda e, x, a, s, i: e.where(x > 0, x * s, e.expm1(x * i) * (a * s)),
     _elu_grad, None, None, None,
     types="float", reference=lambda x, a, s, i: s * np.where(x > 0, x, a * np.expm1(x * i)),
     domain=(R, P, P, P),
 )  # fmt: skip
-
-__all__ = [
-    "clamp", "elu", "gelu", "gelu_tanh", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
-    "log_sigmoid", "mish", "prelu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
-]  # fmt: skip

@@ -1,7 +1,7 @@
 """Matrix products.
 
-The law of order: every element is one chain of fused multiply-adds in ascending k, from +0.0, in the element
-type (integers wrap).  Whether leading dimensions are folded into rows therefore changes no bit.
+The law of order: every element is one chain of fused multiply-adds in ascending k, from +0.0, in
+the element type (integers wrap).  Whether leading dimensions are folded into rows changes no bit.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ...base.shape import broadcast_shapes, numel
 from ..op import COMPOSITE, CONTRACT, Op, Spec, register
 from ..value import Val
 from .elementwise import add
-from .movement import expand, permute, reshape
-from .reduce import sum_, sum_to
+from .movement import permute, reshape
+from .reduce import sum_to
 
 
 def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
@@ -29,10 +29,12 @@ def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         if flat or len(x.shape) == 2:
             rows = numel(x.shape[:-1])
             raise RuntimeError(
-                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and {y.shape[-2]}x{y.shape[-1]})"
+                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and "
+                f"{y.shape[-2]}x{y.shape[-1]})"
             )
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{numel(x.shape[:-2])}, {x.shape[-1]}] "
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{numel(x.shape[:-2])}, {x.shape[-1]}] "
             f"but got: [{numel(y.shape[:-2])}, {y.shape[-2]}]."
         )
     if x.dtype is not y.dtype:
@@ -44,7 +46,8 @@ def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     if x.device != y.device:
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {x.device} and "
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"{x.device} and "
             f"{y.device}! ({op.name})"
         )
     batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
@@ -73,7 +76,7 @@ def _grad(i: int, g: Val, out: Val, x: Val, y: Val) -> Val:
     return sum_to(matmul(transpose(x), g), y.shape)
 
 
-matmul = register(
+matmul: Op = register(
     Op("matmul", CONTRACT, _infer)
 )  # (..., m, k) x (..., k, n), leading dimensions broadcast
 matmul.grads = _grad
@@ -111,8 +114,10 @@ def _check_bias(op: Op, b: Spec, out: tuple[int, ...], x: Spec) -> None:
             -1,
         )
         raise RuntimeError(
-            f"The expanded size of the tensor ({out[at]}) must match the existing size ({b.shape[at]}) at "
-            f"non-singleton dimension {len(out) + at}.  Target sizes: {list(out)}.  Tensor sizes: {list(b.shape)}"
+            f"The expanded size of the tensor ({out[at]}) must match the existing size "
+            f"({b.shape[at]}) at "
+            f"non-singleton dimension {len(out) + at}.  Target sizes: {list(out)}.  Tensor sizes: "
+            f"{list(b.shape)}"
         )
 
 
@@ -137,7 +142,7 @@ def _linear_grad(i: int, g: Val, out: Val, x: Val, w: Val, *bias: Val) -> Val:
     return matmul(transpose(rows(g)), rows(x))
 
 
-linear = register(
+linear: Op = register(
     Op("linear", COMPOSITE, _infer_linear)
 )  # (x, weight[, bias]): x @ weight.T + bias
 linear.decompose = _linear
@@ -158,8 +163,6 @@ def _addmm_grad(i: int, g: Val, out: Val, c: Val, x: Val, y: Val) -> Val:
     return sum_to(g, c.shape) if i == 0 else _grad(i - 1, g, out, x, y)
 
 
-addmm = register(Op("addmm", COMPOSITE, _infer_addmm))  # (c, x, y): c + x @ y
+addmm: Op = register(Op("addmm", COMPOSITE, _infer_addmm))  # (c, x, y): c + x @ y
 addmm.decompose = lambda c, x, y, arg=None: add(matmul(x, y), c)
 addmm.grads = _addmm_grad
-
-__all__ = ["addmm", "expand", "linear", "matmul", "rows", "sum_", "transpose"]

@@ -1,10 +1,11 @@
 """Elementwise operations: one row each.  A new one is added here and nowhere else.
 
-A row: ``define(name, lower, grads, types, reference, domain)``.  ``lower(e, *x)`` says what one element
-is; ``grads`` has one rule per operand, ``rule(g, out, *operands)``, or None.  ``types`` is the promotion
-rule: ``promote`` (common type), ``float`` (integers become the default float), ``compare`` (common type
-in, bool out), ``test`` (its own type in, bool out), ``bool`` (read as bool), ``where`` (first operand bool, the
-others promoted), ``cast`` (to the static argument).  ``domain``: for each operand, the interval tests draw from.
+A row: ``define(name, lower, grads, types, reference, domain)``.  ``lower(e, *x)`` says what one
+element is; ``grads`` has one rule per operand, ``rule(g, out, *operands)``, or None.  ``types`` is
+the promotion rule: ``promote`` (common type), ``float`` (integers become the default float),
+``compare`` (common type in, bool out), ``test`` (its own type in, bool out), ``bool`` (read as
+bool), ``where`` (first operand bool, the others promoted), ``cast`` (to the static argument).
+``domain``: for each operand, the interval tests draw from.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         if s.device != device and not s.number:
             if device.type != "cpu" and s.shape:
                 raise RuntimeError(
-                    f"Expected all tensors to be on the same device, but found at least two devices, {device} and "
+                    "Expected all tensors to be on the same device, but found at least two "
+                    f"devices, {device} and "
                     f"{s.device}! ({op.name})"
                 )
             device = s.device if device.type == "cpu" else device
@@ -56,123 +58,212 @@ def define(
     op = register(Op(name, ELEMENTWISE, infer))
     op.types, op.lower, op.grads, op.reference, op.domain = types, lower, grads, reference, domain
     if infix:
-        setattr(Val, f"__{infix}__", lambda *v: op(*v))
+        setattr(Val, f"__{infix}__", _function(op))
         if len(domain) == 2 and types != "compare":
             setattr(Val, f"__r{infix}__", lambda x, y: op(y, x))
     return op
 
 
+def _function(op: Op) -> Callable[..., Val]:
+    def call(*operands: Any) -> Val:  # a plain function: as an attribute of a class it is a method
+        return op(*operands)
+
+    return call
+
+
 # ---------------------------------------------------------------- arithmetic
-neg = define("neg", lambda e, x: -x, lambda g, out, x: -g, reference=np.negative, infix="neg")
-add = define(
+neg: Op = define("neg", lambda e, x: -x, lambda g, out, x: -g, reference=np.negative, infix="neg")
+add: Op = define(
     "add", lambda e, x, y: x + y, lambda g, out, x, y: g, lambda g, out, x, y: g,
     reference=np.add, domain=(R, R), infix="add",
 )  # fmt: skip
-sub = define(
+sub: Op = define(
     "sub", lambda e, x, y: x - y, lambda g, out, x, y: g, lambda g, out, x, y: -g,
     reference=np.subtract, domain=(R, R), infix="sub",
 )  # fmt: skip
-mul = define(
+mul: Op = define(
     "mul", lambda e, x, y: x * y, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x,
     reference=np.multiply, domain=(R, R), infix="mul",
 )  # fmt: skip
-div = define(
-    "div", lambda e, x, y: x / y, lambda g, out, x, y: g / y, lambda g, out, x, y: -g * ((x / y) / y),
+div: Op = define(
+    "div", lambda e, x, y: x / y,
+    lambda g, out, x, y: g / y, lambda g, out, x, y: -g * ((x / y) / y),
     types="float", reference=np.true_divide, domain=(R, P), infix="truediv",
 )  # fmt: skip
-abs_ = define("abs", lambda e, x: e.abs(x), lambda g, out, x: g * sign(x), reference=np.abs)
-sign = define("sign", lambda e, x: e.cast(x > 0, x.dtype) - e.cast(x < 0, x.dtype) if x.dtype.kind != "b" else x,
-              None, reference=np.sign)  # fmt: skip
-square = define("square", lambda e, x: x * x, lambda g, out, x: g * (x * 2.0), reference=np.square)
-cube = define("cube", lambda e, x: x * x * x, lambda g, out, x: g * (square(x) * 3.0), reference=lambda x: x**3)
-reciprocal = define(
+abs_: Op = define("abs", lambda e, x: e.abs(x), lambda g, out, x: g * sign(x), reference=np.abs)
+
+
+def _sign(e: Any, x: Any) -> Any:
+    return x if x.dtype.kind == "b" else e.cast(x > 0, x.dtype) - e.cast(x < 0, x.dtype)
+
+
+sign: Op = define("sign", _sign, None, reference=np.sign)
+square: Op = define(
+    "square", lambda e, x: x * x, lambda g, out, x: g * (x * 2.0), reference=np.square
+)
+cube: Op = define(
+    "cube",
+    lambda e, x: x * x * x,
+    lambda g, out, x: g * (square(x) * 3.0),
+    reference=lambda x: x**3,
+)
+reciprocal: Op = define(
     "reciprocal", lambda e, x: e.const(1, x.dtype) / x, lambda g, out, x: -g * (out * out),
     types="float", reference=np.reciprocal, domain=(P,),
 )  # fmt: skip
-sqrt = define("sqrt", lambda e, x: e.sqrt(x), lambda g, out, x: g / (out * 2.0),
+sqrt: Op = define("sqrt", lambda e, x: e.sqrt(x), lambda g, out, x: g / (out * 2.0),
               types="float", reference=np.sqrt, domain=(P,))  # fmt: skip
-rsqrt = define("rsqrt", lambda e, x: e.const(1, x.dtype) / e.sqrt(x), lambda g, out, x: (g * -0.5) * cube(out),
-               types="float", reference=lambda x: 1 / np.sqrt(x), domain=(P,))  # fmt: skip
+rsqrt: Op = define(
+    "rsqrt", lambda e, x: e.const(1, x.dtype) / e.sqrt(x), lambda g, out, x: (g * -0.5) * cube(out),
+    types="float", reference=lambda x: 1 / np.sqrt(x), domain=(P,),
+)  # fmt: skip
 
 
 def _pow_grad_base(g: Val, out: Val, x: Val, y: Val) -> Val:
     return where(eq(y, 0.0), 0.0, g * (y * pow_(x, y - 1.0)))
 
 
-pow_ = define(
+pow_: Op = define(
     "pow", lambda e, x, y: e.pow(x, y), _pow_grad_base,
     lambda g, out, x, y: g * where(logical_and(eq(x, 0.0), ge(y, 0.0)), 0.0, out * log(x)),
     reference=np.power, domain=(P, R),
 )  # fmt: skip
 
 # ---------------------------------------------------------------- exponentials and their kin
-exp = define("exp", lambda e, x: e.exp(x), lambda g, out, x: g * out, types="float", reference=np.exp)
-expm1 = define("expm1", lambda e, x: e.expm1(x), lambda g, out, x: g * (out + 1.0),
+exp: Op = define(
+    "exp", lambda e, x: e.exp(x), lambda g, out, x: g * out, types="float", reference=np.exp
+)
+expm1: Op = define("expm1", lambda e, x: e.expm1(x), lambda g, out, x: g * (out + 1.0),
                types="float", reference=np.expm1)  # fmt: skip
-log = define("log", lambda e, x: e.log(x), lambda g, out, x: g / x, types="float", reference=np.log, domain=(P,))
-log1p = define("log1p", lambda e, x: e.log1p(x), lambda g, out, x: g / (x + 1.0),
+log: Op = define(
+    "log",
+    lambda e, x: e.log(x),
+    lambda g, out, x: g / x,
+    types="float",
+    reference=np.log,
+    domain=(P,),
+)
+log1p: Op = define("log1p", lambda e, x: e.log1p(x), lambda g, out, x: g / (x + 1.0),
                types="float", reference=np.log1p, domain=(P,))  # fmt: skip
-tanh = define("tanh", lambda e, x: e.tanh(x), lambda g, out, x: g * (1.0 - out * out),
+tanh: Op = define("tanh", lambda e, x: e.tanh(x), lambda g, out, x: g * (1.0 - out * out),
               types="float", reference=np.tanh)  # fmt: skip
-sigmoid = define("sigmoid", lambda e, x: e.sigmoid(x), lambda g, out, x: g * (1.0 - out) * out,
+sigmoid: Op = define("sigmoid", lambda e, x: e.sigmoid(x), lambda g, out, x: g * (1.0 - out) * out,
                  types="float", reference=lambda x: 1 / (1 + np.exp(-x)))  # fmt: skip
-sin = define("sin", lambda e, x: e.sin(x), lambda g, out, x: g * cos(x), types="float", reference=np.sin)
-cos = define("cos", lambda e, x: e.cos(x), lambda g, out, x: g * -sin(x), types="float", reference=np.cos)
-erf = define("erf", lambda e, x: e.erf(x), lambda g, out, x: g * (exp(-(x * x)) * 1.1283791670955126),
-             types="float", reference=lambda x: np.vectorize(math.erf)(x))  # fmt: skip
+sin: Op = define(
+    "sin", lambda e, x: e.sin(x), lambda g, out, x: g * cos(x), types="float", reference=np.sin
+)
+cos: Op = define(
+    "cos", lambda e, x: e.cos(x), lambda g, out, x: g * -sin(x), types="float", reference=np.cos
+)
+erf: Op = define(
+    "erf", lambda e, x: e.erf(x), lambda g, out, x: g * (exp(-(x * x)) * 1.1283791670955126),
+    types="float", reference=np.vectorize(math.erf, otypes="d"),
+)  # fmt: skip
 
 # ---------------------------------------------------------------- bending
-relu = define("relu", lambda e, x: e.where(x <= 0, 0, x), lambda g, out, x: where(out <= 0.0, 0.0, g),
-              reference=lambda x: np.maximum(x, 0))  # fmt: skip
-maximum = define(
+relu: Op = define(
+    "relu", lambda e, x: e.where(x <= 0, 0, x), lambda g, out, x: where(out <= 0.0, 0.0, g),
+    reference=lambda x: np.maximum(x, 0),
+)  # fmt: skip
+maximum: Op = define(
     "maximum", lambda e, x, y: e.where((x > y) | e.isnan(x), x, y),
     lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x > y, g, 0.0)),
     lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x < y, g, 0.0)),
     reference=np.maximum, domain=(R, R),
 )  # fmt: skip
-minimum = define(
+minimum: Op = define(
     "minimum", lambda e, x, y: e.where((x < y) | e.isnan(x), x, y),
     lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x < y, g, 0.0)),
     lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x > y, g, 0.0)),
     reference=np.minimum, domain=(R, R),
 )  # fmt: skip
-clamp_min = define(
+clamp_min: Op = define(
     "clamp_min", lambda e, x, y: e.where((x > y) | e.isnan(x), x, y),
     lambda g, out, x, y: where(x >= y, g, 0.0), lambda g, out, x, y: where(x < y, g, 0.0),
     reference=np.maximum, domain=(R, R),
 )  # fmt: skip
-clamp_max = define(
+clamp_max: Op = define(
     "clamp_max", lambda e, x, y: e.where((x < y) | e.isnan(x), x, y),
     lambda g, out, x, y: where(x <= y, g, 0.0), lambda g, out, x, y: where(x > y, g, 0.0),
     reference=np.minimum, domain=(R, R),
 )  # fmt: skip
-floor = define("floor", lambda e, x: x if x.dtype.rank < 2 else e.floor(x), lambda g, out, x: zeros_like(g), reference=np.floor)
-ceil = define("ceil", lambda e, x: x if x.dtype.rank < 2 else e.ceil(x), lambda g, out, x: zeros_like(g), reference=np.ceil)
-round_ = define("round", lambda e, x: x if x.dtype.rank < 2 else e.round(x), lambda g, out, x: zeros_like(g), reference=np.round)
-trunc = define("trunc", lambda e, x: x if x.dtype.rank < 2 else e.trunc(x), lambda g, out, x: zeros_like(g), reference=np.trunc)
+floor: Op = define(
+    "floor",
+    lambda e, x: x if x.dtype.rank < 2 else e.floor(x),
+    lambda g, out, x: zeros_like(g),
+    reference=np.floor,
+)
+ceil: Op = define(
+    "ceil",
+    lambda e, x: x if x.dtype.rank < 2 else e.ceil(x),
+    lambda g, out, x: zeros_like(g),
+    reference=np.ceil,
+)
+round_: Op = define(
+    "round",
+    lambda e, x: x if x.dtype.rank < 2 else e.round(x),
+    lambda g, out, x: zeros_like(g),
+    reference=np.round,
+)
+trunc: Op = define(
+    "trunc",
+    lambda e, x: x if x.dtype.rank < 2 else e.trunc(x),
+    lambda g, out, x: zeros_like(g),
+    reference=np.trunc,
+)
 
 
 # ---------------------------------------------------------------- choosing, comparing
-where = define(
+where: Op = define(
     "where", lambda e, c, x, y: e.where(c, x, y), None,
     lambda g, out, c, x, y: where(c, g, 0.0), lambda g, out, c, x, y: where(c, 0.0, g),
     types="where", reference=np.where, domain=((0.0, 1.0), R, R),
 )  # fmt: skip
-eq = define("eq", lambda e, x, y: x.eq(y), types="compare", reference=np.equal, domain=(R, R))
-ne = define("ne", lambda e, x, y: x.ne(y), types="compare", reference=np.not_equal, domain=(R, R))
-lt = define("lt", lambda e, x, y: x < y, types="compare", reference=np.less, domain=(R, R), infix="lt")
-le = define("le", lambda e, x, y: x <= y, types="compare", reference=np.less_equal, domain=(R, R), infix="le")
-gt = define("gt", lambda e, x, y: x > y, types="compare", reference=np.greater, domain=(R, R), infix="gt")
-ge = define("ge", lambda e, x, y: x >= y, types="compare", reference=np.greater_equal, domain=(R, R), infix="ge")
-isnan = define("isnan", lambda e, x: e.isnan(x), types="test", reference=np.isnan)
-logical_not = define("logical_not", lambda e, x: ~x, types="bool", reference=np.logical_not)
-logical_and = define("logical_and", lambda e, x, y: x & y, types="bool", reference=np.logical_and, domain=(R, R))
-logical_or = define("logical_or", lambda e, x, y: x | y, types="bool", reference=np.logical_or, domain=(R, R))
-logical_xor = define("logical_xor", lambda e, x, y: x ^ y, types="bool", reference=np.logical_xor, domain=(R, R))
-bitwise_not = define("bitwise_not", lambda e, x: ~x, reference=np.bitwise_not)
-bitwise_and = define("bitwise_and", lambda e, x, y: x & y, reference=np.bitwise_and, domain=(R, R))
-bitwise_or = define("bitwise_or", lambda e, x, y: x | y, reference=np.bitwise_or, domain=(R, R))
-bitwise_xor = define("bitwise_xor", lambda e, x, y: x ^ y, reference=np.bitwise_xor, domain=(R, R))
+eq: Op = define("eq", lambda e, x, y: x.eq(y), types="compare", reference=np.equal, domain=(R, R))
+ne: Op = define(
+    "ne", lambda e, x, y: x.ne(y), types="compare", reference=np.not_equal, domain=(R, R)
+)
+lt: Op = define(
+    "lt", lambda e, x, y: x < y, types="compare", reference=np.less, domain=(R, R), infix="lt"
+)
+le: Op = define(
+    "le",
+    lambda e, x, y: x <= y,
+    types="compare",
+    reference=np.less_equal,
+    domain=(R, R),
+    infix="le",
+)
+gt: Op = define(
+    "gt", lambda e, x, y: x > y, types="compare", reference=np.greater, domain=(R, R), infix="gt"
+)
+ge: Op = define(
+    "ge",
+    lambda e, x, y: x >= y,
+    types="compare",
+    reference=np.greater_equal,
+    domain=(R, R),
+    infix="ge",
+)
+isnan: Op = define("isnan", lambda e, x: e.isnan(x), types="test", reference=np.isnan)
+logical_not: Op = define("logical_not", lambda e, x: ~x, types="bool", reference=np.logical_not)
+logical_and: Op = define(
+    "logical_and", lambda e, x, y: x & y, types="bool", reference=np.logical_and, domain=(R, R)
+)
+logical_or: Op = define(
+    "logical_or", lambda e, x, y: x | y, types="bool", reference=np.logical_or, domain=(R, R)
+)
+logical_xor: Op = define(
+    "logical_xor", lambda e, x, y: x ^ y, types="bool", reference=np.logical_xor, domain=(R, R)
+)
+bitwise_not: Op = define("bitwise_not", lambda e, x: ~x, reference=np.bitwise_not)
+bitwise_and: Op = define(
+    "bitwise_and", lambda e, x, y: x & y, reference=np.bitwise_and, domain=(R, R)
+)
+bitwise_or: Op = define("bitwise_or", lambda e, x, y: x | y, reference=np.bitwise_or, domain=(R, R))
+bitwise_xor: Op = define(
+    "bitwise_xor", lambda e, x, y: x ^ y, reference=np.bitwise_xor, domain=(R, R)
+)
 
 
 # ---------------------------------------------------------------- conversion, copies
@@ -180,6 +271,10 @@ def _cast_grad(g: Val, out: Val, x: Val) -> Val:
     return cast(g, arg=x.dtype)
 
 
-cast = define("cast", lambda e, x: x, _cast_grad, types="cast")  # the builder converts: to the static argument
-zeros_like = define("zeros_like", lambda e, x: e.const(0, x.dtype), None, reference=np.zeros_like)
-copy = define("copy", lambda e, x: x, lambda g, out, x: g, reference=np.array)
+cast: Op = define(
+    "cast", lambda e, x: x, _cast_grad, types="cast"
+)  # the builder converts: to the static argument
+zeros_like: Op = define(
+    "zeros_like", lambda e, x: e.const(0, x.dtype), None, reference=np.zeros_like
+)
+copy: Op = define("copy", lambda e, x: x, lambda g, out, x: g, reference=np.array)

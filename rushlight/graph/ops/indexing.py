@@ -1,16 +1,16 @@
 """Reading and writing at places that values say: gather, scatter, index, index_put.
 
-A write is functional: it gives a new value of the base.  Where an index comes several times the places are
-written in row-major order of the index: the last one stays, or all are added one after the other.
+A write is functional: it gives a new value of the base.  Where an index comes several times the
+places are written in row-major order of the index: the last stays, or all are added in turn.
 
     gather(x, index)            arg = dim                 out[i, j] = x[index[i, j], j]
-    pick(x, index)              arg = dim                 the same for class targets: other words when out of bounds
+    pick(x, index)              arg = dim                 gather by class targets: other errors
     scatter(base, index, value) arg = (dim, accumulate)   base[index[i, j], j] = or += value[i, j]
     index(x, *places)           arg = dims                x[:, p, q]: places broadcast together
     index_put(base, value, *places)  arg = (dims, accumulate)   base[:, p, q] = or += value
 
-``gather`` with an index that repeats along the other dimensions is ``index_select``; ``index`` with one place
-is ``index_select``, ``embedding``, ``take``; ``index_put`` is ``index_add``, ``index_copy``.
+``index`` with one place is ``index_select``, ``embedding`` and (of a flat tensor) ``take``;
+``index_put`` is ``index_add``, ``index_copy``, ``put_``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from .reduce import sum_to
 class Bound:
     """What a value has to be before an operation may run.
 
-    ``operand``: which one; ``size``: its integers lie in [0, size), in [-size, size) when ``negative``;
-    ``dim`` is named in the message.  ``error`` is what is raised, ``words`` the message.
+    ``operand``: which one; ``size``: its integers lie in [0, size), or in [-size, size) if
+    ``negative``; ``dim`` is named in the message.  ``error`` is raised with ``words``.
     """
 
     operand: int
@@ -51,9 +51,7 @@ class Bound:
 
 
 Bounds = Callable[[Sequence[Spec], Any], tuple[Bound, ...]]
-CHECK: Final[
-    dict[Op, Bounds]
-] = {}  # bounds from operands' specs and argument
+CHECK: Final[dict[Op, Bounds]] = {}  # bounds from operands' specs and argument
 
 
 def kept(s: Spec) -> Ints | None:
@@ -83,7 +81,8 @@ def _infer_gather(op: Op, srcs: Sequence[Spec], dim: Any) -> Spec:
     for d, n in enumerate(index.shape):
         if d != dim and x.shape and n > x.shape[d]:
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than "
+                f"Size does not match at dimension {d} expected index {list(index.shape)} to be "
+                "no larger than "
                 f"self {list(x.shape)} apart from dimension {dim}"
             )
     return Spec(index.shape, x.dtype, None, x.device)
@@ -98,11 +97,13 @@ def _infer_scatter(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
     if value.shape != index.shape:
         raise RuntimeError(
-            f"scatter: value of shape {list(value.shape)} for an index of shape {list(index.shape)}; slice it first"
+            f"scatter: value of shape {list(value.shape)} for an index of shape "
+            f"{list(index.shape)}; slice it first"
         )
     if any(n > base.shape[d] for d, n in enumerate(index.shape) if d != dim and base.shape):
         raise RuntimeError(
-            f"Expected index {list(index.shape)} to be no larger than self {list(base.shape)} apart from dimension "
+            f"Expected index {list(index.shape)} to be no larger than self {list(base.shape)} "
+            "apart from dimension "
             f"{dim} and to be no larger size than src {list(value.shape)}"
         )
     return Spec(base.shape, base.dtype, kept(base), base.device)
@@ -128,20 +129,21 @@ def _scatter_grad(i: int, g: Val, out: Val, base: Val, index: Val, value: Val) -
     return gather(g, index, arg=dim) if i == 2 else None
 
 
-gather = register(Op("gather", INDEX, _infer_gather))
+gather: Op = register(Op("gather", INDEX, _infer_gather))
 gather.grads = (_gather_grad, None)
-pick = register(Op("pick", INDEX, _infer_gather))
+pick: Op = register(Op("pick", INDEX, _infer_gather))
 pick.grads = (_gather_grad, None)
-scatter = register(Op("scatter", INDEX, _infer_scatter))
+scatter: Op = register(Op("scatter", INDEX, _infer_scatter))
 scatter.grads = _scatter_grad
-CHECK[gather] = _along(lambda arg: int(arg), error=RuntimeError)
-CHECK[pick] = _along(lambda arg: int(arg), words="Target {i} is out of bounds.")
+CHECK[gather] = _along(int, error=RuntimeError)
+CHECK[pick] = _along(int, words="Target {i} is out of bounds.")
 CHECK[scatter] = _along(lambda arg: int(arg[0]), error=RuntimeError)
 
 
 # ---------------------------------------------------------------- several dimensions at once
 def indexed_shape(x: Ints, dims: Ints, places: Sequence[Ints]) -> tuple[Ints, int]:
-    """Shape of ``x`` read at ``places`` in ``dims``, and where the places' dimensions begin in it."""
+    """Shape of ``x`` read at ``places`` in ``dims``, and where the places' dimensions begin in "
+    "it."""
     shape: Ints = ()
     for p in places:
         try:
@@ -187,7 +189,8 @@ def _infer_put(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     k = len(shape) - len(value.shape)
     if k < 0 or any(n not in (1, shape[k + i]) for i, n in enumerate(value.shape)):
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of "
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
+            "indexing result of "
             f"shape {list(shape)}"
         )
     return Spec(base.shape, base.dtype, kept(base), base.device)
@@ -204,9 +207,9 @@ def _put_grad(i: int, g: Val, out: Val, base: Val, value: Val, *places: Val) -> 
     return sum_to(index(g, *places, arg=dims), value.shape) if i == 1 else None
 
 
-index = register(Op("index", INDEX, _infer_index))
+index: Op = register(Op("index", INDEX, _infer_index))
 index.grads = _index_grad
-index_put = register(Op("index_put", INDEX, _infer_put))
+index_put: Op = register(Op("index_put", INDEX, _infer_put))
 index_put.grads = _put_grad
 CHECK[index] = lambda srcs, dims: tuple(
     Bound(1 + i, srcs[0].shape[d], d, True) for i, d in enumerate(dims)
@@ -223,7 +226,8 @@ def _infer_embedding(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         raise RuntimeError("'weight' must be 2-D")
     if places.dtype not in (dt.int64, dt.int32):
         raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            "Expected tensor for argument #1 'indices' to have one of the following scalar "
+            "types: Long, Int; but got "
             f"torch.{places.dtype.typename}Tensor instead (while checking arguments for embedding)"
         )
     return Spec((*places.shape, weight.shape[1]), weight.dtype, None, weight.device)
@@ -236,18 +240,6 @@ def _embedding_grad(g: Val, out: Val, weight: Val, places: Val) -> Val:
 
 
 # (weight, places): rows of weight; arg = padding_idx (not negative) or None
-embedding = register(Op("embedding", COMPOSITE, _infer_embedding))
+embedding: Op = register(Op("embedding", COMPOSITE, _infer_embedding))
 embedding.decompose = lambda weight, places, arg=None: index(weight, places, arg=(0,))
 embedding.grads = (_embedding_grad, None)
-
-__all__ = [
-    "CHECK",
-    "Bound",
-    "embedding",
-    "gather",
-    "index",
-    "index_put",
-    "indexed_shape",
-    "pick",
-    "scatter",
-]

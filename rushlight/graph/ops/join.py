@@ -20,12 +20,14 @@ def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     for i, s in enumerate(srcs):
         if len(s.shape) != len(first.shape):
             raise RuntimeError(
-                f"Tensors must have same number of dimensions: got {len(first.shape)} and {len(s.shape)}"
+                f"Tensors must have same number of dimensions: got {len(first.shape)} and "
+                f"{len(s.shape)}"
             )
         for d, (a, b) in enumerate(zip(first.shape, s.shape, strict=True)):
             if a != b and d != dim:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {a} but got size {b} for "
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {a} "
+                    f"but got size {b} for "
                     f"tensor number {i} in the list."
                 )
         if s.dtype is not first.dtype:
@@ -66,7 +68,7 @@ def _grad(i: int, g: Val, out: Val, *parts: Val) -> Val:
     return slice_(g, arg=(dim, start, start + parts[i].shape[dim], 1))
 
 
-cat = register(Op("cat", JOIN, _infer))  # any number of operands of one dtype, arg = dim
+cat: Op = register(Op("cat", JOIN, _infer))  # any number of operands of one dtype, arg = dim
 cat.grads = _grad
 cat.domain = ((-3.0, 3.0), (-3.0, 3.0))
 
@@ -74,6 +76,3 @@ cat.domain = ((-3.0, 3.0), (-3.0, 3.0))
 def stack(parts: Sequence[Val], dim: int) -> Val:
     """``cat`` along a new dimension."""
     return cat(*[unsqueeze(p, arg=dim) for p in parts], arg=dim)
-
-
-__all__ = ["cat", "channels_last_strides", "is_channels_last", "stack"]

@@ -29,10 +29,8 @@ from .elementwise import (
     le,
     log,
     log1p,
-    lt,
     ne,
     sigmoid,
-    sign,
     square,
     where,
 )
@@ -65,16 +63,20 @@ def _huber(e: Any, x: Any, t: Any, delta: Any) -> Any:
     return e.where(z <= delta, z * 0.5 * z, delta * (z - delta * 0.5))
 
 
-smooth_l1 = define(
+smooth_l1: Op = define(
     "smooth_l1", _smooth_l1, _smooth_l1_grad,
     lambda g, out, x, t, b: -_smooth_l1_grad(g, out, x, t, b), None,
     types="float", domain=(R, R, (0.5, 1.5)),
-    reference=lambda x, t, b: np.where(np.abs(x - t) < b, 0.5 * (x - t) ** 2 / b, np.abs(x - t) - 0.5 * b),
+    reference=lambda x, t, b: np.where(
+        np.abs(x - t) < b, 0.5 * (x - t) ** 2 / b, np.abs(x - t) - 0.5 * b
+    ),
 )  # fmt: skip
-huber = define(
+huber: Op = define(
     "huber", _huber, _huber_grad, lambda g, out, x, t, d: -_huber_grad(g, out, x, t, d), None,
     types="float", domain=(R, R, (0.5, 1.5)),
-    reference=lambda x, t, d: np.where(np.abs(x - t) <= d, 0.5 * (x - t) ** 2, d * (np.abs(x - t) - 0.5 * d)),
+    reference=lambda x, t, d: np.where(
+        np.abs(x - t) <= d, 0.5 * (x - t) ** 2, d * (np.abs(x - t) - 0.5 * d)
+    ),
 )  # fmt: skip
 
 
@@ -85,19 +87,19 @@ def _bce(e: Any, x: Any, t: Any) -> Any:
     return (t - 1) * least(e.log1p(-x)) - t * least(e.log(x))
 
 
-bce = define(
+bce: Op = define(
     "bce", _bce,
     lambda g, out, x, t: g * (x - t) / clamp_min((1.0 - x) * x, 1e-12),
     lambda g, out, x, t: g * (clamp_min(log1p(-x), -100.0) - clamp_min(log(x), -100.0)),
     types="float", domain=(U, U), reference=lambda x, t: -(t * np.log(x) + (1 - t) * np.log(1 - x)),
 )  # fmt: skip
-bce_logits = define(
+bce_logits: Op = define(
     "bce_logits",
     lambda e, x, t: (1 - t) * x - (e.where(x < 0, x, 0) - e.log1p(e.exp(-e.abs(x)))),
     lambda g, out, x, t: (sigmoid(x) - t) * g, lambda g, out, x, t: -(g * x),
     types="float", domain=(R, U), reference=lambda x, t: np.log1p(np.exp(x)) - t * x,
 )  # fmt: skip
-bce_logits_pos = define(
+bce_logits_pos: Op = define(
     "bce_logits_pos",  # (x, t, weight of positive examples)
     lambda e, x, t, p: (1 - t) * x
     - ((p - 1) * t + 1) * (e.where(x < 0, x, 0) - e.log1p(e.exp(-e.abs(x)))),
@@ -190,10 +192,11 @@ def _class_dim(x: Val | Spec) -> int:
 
 
 def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    """(x, target[, weight]), classes in dimension 1 (0 of a vector); target without that dimension."""
+    """(x, target[, weight]), classes in dimension 1 (0 of a vector); target without that "
+    "dimension."""
     x, t = srcs[0], srcs[1]
     _reduction(op, arg[0])
-    if not 1 <= len(x.shape):
+    if not len(x.shape) >= 1:
         raise RuntimeError("input tensor should be 1D or 2D")
     if x.dtype.rank < 2:
         raise NotImplementedError(
@@ -206,7 +209,9 @@ def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
             )
     elif not t.shape or t.shape[0] != x.shape[0]:
         got = t.shape[0] if t.shape else 0
-        raise ValueError(f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({got}).")
+        raise ValueError(
+            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({got})."
+        )
     elif len(x.shape) == 2 and len(t.shape) != 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     elif t.shape != x.shape[:1] + x.shape[2:]:
@@ -218,14 +223,16 @@ def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     for w in srcs[2:]:
         if w.shape != (classes,):
             raise RuntimeError(
-                f"weight tensor should be defined either for all {classes} classes or no classes but got weight "
+                f"weight tensor should be defined either for all {classes} classes or no classes "
+                "but got weight "
                 f"tensor of shape: {list(w.shape)}"
             )
     return Spec(t.shape if arg[0] == NONE else (), x.dtype, None, x.device)
 
 
 class _Target:
-    """What a class target means for ``x``: which examples count, how much, and the divisor of the mean."""
+    """What a class target means for ``x``: which examples count, how much, and the divisor of "
+    "the mean."""
 
     def __init__(self, x: Val, target: Val, weight: tuple[Val, ...], ignore: int) -> None:
         t = target
@@ -303,7 +310,7 @@ def _beside(t: _Target) -> Val:
 
 
 # (log-probabilities, target[, weight]), arg = (reduction, ignore_index)
-nll_loss = register(Op("nll_loss", COMPOSITE, _infer_classes))
+nll_loss: Op = register(Op("nll_loss", COMPOSITE, _infer_classes))
 nll_loss.decompose, nll_loss.grads = _nll, _nll_grad
 
 
@@ -348,7 +355,7 @@ def _cross_entropy_grad(i: int, g: Val, out: Val, x: Val, target: Val, *weight: 
 
 
 # (x, target[, weight]), arg = (reduction, ignore_index, label_smoothing)
-cross_entropy = register(Op("cross_entropy", COMPOSITE, _infer_classes))
+cross_entropy: Op = register(Op("cross_entropy", COMPOSITE, _infer_classes))
 cross_entropy.decompose, cross_entropy.grads = _cross_entropy, _cross_entropy_grad
 
 
@@ -358,11 +365,13 @@ def _infer_soft(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     _reduction(op, arg[0])
     if t.shape != x.shape:
         raise RuntimeError(
-            f"cross_entropy: probabilities of shape {list(t.shape)} for an input of shape {list(x.shape)}"
+            f"cross_entropy: probabilities of shape {list(t.shape)} for an input of shape "
+            f"{list(x.shape)}"
         )
     if t.dtype.rank < 2 or x.dtype.rank < 2:
         raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got {t.dtype.typename}"
+            "Expected floating point type for target with class probabilities, got "
+            f"{t.dtype.typename}"
         )
     dim = _class_dim(x)
     rest = x.shape[:dim] + x.shape[dim + 1 :]
@@ -390,11 +399,5 @@ def _soft(x: Val, target: Val, *weight: Val, arg: Any = None) -> Val:
 
 
 # (x, class probabilities[, weight]), arg = (reduction, label_smoothing)
-cross_entropy_soft = register(Op("cross_entropy_soft", COMPOSITE, _infer_soft))
+cross_entropy_soft: Op = register(Op("cross_entropy_soft", COMPOSITE, _infer_soft))
 cross_entropy_soft.decompose = _soft
-
-__all__ = [
-    "bce", "bce_logits", "bce_logits_pos", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "binary_cross_entropy_with_logits_pos", "cross_entropy", "cross_entropy_soft", "huber", "huber_loss", "l1_loss",
-    "mse_loss", "nll_loss", "reduced", "smooth_l1", "smooth_l1_loss",
-]  # fmt: skip

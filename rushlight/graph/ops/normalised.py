@@ -1,4 +1,5 @@
-"""Means, variances and what divides by sums of exponentials: composites with gradients of their own."""
+"""Means, variances and what divides by sums of exponentials: composites with gradients of their "
+"own."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def _infer_mean(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     _floating(
         op,
         x,
-        "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+        "mean(): could not infer output dtype. Input dtype must be either a floating point or "
+        "complex dtype. "
         f"Got: {x.dtype.typename}",
     )
     return Spec(reduced_shape(x.shape, *arg), x.dtype, None, x.device)
@@ -50,7 +52,7 @@ mean = _define(
 )
 
 
-# ---------------------------------------------------------------- var, std, arg = (dims, keepdim, correction)
+# ---------------------------------------------------- var, std, arg = (dims, keepdim, correction)
 def _infer_var(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
     _floating(op, x, "std and var only support floating point and complex dtypes")
@@ -86,7 +88,11 @@ std = _define("std", _infer_var, lambda x, arg=None: sqrt(_var(x, arg)), _std_gr
 # ---------------------------------------------------------------- logsumexp, arg = (dims, keepdim)
 def _infer_logsumexp(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
-    _floating(op, x, f"logsumexp(): Expected floating point type for result tensor, but got: {x.dtype.typename}")
+    _floating(
+        op,
+        x,
+        f"logsumexp(): Expected floating point type for result tensor, but got: {x.dtype.typename}",
+    )
     return Spec(reduced_shape(x.shape, *arg), x.dtype, None, x.device)
 
 
@@ -155,5 +161,3 @@ log_softmax = _define(
     _log_softmax,
     lambda g, out, x: g - exp(out) * sum_(g, arg=_along(x, out.arg)),
 )
-
-__all__ = ["log_softmax", "logsumexp", "mean", "softmax", "std", "var"]

@@ -1,12 +1,12 @@
 """Reductions: one value for every group of elements that lie along some dimensions.
 
 The law of order (part of every result's bits).  Over ``dims`` (ascending) the reduced index runs
-row-major through K elements.  When the input's last dimension of size other than 1 is reduced there are
-32 virtual lanes: element k goes to lane k % 32, and row r holds elements 32 r to 32 r + 31; when it is kept
-there is one lane and every element is a row.  Rows are folded in a cascade: up to 16 consecutive rows
-one after the other make a level-0 value, up to 16 of these a level-1 value, and so on.  Lanes
-then fold in a tree, lane j with lane j + half, for halves 16, 8, 4, 2, 1.  An accumulator starts as its
-first item; a lane without element holds the neutral element (-0.0 for a sum).
+row-major through K elements.  When the input's last dimension of size other than 1 is reduced,
+there are 32 virtual lanes: element k goes to lane k % 32, row r holds elements 32 r and 31 more;
+when it is kept, there is one lane and every element is a row.  Rows are folded in a cascade: up to
+16 consecutive rows one after the other make a level-0 value, up to 16 of these a level-1 value, and
+so on.  Lanes then fold in a tree, lane j with lane j + half, for halves 16, 8, 4, 2, 1.  An
+accumulator starts as its first item; a lane without element holds the neutral one (-0.0 for a sum).
 """
 
 from __future__ import annotations
@@ -179,9 +179,3 @@ def sum_to(g: Val, shape: Ints) -> Val:
 def is_all(mask: Val) -> Val:
     """Does the bool ``mask`` hold everywhere?  Shape ()."""
     return all_(mask, arg=(tuple(range(len(mask.shape))), False))
-
-
-__all__ = [
-    "GROUP", "LANES", "NEUTRAL", "all_", "amax", "amin", "any_", "argmax", "argmin", "count", "lanes_of", "prod",
-    "reduced_shape", "restore", "spread_over", "sum_", "sum_to",
-]  # fmt: skip
