@@ -280,6 +280,8 @@ class Memory:
         kind = x.dtype
         element, pointer = memory_type(kind), f"%p{access.param}"
         start, lane, _ = self.place(access, outer, at, width)
+        if self.k.partial and x.v.width > width:
+            lane, width = 1, x.v.width
         if lane == 0:
             width = 1
         v = self.b.wide(x, width) if x.v.width <= width else x.v.name

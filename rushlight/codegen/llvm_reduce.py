@@ -153,7 +153,9 @@ class Reducer:
                     level += 1
                 acc = self.cascade(level, "0", str(rows), rows)
         parts = acc[0]
-        if self.lanes > 1:
+        if self.w.k.partial:
+            parts = [[self.concatenated(acc, k)] for k in range(len(self.folds))]
+        elif self.lanes > 1:
             parts = self.tree(acc)
         for i, p in zip(self.reductions, parts):
             self.env[i.id] = self.b.cast(p[-1], i.dtype)
@@ -313,6 +315,19 @@ class Reducer:
 
         carry = self.flat([[[self.b.const(0, i.dtype)]]])
         return self.raised(self.e.loop(0, self.w.count, 1, body, carry))
+
+    def concatenated(self, acc: list[Any], k: int) -> Scalar:
+        """All virtual lanes of a reduction as one vector."""
+        fold = self.folds[k]
+        kind, width = fold.types[0], self.width
+        nothing = self.b.const(fold.neutral[0], kind)
+        names = [self.b.wide(nothing if p is None else p[k][0], width) for p in acc]
+        while len(names) > 1:
+            element = ELEMENT[kind]
+            pairs = zip(names[::2], names[1::2])
+            names = [self.e.shuffle(a, b, range(2 * width), element, width) for a, b in pairs]
+            width *= 2
+        return self.b.make(names[0], width, kind)
 
     def tree(self, acc: list[Any]) -> list[Parts]:
         """Folds lanes: lane j with lane j + half."""

@@ -126,12 +126,16 @@ class LaneBuilder(ScalarBuilder):
     def binary(self, op: str, x: Scalar, y: Scalar) -> Scalar:
         kind, (width, (a, b)) = x.dtype, self._meet(x, y)
         t = vector_type(ELEMENT[kind], width)
+        if op == "pow" and kind.kind in "iu":
+            return self._power(x, y)
         if op in SPECIAL_BINARY:
             return self._special(op, width, kind, [a, b])
         if kind.kind == "f":
             return self._result(f"{_FLOAT_BINARY[op]} {t} {a}, {b}", width, kind)
         if kind.kind == "b" and op in _BOOL_BINARY:
             return self._result(f"{_BOOL_BINARY[op]} {t} {a}, {b}", width, kind)
+        if kind.kind == "b":
+            raise NotImplementedError(f"{op}: not defined for bool")
         if op in _INT_BINARY:
             return self._result(f"{_INT_BINARY[op]} {t} {a}, {b}", width, kind)
         if op in ("shl", "shr"):
@@ -232,6 +236,24 @@ class LaneBuilder(ScalarBuilder):
         found = self._result(f"fptosi {have} {a} to {want}", width, register)
         least = self.const(-(1 << (bits - 1)), register)
         return self.cast(self.select(inside, found, least), to)
+
+    def _power(self, x: Scalar, y: Scalar) -> Scalar:
+        """Integer powers, wrapping; a negative exponent gives 0, unless the base is 1 or -1."""
+        kind = x.dtype
+        result, square, left = self.const(1, kind), x, y
+        bits = 8 * kind.itemsize
+        for bit in range(bits - (kind.kind == "i")):
+            odd = self.compare("ne", left & 1, self.const(0, kind))
+            result = self.select(odd, result * square, result)
+            if bit < bits - 1:
+                square = square * square
+                left = self.binary("shr", left, self.const(1, kind))
+        if kind.kind == "u":
+            return result
+        sign = self.select((y & 1).eq(0), self.const(1, kind), x)
+        unit = x.eq(1) | x.eq(-1)
+        below = self.select(unit, sign, self.const(0, kind))
+        return self.select(y < 0, below, result)
 
     def _special(self, op: str, width: int, kind: dtype, xs: list[Value]) -> Scalar:
         function = self.special.get(op)

@@ -113,8 +113,8 @@ class Builder:
         at = self.made.get((m, level) if level == "outer" else (m, phase))
         if at is not None:
             return at
-        kept = m in self.grouping.stored or self.dear(m)
-        if level == "full" and g.phase[m] < phase and kept:
+        late = level == "full" and g.phase[m] < phase
+        if late and (m in self.grouping.stored or self.dear(m)):
             return self.reload(m, phase)
         own = g.level[m]
         given = v.srcs[1:] if v.kind == "index" else v.srcs

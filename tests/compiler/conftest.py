@@ -150,6 +150,8 @@ class NumpyBuilder(ScalarBuilder):
             "or": np.bitwise_or, "xor": np.bitwise_xor, "shl": np.left_shift, "shr": np.right_shift,
             "rem": np.fmod,
         }  # fmt: skip
+        if x.dtype.kind == "b" and op in ("div", "rem", "shl", "shr"):
+            raise NotImplementedError(op)
         if op == "div":
             if x.dtype.kind == "f":
                 return self.of(x.v / y.v, x.dtype)
@@ -157,6 +159,13 @@ class NumpyBuilder(ScalarBuilder):
             return self.of(q // np.where(y.v == 0, 1, y.v), x.dtype)
         if op in simple:
             return self.of(simple[op](x.v, y.v), x.dtype)
+        if op == "pow" and x.dtype.kind in "iu":
+            a, b = np.broadcast_arrays(x.v, y.v)
+            whole = np.power(a, np.maximum(b, 0))
+            unit = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0))
+            return self.of(np.where(b < 0, unit, whole), x.dtype)
+        if x.dtype.kind == "b":
+            raise NotImplementedError(op)
         return self.special(op, x, y)
 
     def compare(self, op: str, x: Scalar, y: Scalar) -> Scalar:
