@@ -132,7 +132,12 @@ def plan_direct(product: Product) -> DirectPlan:
             for height in _heights(product, vector, vectors, packed):
                 plan = DirectPlan(product, vector, height, vectors, product.k, 0.0, packed)
                 plans.append(_estimate(plan))
-    return min(plans, key=lambda plan: plan.cycles * (1 + 0.05 * plan.variants))
+
+    def weight(plan: DirectPlan) -> float:
+        """Time to run, and a little for each tile that has to be compiled."""
+        return plan.cycles * (1 + (0.08 if plan.cycles < 3000 else 0.04) * plan.variants)
+
+    return min(plans, key=weight)
 
 
 def _heights(product: Product, vector: Vector, vectors: int, packed: bool) -> list[int]:
