@@ -248,7 +248,10 @@ def _far_x(product: Product, height: int) -> float:
     if footprint <= 24 << 10:
         return 0.0
     lines = max(height * row, 64) / 64 * step / 64
-    return lines * (1.0 if footprint <= 256 << 10 else 3.0)
+    if footprint <= 256 << 10:
+        return lines
+    # A last cache is shared, and need not be as quick for others as where this was measured.
+    return lines * (3.0 if footprint <= 1 << 20 else 9.0)
 
 
 def emit_direct(
