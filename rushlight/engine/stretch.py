@@ -178,27 +178,24 @@ def foreign(e: Engine, epoch: int) -> None:
     The other thread's stretch is taken over whole, in one go that no other thread can interrupt, and run here; that
     thread goes on with an empty one.
     """
-    owner = RECORDERS.get(epoch)
-    if owner is None or owner is e:
+    found = RECORDERS.get(epoch)
+    if found is None or found is e:
         return
-    thief: Engine = owner
+    owner: Engine = found
     with TAKING:
-        if RECORDERS.get(epoch) is owner and owner.taken is None:
+        if owner.taken is None and owner.epoch == epoch:
             while inside(owner):
                 time.sleep(0.0002)
             switch = sys.getswitchinterval()
-            sys.setswitchinterval(1e6)  # the lines below are one step for all other threads
+            sys.setswitchinterval(1e6)  # taking over is one step for all other threads
             try:
                 if owner.epoch == epoch:
-                    thief = take(owner, epoch)
+                    owner = take(owner, epoch)
             finally:
                 sys.setswitchinterval(switch)
-        else:
-            thief = owner
-    if thief is not owner or owner.taken is not None:
-        with thief.lock:
-            if thief.epoch == epoch:
-                SLOW[0].flush(thief)
+    with owner.lock:
+        if owner.taken is not None and owner.epoch == epoch:
+            SLOW[0].flush(owner)
 
 
 def take(owner: Engine, epoch: int) -> Engine:
