@@ -2,8 +2,8 @@
 
 The tensors going into a module pass one node, those coming out another.  On the way back the second
 learns the gradient of the outputs, the first that of the inputs: then the hooks can be called.
-The hooks of ``register_backward_hook`` (deprecated in PyTorch, where they see the gradients of the last
-operation instead of those of the module) are called the same way.
+The hooks of ``register_backward_hook`` (deprecated in PyTorch, where they see the gradients of the
+last operation instead of those of the module) are called the same way.
 """
 
 from __future__ import annotations
@@ -53,13 +53,18 @@ class BackwardHooks:
     """The gradient hooks of one call of one module."""
 
     def __init__(
-        self, module: Any, hooks: Sequence[Callable[..., Any]], pre_hooks: Sequence[Callable[..., Any]]
+        self,
+        module: Any,
+        hooks: Sequence[Callable[..., Any]],
+        pre_hooks: Sequence[Callable[..., Any]],
     ) -> None:
         self.module = module
         self.hooks = hooks
         self.pre_hooks = pre_hooks
         self.grad_outputs: Any = None
-        self.input_at: list[int] | None = None  # which arguments are tensors; None: no gradient goes in
+        self.input_at: list[int] | None = (
+            None  # which arguments are tensors; None: no gradient goes in
+        )
         self.output_at: list[int] | None = None
         self.n_inputs = 0
         self.n_outputs = 0
@@ -74,7 +79,8 @@ class BackwardHooks:
         """The module's result, its tensors passed through the output node."""
         if not isinstance(result, (Tensor, tuple)):
             warnings.warn(
-                "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors"
+                "For backward hooks to be called, module output should be a Tensor or a tuple of "
+                "Tensors"
                 f" but received {type(result)}",
                 stacklevel=5,
             )
@@ -94,7 +100,7 @@ class BackwardHooks:
         return (tuple(out) if type(args) is tuple else type(args)(*out)), at
 
     def on_outputs(self, grads: Grads) -> Grads:
-        """The gradients of the outputs are known: call the pre-hooks; without inputs the hooks too."""
+        """Call the pre-hooks with the outputs' gradients; without inputs the hooks as well."""
         assert self.output_at is not None
         full: Any = _spread(self.output_at, grads, self.n_outputs)
         for hook in self.pre_hooks:

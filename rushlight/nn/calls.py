@@ -1,9 +1,10 @@
-"""Calling a module: straight into ``forward`` where nothing else is to be done, with hooks otherwise.
+"""Calling a module: straight into ``forward`` where nothing else is to be done,
+with hooks otherwise.
 
-A class's ``__call__`` is its ``forward`` itself, so that a call costs one Python frame.  The first hook
-on an instance, a global hook, an instance's own ``forward`` or a ``__call__`` defined further down
-puts `slow_call` there, which does all that PyTorch's ``Module.__call__`` does; the last hook's removal
-puts ``forward`` back.
+A class's ``__call__`` is its ``forward`` itself, so that a call costs one Python frame.  The first
+hook on an instance, a global hook, an instance's own ``forward`` or a ``__call__`` defined further
+down puts `slow_call` there, which does all that PyTorch's ``Module.__call__`` does; the last hook's
+removal puts ``forward`` back.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def install(cls: type[Any]) -> None:
     for base in cls.__mro__[1:]:
         if base is root:
             break
-        if "__call__" in base.__dict__ and (root is None or not issubclass(base, root) or _own_call(base)):
+        if "__call__" in base.__dict__ and (
+            root is None or not issubclass(base, root) or _own_call(base)
+        ):
             if state.installed is not None:
                 state.installed = None
                 type.__delattr__(cls, "__call__")
@@ -97,17 +100,17 @@ def _in_mro(cls: type[Any], name: str) -> Any:
 def check(cls: type[Any]) -> None:
     """Follow a ``forward`` or ``__call__`` that was put on the class after it was made.
 
-    Asked where it costs nothing beside the work at hand: when a module is made, changes mode or lists
-    its parts.
+    Asked where it costs nothing beside the work at hand: when a module is made, changes mode or
+    lists its parts.
     """
     state = cls.__dict__.get("_call_state")
     if state is None:
         install(cls)
         return
     installed = state.installed
-    if installed is not cls.__dict__.get("__call__"):
-        install(cls)
-    elif installed is not slow_call and installed is not None and installed is not cls.forward:
+    if installed is not cls.__dict__.get("__call__") or (
+        installed is not slow_call and installed is not None and installed is not cls.forward
+    ):
         install(cls)
 
 
@@ -244,7 +247,12 @@ class _Run:
         m = self.module
         for always, hooks, with_kwargs, who in (
             (GLOBAL.forward_always, GLOBAL.forward, GLOBAL.forward_with_kwargs, "global module"),
-            (m._forward_hooks_always_called, m._forward_hooks, m._forward_hooks_with_kwargs, "module"),
+            (
+                m._forward_hooks_always_called,
+                m._forward_hooks,
+                m._forward_hooks_with_kwargs,
+                "module",
+            ),
         ):
             for hook_id, hook in hooks.items():
                 if hook_id not in always or hook_id in self.called:
@@ -258,7 +266,8 @@ class _Run:
                         self.result = got
                 except Exception as error:
                     warnings.warn(
-                        f"{who} forward hook with ``always_call=True`` raised an exception that was silenced "
+                        f"{who} forward hook with ``always_call=True`` raised an exception that "
+                        "was silenced "
                         f"as another error was raised in forward: {error}",
                         stacklevel=4,
                     )

@@ -88,10 +88,10 @@ class Sequential(_Listed):
         for key, module in named or ((str(i), m) for i, m in enumerate(args)):
             self.add_module(key, module)
 
-    def forward(self, input: Any) -> Any:  # noqa: A002
+    def forward(self, input: Any) -> Any:
         """Pass the input through all modules."""
         for module in self._modules.values():
-            input = module(input)  # noqa: A001
+            input = module(input)
         return input
 
     def __getitem__(self, idx: slice | int) -> Any:
@@ -110,7 +110,8 @@ class Sequential(_Listed):
     def _need_sequential(self, other: Any) -> None:
         if not isinstance(other, Sequential):
             raise ValueError(
-                f"add operator supports only objects of Sequential class, but {type(other)} is given."
+                f"add operator supports only objects of Sequential class, but {type(other)} is "
+                "given."
             )
 
     def _need_count(self, other: Any) -> None:
@@ -177,7 +178,8 @@ class ModuleList(_Listed):
         """Add modules at the end."""
         if not isinstance(modules, Iterable):
             raise TypeError(
-                f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}"
+                "ModuleList.extend should be called with an iterable, but got "
+                f"{type(modules).__name__}"
             )
         for i, module in enumerate(list(modules), len(self)):
             self.add_module(str(i), module)
@@ -206,17 +208,22 @@ def pairs(given: Any, name: str) -> Iterator[tuple[str, Any]]:
     kind = "ParametersDict" if name == "ParameterDict" else name
     if not isinstance(given, Iterable):
         raise TypeError(
-            f"{kind}.update should be called with an iterable of key/value pairs, but got {type(given).__name__}"
+            f"{kind}.update should be called with an iterable of key/value pairs, but got "
+            f"{type(given).__name__}"
         )
     if hasattr(given, "items"):
         yield from given.items()
         return
     for i, pair in enumerate(given):
         if not isinstance(pair, Iterable):
-            raise TypeError(f"{name} update sequence element #{i} should be Iterable; is{type(pair).__name__}")
+            raise TypeError(
+                f"{name} update sequence element #{i} should be Iterable; is{type(pair).__name__}"
+            )
         pair = tuple(pair)
         if len(pair) != 2:
-            raise ValueError(f"{name} update sequence element #{i} has length {len(pair)}; 2 is required")
+            raise ValueError(
+                f"{name} update sequence element #{i} has length {len(pair)}; 2 is required"
+            )
         yield pair
 
 

@@ -110,7 +110,11 @@ def _parse_to(*args: Any, **kwargs: Any) -> tuple[Device | None, DType | None, b
     elif rest and isinstance(rest[0], DType):
         dtype = rest.pop(0)
     else:
-        if rest and (rest[0] is None or isinstance(rest[0], str | int | Device)) and not isinstance(rest[0], bool):
+        if (
+            rest
+            and (rest[0] is None or isinstance(rest[0], str | int | Device))
+            and not isinstance(rest[0], bool)
+        ):
             given = rest.pop(0)
             device = None if given is None else Device(given)
         if rest and (rest[0] is None or isinstance(rest[0], DType)):

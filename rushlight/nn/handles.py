@@ -11,7 +11,7 @@ Hook = Callable[..., Any]
 
 
 class RemovableHandle:
-    """What registering a hook returns: ``remove()`` takes the hook away, as does leaving ``with``."""
+    """What registering a hook returns: ``remove()``, or leaving ``with``, takes it away."""
 
     next_id: int = 0
 

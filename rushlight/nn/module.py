@@ -41,9 +41,11 @@ def _indented(text: str) -> str:
     return "\n".join([first, *("  " + line if line.strip() else "" for line in rest)])
 
 
-def _forward_unimplemented(self: Any, *input: Any) -> None:  # noqa: A002
+def _forward_unimplemented(self: Any, *input: Any) -> None:
     """Define the computation of every call; to be overridden."""
-    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+    raise NotImplementedError(
+        f'Module [{type(self).__name__}] is missing the required "forward" function'
+    )
 
 
 @calls.root
@@ -51,8 +53,8 @@ class Module(Convertible, Stateful):
     """Base of all layers and models, PyTorch's ``nn.Module``.
 
     Parameters, buffers and modules assigned as attributes are registered: they are found by
-    ``parameters()``, moved by ``to()``, saved by ``state_dict()``.  Calling the module calls ``forward``,
-    between the hooks if there are any.
+    ``parameters()``, moved by ``to()``, saved by ``state_dict()``.  Calling the module calls
+    ``forward``, between the hooks if there are any.
     """
 
     dump_patches: bool = False
@@ -81,11 +83,13 @@ class Module(Convertible, Stateful):
         cls = type(self)
         if not self.call_super_init and kwargs:
             raise TypeError(
-                f"{cls.__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
+                f"{cls.__name__}.__init__() got an unexpected keyword argument "
+                f"'{next(iter(kwargs))}'"
             )
         if not self.call_super_init and args:
             raise TypeError(
-                f"{cls.__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given"
+                f"{cls.__name__}.__init__() takes 1 positional argument but {len(args) + 1} were "
+                "given"
             )
         calls.check(cls)
         d = self.__dict__
@@ -258,7 +262,9 @@ class Module(Convertible, Stateful):
         if not isinstance(name, str):
             raise TypeError(f"{what} name should be a string. Got {typename(name)}")
         if "." in name:
-            raise KeyError(f'{what} name can\'t contain "."' + (f", got: {name}" if what == "module" else ""))
+            raise KeyError(
+                f'{what} name can\'t contain "."' + (f", got: {name}" if what == "module" else "")
+            )
         if name == "":
             raise KeyError(f'{what} name can\'t be empty string ""')
         if hasattr(self, name) and name not in self.__dict__[registry]:
@@ -271,7 +277,8 @@ class Module(Convertible, Stateful):
         self._check_name(name, "buffer", "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
+                f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or "
+                "None required)"
             )
         self._buffers[name] = _hooked(GLOBAL.buffers, self, name, tensor)
         if persistent:
@@ -292,8 +299,10 @@ class Module(Convertible, Stateful):
                 )
             if not param.is_leaf:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
-                    f"explicitly. To express '{name}' as a function of another Tensor, compute the value in "
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must "
+                    "be created "
+                    f"explicitly. To express '{name}' as a function of another Tensor, compute the "
+                    "value in "
                     "the forward() method."
                 )
             param = _hooked(GLOBAL.parameters, self, name, param)
@@ -397,7 +406,8 @@ class Module(Convertible, Stateful):
                 "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. "
                 "The parameters are copied (in a differentiable manner) from the original module. "
                 "This means they are not leaf nodes in autograd and so don't accumulate gradients. "
-                "If you need gradients in your forward method, consider using autograd.grad instead.",
+                "If you need gradients in your forward method, consider using autograd.grad "
+                "instead.",
                 stacklevel=2,
             )
         for p in self.parameters():
@@ -405,7 +415,9 @@ class Module(Convertible, Stateful):
 
     # ------------------------------------------------------------ hooks
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """``hook(module, grad_output)`` before the module's gradients; may return another grad_output."""
+        """``hook(module, grad_output)`` before the module's gradients; may return another
+        grad_output.
+        """
         return self._add_hook(self._backward_pre_hooks, hook, first=prepend)
 
     def register_backward_hook(self, hook: Hook) -> RemovableHandle:
@@ -433,9 +445,16 @@ class Module(Convertible, Stateful):
         return handle
 
     def register_forward_hook(
-        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+        self,
+        hook: Hook,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
     ) -> RemovableHandle:
-        """``hook(module, args, output)`` or ``hook(module, args, kwargs, output)``; may return another output."""
+        """``hook(module, args, output)`` or ``hook(module, args, kwargs, output)``; may return
+        another output.
+        """
         extra = [self._forward_hooks_with_kwargs, self._forward_hooks_always_called]
         handle = self._add_hook(self._forward_hooks, hook, extra, prepend)
         if with_kwargs:
@@ -453,7 +472,11 @@ class Module(Convertible, Stateful):
         remove_duplicate: bool = True,
     ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
         for path, module in modules:
             for name, value in get_members_fn(module):
                 if value is None or id(value) in seen:
@@ -471,7 +494,9 @@ class Module(Convertible, Stateful):
         return (param for _, param in self.named_parameters(recurse=recurse))
 
     def _collect(self, found: dict[int, Parameter], seen: set[Module]) -> bool:
-        """All parameters without their names, which takes a third of the time; False: cannot be done."""
+        """All parameters without their names, which takes a third of the time; False: cannot be
+        done.
+        """
         if type(self).named_modules is not Module.named_modules:
             return False
         seen.add(self)
@@ -549,7 +574,9 @@ class Module(Convertible, Stateful):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
-        children = [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
+        children = [
+            f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()
+        ]
         if len(lines) == 1 and not children:
             return f"{self._get_name()}({lines[0]})"
         lines += children

@@ -1,8 +1,8 @@
 """A module's parameters, buffers and children: dictionaries that keep the instance dict in step.
 
 PyTorch finds ``self.weight`` through ``Module.__getattr__``, a Python call each time.  Here what is
-registered also lies in the instance ``__dict__``, where Python finds it at once.  The registry stays
-the authority: every change of it is mirrored, whoever makes it.
+registered also lies in the instance ``__dict__``, where Python finds it at once.  The registry
+stays the authority: every change of it is mirrored, whoever makes it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ _MISSING: Any = object()
 
 
 class Registry(dict[str, Any]):
-    """Name -> parameter, buffer or child of one module, mirrored into that module's ``__dict__``."""
+    """Name -> parameter, buffer or child of one module, mirrored into its ``__dict__``."""
 
     __slots__ = ("_owner",)
 
-    def __init__(self, owner: Any, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(
+        self, owner: Any, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()
+    ) -> None:
         super().__init__(items)
         # Weak, so that a module still goes when its last reference does.
         self._owner = weakref.ref(owner)
@@ -28,7 +30,8 @@ class Registry(dict[str, Any]):
 
     def _show(self, name: str, value: Any) -> None:
         owner = self._owner()
-        # What the class has under this name would hide the registry in PyTorch: it does here as well.
+        # What the class has under this name would hide the registry in PyTorch: it does here as
+        # well.
         if owner is not None and getattr(type(owner), name, _MISSING) is _MISSING:
             owner.__dict__[name] = value
 

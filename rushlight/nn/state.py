@@ -28,8 +28,8 @@ class _IncompatibleKeys(_Keys):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return (
-            f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+        return "_IncompatibleKeys(" + (
+            f"missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
         )
 
     __str__ = __repr__
@@ -62,7 +62,7 @@ class Stateful:
         return self._add_hook(self._state_dict_hooks, hook)
 
     def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
-        """``hook(module, state_dict, prefix, local_metadata)`` after saving; changes it in place."""
+        """``hook(module, state_dict, prefix, metadata)`` after saving: changes it in place."""
         hook._from_public_api = True  # type: ignore[attr-defined]
         return self._add_hook(self._state_dict_hooks, hook)
 
@@ -77,14 +77,18 @@ class Stateful:
         return self._add_hook(self._load_state_dict_pre_hooks, wrapped)
 
     def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
-        """``hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)``."""
+        """``hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected,
+        errors)``.
+        """
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
         """``hook(module, incompatible_keys)`` after loading; may change the keys in place."""
         return self._add_hook(self._load_state_dict_post_hooks, hook)
 
-    def _add_hook(self, hooks: Hooks, hook: Hook, extra: Any = None, first: bool = False) -> RemovableHandle:
+    def _add_hook(
+        self, hooks: Hooks, hook: Hook, extra: Any = None, first: bool = False
+    ) -> RemovableHandle:
         handle = RemovableHandle(hooks, extra_dict=extra)
         hooks[handle.id] = hook
         if first:
@@ -94,11 +98,15 @@ class Stateful:
     # ------------------------------------------------------------ extra state
     def get_extra_state(self) -> Any:
         """Anything else to be saved; override together with ``set_extra_state``."""
-        raise RuntimeError("get_extra_state: this module defines no extra state; override the method to have some")
+        raise RuntimeError(
+            "get_extra_state: this module defines no extra state; override the method to have some"
+        )
 
     def set_extra_state(self, state: Any) -> None:
         """Take back what ``get_extra_state`` gave."""
-        raise RuntimeError("set_extra_state: this module defines no extra state; override the method to have some")
+        raise RuntimeError(
+            "set_extra_state: this module defines no extra state; override the method to have some"
+        )
 
     # ------------------------------------------------------------ saving
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -123,7 +131,8 @@ class Stateful:
         if args:
             warnings.warn(
                 "Positional args are being deprecated, use kwargs instead. Refer to "
-                "https://pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.state_dict"
+                "https://pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.state_dic"
+                "t"
                 " for details.",
                 FutureWarning,
                 stacklevel=2,
@@ -142,7 +151,9 @@ class Stateful:
         self._save_to_state_dict(destination, prefix, keep_vars)
         for name, module in self._modules.items():
             if module is not None:
-                module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+                module.state_dict(
+                    destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
+                )
         for hook in self._state_dict_hooks.values():
             got = hook(self, destination, prefix, local)
             if got is None:
@@ -165,7 +176,15 @@ class Stateful:
     ) -> None:
         """Take this module's own state, without its children's, out of ``state_dict``."""
         for hook in self._load_state_dict_pre_hooks.values():
-            hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+            hook(
+                state_dict,
+                prefix,
+                local_metadata,
+                strict,
+                missing_keys,
+                unexpected_keys,
+                error_msgs,
+            )
         local = dict(self._persistent())
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name, param in local.items():
@@ -195,7 +214,8 @@ class Stateful:
         """Copy (or assign) one tensor; the error message when it does not fit."""
         if not isinstance(value, Tensor):
             return (
-                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
+                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
+                "object "
                 f"from checkpoint but received {type(value)}"
             )
         if not is_lazy(param):
@@ -203,7 +223,8 @@ class Stateful:
                 value = value[0]
             if value.shape != param.shape:
                 return (
-                    f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
+                    f"size mismatch for {key}: copying a param with shape {value.shape} from "
+                    "checkpoint, "
                     f"the shape in current model is {param.shape}."
                 )
         before = engine.set_grad_enabled(False)
@@ -233,8 +254,8 @@ class Stateful:
     ) -> _IncompatibleKeys:
         """Copy the tensors of ``state_dict`` into the module and its children.
 
-        ``strict``: ``RuntimeError`` unless the names are the module's own, which else are only returned.
-        ``assign``: take the tensors themselves instead of their values.
+        ``strict``: ``RuntimeError`` unless the names are the module's own, which else are only
+        returned. ``assign``: take the tensors themselves instead of their values.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
@@ -271,6 +292,7 @@ class Stateful:
                     errors.insert(0, f"{what} key(s) in state_dict: {_quoted(keys)}. ")
         if errors:
             raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors)
+                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
+                + "\n\t".join(errors)
             )
         return _IncompatibleKeys(missing, unexpected)

@@ -8,7 +8,9 @@ from ..engine import Tensor
 
 
 def typename(obj: Any) -> str:
-    """``'torch.FloatTensor'`` for a tensor, else the qualified name of the type (``torch.typename``)."""
+    """``'torch.FloatTensor'`` for a tensor, else the qualified name of the type
+    (``torch.typename``).
+    """
     if type(obj) is Tensor:
         return f"torch.{obj.dtype.typename}Tensor"
     cls = obj if isinstance(obj, type) else type(obj)

@@ -3,7 +3,8 @@
     s = s + g * g
     p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)
 
-Source: Duchi et al., "Adaptive subgradient methods for online learning and stochastic optimization",
+Source: Duchi et al.,
+"Adaptive subgradient methods for online learning and stochastic optimization",
 2011; operations in the order of PyTorch's single-tensor implementation.
 """
 
@@ -14,7 +15,15 @@ from typing import Any, ClassVar
 
 from ..engine import Tensor
 from ..graph.ops.elementwise import sqrt
-from .optimizer import Optimizer, ParamsT, as_number, check_at_least_zero, check_fused, full_like, number_tensor
+from .optimizer import (
+    Optimizer,
+    ParamsT,
+    as_number,
+    check_at_least_zero,
+    check_fused,
+    full_like,
+    number_tensor,
+)
 
 
 class Adagrad(Optimizer):

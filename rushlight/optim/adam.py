@@ -3,10 +3,11 @@
     m = lerp(m, g, 1 - beta1)          v = beta2 * v + (1 - beta2) * g * g
     p = p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 
-Adam adds ``weight_decay * p`` to the gradient; AdamW scales the parameter by ``1 - lr * weight_decay``
-first.  AMSGrad divides by the largest v so far.  Sources: Kingma & Ba, "Adam", 2015; Loshchilov & Hutter,
-"Decoupled weight decay regularization", 2019; Reddi et al., "On the convergence of Adam and beyond",
-2018.  Operations are in the order of PyTorch's single-tensor implementation.
+Adam adds ``weight_decay * p`` to the gradient; AdamW scales the parameter by ``1 - lr *
+weight_decay`` first.  AMSGrad divides by the largest v so far.  Sources: Kingma & Ba, "Adam", 2015;
+Loshchilov & Hutter, "Decoupled weight decay regularization", 2019; Reddi et al., "On the
+convergence of Adam and beyond", 2018.  Operations are in the order of PyTorch's single-tensor
+implementation.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from .optimizer import Optimizer, ParamsT, as_number, check_at_least_zero, check
 
 
 def lerp(start: Any, end: Any, weight: Any, small: bool) -> Any:
-    """``start`` moved towards ``end``; PyTorch starts from the nearer side (``small``: weight < 0.5)."""
+    """``start`` moved towards ``end``; PyTorch starts from the nearer side (``small``: weight <
+    0.5).
+    """
     return start + (end - start) * weight if small else end - (end - start) * (1.0 - weight)
 
 
@@ -59,7 +62,8 @@ class Adam(Optimizer):
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
         check_at_least_zero(weight_decay=weight_decay)
         if not (
-            all(isinstance(beta, float) for beta in betas) or all(isinstance(beta, Tensor) for beta in betas)
+            all(isinstance(beta, float) for beta in betas)
+            or all(isinstance(beta, Tensor) for beta in betas)
         ):
             raise ValueError("betas must be either both floats or both Tensors")
         check_fused(fused, foreach, differentiable)
@@ -84,7 +88,13 @@ class Adam(Optimizer):
         return self._AMSGRAD if group["amsgrad"] else self._PLAIN
 
     def _static(self, group: dict[str, Any]) -> tuple[bool, str, bool, bool]:
-        decay = "" if group["weight_decay"] == 0 else "scale" if group["decoupled_weight_decay"] else "add"
+        decay = (
+            ""
+            if group["weight_decay"] == 0
+            else "scale"
+            if group["decoupled_weight_decay"]
+            else "add"
+        )
         return group["maximize"], decay, group["amsgrad"], group["betas"][0] > 0.5
 
     def _numbers(self, group: dict[str, Any], step: int) -> list[float]:
@@ -142,7 +152,8 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(
             params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
-            capturable=capturable, differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
+            capturable=capturable, differentiable=differentiable, fused=fused,
+            decoupled_weight_decay=True,
         )  # fmt: skip
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:

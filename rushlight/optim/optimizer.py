@@ -1,9 +1,9 @@
 """What all optimisers share: parameter groups, state, saving, hooks, and the step as one record.
 
 An optimiser is a file with its formula: defaults, the names of its state tensors, the numbers of a
-step (learning rate, bias corrections: run-time inputs) and a ``rule`` that says in graph rows what a
-parameter and its state become.  The base class collects (parameter, gradient, state ...) and hands
-all of a group to ``engine.update`` at once.
+step (learning rate, bias corrections: run-time inputs) and a ``rule`` that says in graph rows what
+a parameter and its state become.  The base class collects (parameter, gradient, state ...) and
+hands all of a group to ``engine.update`` at once.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
 class Group:
     """What a step needs of one parameter group, worked out once and kept while nothing changes.
 
-    ``names``: of the state tensors.  ``rows``: the parameters that have state, each with its state tensors.
-    ``bare``: those that have not had a gradient yet.  ``steps``: how many steps each row has taken; None:
-    all ``count``.
+    ``names``: of the state tensors.  ``rows``: the parameters that have state, each with its state
+    tensors. ``bare``: those that have not had a gradient yet.  ``steps``: how many steps each row
+    has taken; None: all ``count``.
     """
 
     __slots__ = ("bare", "count", "group", "names", "params", "rows", "steps")
@@ -137,8 +137,8 @@ class Optimizer:
     def state(self) -> defaultdict[Any, Any]:
         """Parameter -> its state, by name.
 
-        Step counts are kept as numbers between looks; whoever looks gets PyTorch's tensors, and whatever
-        is changed here counts from the next step on.
+        Step counts are kept as numbers between looks; whoever looks gets PyTorch's tensors, and
+        whatever is changed here counts from the next step on.
         """
         if self._stale:
             self._stale = False
@@ -181,8 +181,8 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters with settings of its own.
 
-        Raises ``TypeError`` for what is not a tensor, ``ValueError`` for tensors that are not leaves or are
-        already in a group.
+        Raises ``TypeError`` for what is not a tensor, ``ValueError`` for tensors that are not
+        leaves or are already in a group.
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
@@ -192,7 +192,8 @@ class Optimizer:
         elif isinstance(given, set):
             raise TypeError(
                 "optimizer parameters need to be organized in ordered collections, but "
-                "the ordering of tensors in sets will change between runs. Please use a list instead."
+                "the ordering of tensors in sets will change between runs. Please use a list "
+                "instead."
             )
         else:
             given = list(given)
@@ -202,12 +203,15 @@ class Optimizer:
         if names:
             if len(names) != len(params):
                 raise ValueError(
-                    "all optimizer params should be with/without names. Some param names are missing"
+                    "all optimizer params should be with/without names. Some param names are "
+                    "missing"
                 )
             param_group["param_names"] = names
         for p in params:
             if not isinstance(p, Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {typename(p)}")
+                raise TypeError(
+                    f"optimizer can only optimize Tensors, but one of the params is {typename(p)}"
+                )
             if not self.defaults.get("differentiable", None) and not (
                 p.is_leaf or getattr(p, "retains_grad", False)
             ):
@@ -215,7 +219,8 @@ class Optimizer:
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
                 raise ValueError(
-                    f"parameter group didn't specify a value of required optimization parameter {name}"
+                    "parameter group didn't specify a value of required optimization parameter "
+                    f"{name}"
                 )
             param_group.setdefault(name, default)
         own = {id(p) for p in params}
@@ -279,7 +284,9 @@ class Optimizer:
         self._stale = self._counts_steps
         if kept.steps is None and (len(columns) == len(rows) or not kept.names):
             kept.count = self._next(kept.count)
-            engine.update(self._rule, columns, self._numbers(group, kept.count), self._static(group))
+            engine.update(
+                self._rule, columns, self._numbers(group, kept.count), self._static(group)
+            )
             return
         # Some parameters have taken more steps than others: one update for each count.
         steps = kept.steps or [kept.count] * len(rows)
@@ -372,7 +379,8 @@ class Optimizer:
                     continue
                 if not (isinstance(got, tuple) and len(got) == 2):
                     raise RuntimeError(
-                        f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {got}."
+                        f"{hook} must return None or a tuple of (new_args, new_kwargs), but got "
+                        f"{got}."
                     )
                 args, kwargs = got
             out = call(*args, **kwargs)
@@ -409,11 +417,15 @@ class Optimizer:
         """``hook(optimizer, state_dict)`` after ``state_dict``; may return another."""
         return self._add_hook("state_dict_post", hook, prepend)
 
-    def register_load_state_dict_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+    def register_load_state_dict_pre_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
         """``hook(optimizer, state_dict)`` before ``load_state_dict``; may return another."""
         return self._add_hook("load_state_dict_pre", hook, prepend)
 
-    def register_load_state_dict_post_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+    def register_load_state_dict_post_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
         """``hook(optimizer)`` after ``load_state_dict``."""
         return self._add_hook("load_state_dict_post", hook, prepend)
 
@@ -440,7 +452,9 @@ class Optimizer:
         return out
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over state and settings from ``state_dict()`` of an optimiser with groups of the same sizes."""
+        """Take over state and settings from ``state_dict()`` of an optimiser with groups of the
+        same sizes.
+        """
         given: Any = dict(state_dict)
         for hook in self.__dict__["_optimizer_load_state_dict_pre_hooks"].values():
             got = hook(self, given)
@@ -451,7 +465,8 @@ class Optimizer:
             raise ValueError("loaded state dict has a different number of parameter groups")
         if any(len(g["params"]) != len(s["params"]) for g, s in zip(groups, saved)):
             raise ValueError(
-                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                "optimizer's group"
             )
         by_number = dict(
             zip(
@@ -519,19 +534,24 @@ def full_like(p: Tensor, value: float) -> Tensor:
 
 # ---------------------------------------------------------------- checks of settings
 def check_at_least_zero(**settings: Any) -> None:
-    """``ValueError`` in PyTorch's words for a negative setting, or a learning rate of several elements."""
+    """``ValueError`` in PyTorch's words for a negative setting, or a learning rate of several
+    elements.
+    """
     for name, value in settings.items():
         if name == "learning_rate" and isinstance(value, Tensor) and value.shape.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
         if not value >= 0.0:
-            words = {"epsilon": "epsilon value", "learning_rate": "learning rate"}.get(name, f"{name} value")
+            words = {"epsilon": "epsilon value", "learning_rate": "learning rate"}.get(
+                name, f"{name} value"
+            )
             raise ValueError(f"Invalid {words}: {value}")
 
 
 def check_fused(fused: Any, foreach: Any, differentiable: Any) -> None:
     """``RuntimeError`` for settings that exclude each other.
 
-    ``foreach``, ``fused`` and ``capturable`` are accepted and change nothing: every step is one record.
+    ``foreach``, ``fused`` and ``capturable`` are accepted and change nothing: every step is one
+    record.
     """
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")

@@ -3,10 +3,11 @@
     s = alpha * s + (1 - alpha) * g * g
     p = p - lr * g / (sqrt(s) + eps)
 
-Centered, the running mean of the gradient is taken off: sqrt(s - mean^2).  With momentum the quotient
-first goes through a buffer: b = momentum * b + g / (sqrt(s) + eps).  Sources: Hinton's lecture notes,
-2012; Graves, "Generating sequences with recurrent neural networks", 2013; operations in the order of
-PyTorch's single-tensor implementation.
+Centered,
+the running mean of the gradient is taken off: sqrt(s - mean^2).  With momentum the quotient
+first goes through a buffer: b = momentum * b + g / (sqrt(s) + eps).  Sources: Hinton's lecture
+notes, 2012; Graves, "Generating sequences with recurrent neural networks", 2013; operations in the
+order of PyTorch's single-tensor implementation.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class RMSprop(Optimizer):
 
     _counts_steps: ClassVar[bool] = True
     _group_defaults: ClassVar[Mapping[str, Any]] = {
-        "momentum": 0, "centered": False, "foreach": None, "maximize": False, "differentiable": False,
+        "momentum": 0, "centered": False, "foreach": None, "maximize": False,
+        "differentiable": False,
         "capturable": False,
     }  # fmt: skip
 

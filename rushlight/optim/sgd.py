@@ -4,7 +4,8 @@
     buf = momentum * buf + (1 - dampening) * g        (the first time: g)
     p   = p - lr * buf                                (Nesterov: g + momentum * buf; no momentum: g)
 
-Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, in
+Source: Sutskever et al., "On the importance of initialization and momentum in deep learning",
+2013, in
 PyTorch's form.
 """
 
@@ -20,7 +21,8 @@ class SGD(Optimizer):
     """``torch.optim.SGD``."""
 
     _group_defaults: ClassVar[dict[str, Any]] = {
-        "nesterov": False, "maximize": False, "foreach": None, "differentiable": False, "fused": False,
+        "nesterov": False, "maximize": False, "foreach": None, "differentiable": False,
+        "fused": False,
     }  # fmt: skip
 
     def __init__(
@@ -63,7 +65,12 @@ class SGD(Optimizer):
         return self._WITH_MOMENTUM if group["momentum"] != 0 else ()
 
     def _static(self, group: dict[str, Any]) -> tuple[bool, bool, bool, bool]:
-        return group["maximize"], group["weight_decay"] != 0, group["momentum"] != 0, group["nesterov"]
+        return (
+            group["maximize"],
+            group["weight_decay"] != 0,
+            group["momentum"] != 0,
+            group["nesterov"],
+        )
 
     def _numbers(self, group: dict[str, Any], step: int) -> list[float]:
         numbers = [-as_number(group["lr"])]

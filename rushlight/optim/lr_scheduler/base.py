@@ -1,7 +1,8 @@
 """What all schedules share: base rates, counting, writing into the optimiser, saving.
 
-A schedule gives ``get_lr``: the rates of all groups at ``last_epoch``, from the rates of now (so that
-schedules can be chained), and where there is one ``_get_closed_form_lr``, the same from the base rates.
+A schedule gives ``get_lr``: the rates of all groups at ``last_epoch``, from the rates of now (so
+that schedules can be chained), and where there is one ``_get_closed_form_lr``, the same from the
+base rates.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ _REPLACED = (
 
 
 def per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """One value for each group, given as one for all or as a list; ``ValueError`` for a wrong length."""
+    """One value for each group, given as one for all or as a list; ``ValueError`` for a wrong
+    length.
+    """
     groups = optimizer.param_groups
     if isinstance(value, (list, tuple)):
         if len(value) != len(groups):
@@ -95,10 +98,12 @@ class LRScheduler:
                 group.setdefault("initial_lr", copied(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
-                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler "
+                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming "
+                    "scheduler "
                     "with last_epoch >= 0.\n"
                     "This typically happens when:\n"
-                    "1. You're trying to resume training from a checkpoint but haven't properly loaded "
+                    "1. You're trying to resume training from a checkpoint but haven't properly "
+                    "loaded "
                     "the optimizer state\n"
                     "2. You're using last_epoch >= 0 for a fresh training run (not recommended)"
                 )
@@ -136,7 +141,8 @@ class LRScheduler:
         """Warn a user who calls ``get_lr`` instead of ``get_last_lr``."""
         if not self._get_lr_called_within_step:
             warnings.warn(
-                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+                "To get the last learning rate computed by the scheduler, please use "
+                "`get_last_lr()`.",
                 UserWarning,
                 stacklevel=3,
             )

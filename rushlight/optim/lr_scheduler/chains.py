@@ -23,14 +23,17 @@ class _Combined(LRScheduler):
                 raise TypeError(f"{me} at index {i} should have `optimizer` as its attribute.")
             if isinstance(scheduler, ReduceLROnPlateau):
                 raise ValueError(
-                    f"{me} does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs "
+                    f"{me} does not support `ReduceLROnPlateau` scheduler as it requires "
+                    "additional kwargs "
                     f"to be specified when calling `step`, but got one at index {i} in the given "
                     "schedulers sequence."
                 )
             if optimizer is not scheduler.optimizer:
                 raise ValueError(
-                    f"{me} expects all schedulers to belong to the same optimizer, but got scheduler "
-                    f"{type(scheduler).__name__} at index {i} has {scheduler.optimizer}, which is different "
+                    f"{me} expects all schedulers to belong to the same optimizer, but got "
+                    "scheduler "
+                    f"{type(scheduler).__name__} at index {i} has {scheduler.optimizer}, which is "
+                    "different "
                     f"from {type(optimizer).__name__}."
                 )
 
@@ -58,12 +61,15 @@ class SequentialLR(_Combined):
         last_epoch: int = -1,
     ) -> None:
         if len(schedulers) < 1:
-            raise ValueError(f"{type(self).__name__} expects at least one scheduler, but got no scheduler.")
+            raise ValueError(
+                f"{type(self).__name__} expects at least one scheduler, but got no scheduler."
+            )
         self._check(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 "Sequential Schedulers expects number of schedulers provided to be one more "
-                f"than the number of milestone points, but got number of schedulers {len(schedulers)} and "
+                "than the number of milestone points, but got number of schedulers "
+                f"{len(schedulers)} and "
                 f"the number of milestones to be equal to {len(milestones)}"
             )
         self._schedulers = schedulers
@@ -102,10 +108,13 @@ class SequentialLR(_Combined):
 class ChainedScheduler(_Combined):
     """All schedules, each changing what the one before has set."""
 
-    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
+    def __init__(
+        self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
+    ) -> None:
         if len(schedulers) < 1:
             raise ValueError(
-                f"{type(self).__name__} expects at least one scheduler to be chained, but got no scheduler."
+                f"{type(self).__name__} expects at least one scheduler to be chained, but got no "
+                "scheduler."
             )
         optimizer = optimizer or schedulers[0].optimizer
         self._check(schedulers, optimizer)

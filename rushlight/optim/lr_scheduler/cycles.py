@@ -23,7 +23,9 @@ def _start_momentum(
 ) -> tuple[list[float], list[float]]:
     """The bounds of the momentum for all groups, which start at the upper one."""
     if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-        raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+        raise ValueError(
+            "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
+        )
     scheduler.use_beta1 = "betas" in optimizer.defaults
     tops = per_group("max_momentum", optimizer, top)
     bases = per_group("base_momentum", optimizer, base)
@@ -104,7 +106,9 @@ class CyclicLR(LRScheduler):
             for base, top in zip(self.base_lrs, self.max_lrs, strict=True)
         ]
         if self.cycle_momentum:
-            bounds = zip(self.base_momentums, self.max_momentums, self.optimizer.param_groups, strict=True)
+            bounds = zip(
+                self.base_momentums, self.max_momentums, self.optimizer.param_groups, strict=True
+            )
             for base, top, group in bounds:
                 momentum = top - (top - base) * height * self.scale_fn(at)
                 _set_momentum(group, momentum, self.use_beta1)
@@ -131,7 +135,8 @@ class CyclicLR(LRScheduler):
 class OneCycleLR(LRScheduler):
     """One cycle over the whole training: up to ``max_lr``, then down to almost nothing.
 
-    Source: Smith & Topin, "Super-convergence", 2018, in the two phases of fastai (``three_phase``: the
+    Source: Smith & Topin, "Super-convergence", 2018,
+    in the two phases of fastai (``three_phase``: the
     paper's).
     """
 
@@ -158,10 +163,16 @@ class OneCycleLR(LRScheduler):
         self.optimizer = optimizer
         self.total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
         n = self.total_steps
-        rise = _phase(float(pct_start * n) - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")
+        rise = _phase(
+            float(pct_start * n) - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum"
+        )
         if three_phase:
             fall = _phase(
-                float(2 * pct_start * n) - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"
+                float(2 * pct_start * n) - 2,
+                "max_lr",
+                "initial_lr",
+                "base_momentum",
+                "max_momentum",
             )
             end = _phase(n - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum")
             self._schedule_phases = [rise, fall, end]
@@ -173,7 +184,9 @@ class OneCycleLR(LRScheduler):
         if not isinstance(pct_start, float) or pct_start < 0 or pct_start > 1:
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ValueError(
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            )
         self._anneal_func_type = anneal_strategy
         tops = per_group("max_lr", optimizer, max_lr)
         if last_epoch == -1:
@@ -198,7 +211,8 @@ class OneCycleLR(LRScheduler):
         step = self.last_epoch
         if step > self.total_steps:
             raise ValueError(
-                f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
+                f"Tried to step {step} times. The specified number of total steps is "
+                f"{self.total_steps}"
             )
         start = 0.0
         phase = self._schedule_phases[-1]
@@ -218,7 +232,9 @@ class OneCycleLR(LRScheduler):
         return lrs
 
 
-def _phase(end: float, start_lr: str, end_lr: str, start_momentum: str, end_momentum: str) -> dict[str, Any]:
+def _phase(
+    end: float, start_lr: str, end_lr: str, start_momentum: str, end_momentum: str
+) -> dict[str, Any]:
     return {
         "end_step": end,
         "start_lr": start_lr,

@@ -1,4 +1,4 @@
-"""Schedules that scale the rate: by a function, in steps, geometrically, linearly, along a cosine."""
+"""Schedules that scale the rate: in steps, geometrically, linearly, along a cosine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class LambdaLR(LRScheduler):
     def get_lr(self) -> list[Any]:
         """Base rates times the functions' values."""
         self._inside()
-        return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
+        return [
+            base * f(self.last_epoch)
+            for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)
+        ]
 
 
 class MultiplicativeLR(LambdaLR):
@@ -72,7 +75,9 @@ class MultiplicativeLR(LambdaLR):
 class StepLR(LRScheduler):
     """Times ``gamma`` every ``step_size`` epochs."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -92,7 +97,11 @@ class MultiStepLR(LRScheduler):
     """Times ``gamma`` at each milestone."""
 
     def __init__(
-        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        milestones: Iterable[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
     ) -> None:
         self.milestones = Counter(milestones)
         self.gamma = gamma
@@ -114,7 +123,11 @@ class ConstantLR(LRScheduler):
     """Times ``factor`` for the first ``total_iters`` epochs."""
 
     def __init__(
-        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        factor: float = 1.0 / 3,
+        total_iters: int = 5,
+        last_epoch: int = -1,
     ) -> None:
         if factor > 1.0 or factor < 0:
             raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
@@ -148,7 +161,10 @@ class LinearLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if start_factor > 1.0 or start_factor <= 0:
-            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
+            raise ValueError(
+                "Starting multiplicative factor expected to be greater than 0 and less or equal to "
+                "1."
+            )
         if end_factor > 1.0 or end_factor < 0:
             raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
         self.start_factor = start_factor
@@ -170,7 +186,9 @@ class LinearLR(LRScheduler):
     def _get_closed_form_lr(self) -> list[Any]:
         change = self.end_factor - self.start_factor
         done = min(self.total_iters, self.last_epoch)
-        return [base * (self.start_factor + change * done / self.total_iters) for base in self.base_lrs]
+        return [
+            base * (self.start_factor + change * done / self.total_iters) for base in self.base_lrs
+        ]
 
 
 class ExponentialLR(LRScheduler):
@@ -205,7 +223,9 @@ class PolynomialLR(LRScheduler):
         if self._is_initial or self.last_epoch > self.total_iters:
             return current(self.optimizer)
         n = self.total_iters
-        return self._scaled(((1.0 - self.last_epoch / n) / (1.0 - (self.last_epoch - 1) / n)) ** self.power)
+        return self._scaled(
+            ((1.0 - self.last_epoch / n) / (1.0 - (self.last_epoch - 1) / n)) ** self.power
+        )
 
     def _get_closed_form_lr(self) -> list[Any]:
         done = min(self.total_iters, self.last_epoch) / self.total_iters
@@ -213,12 +233,15 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine wave from the base rate down to ``eta_min`` in ``T_max`` epochs (and up again after).
+    """Half a cosine wave from the base rate down to ``eta_min`` in ``T_max`` epochs (and up again
+    after).
 
     Source: Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
     """
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:  # noqa: N803
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
@@ -231,7 +254,9 @@ class CosineAnnealingLR(LRScheduler):
         if self._is_initial:
             return current(self.optimizer)
         if self._step_count == 1 and t > 0:
-            return [low + (base - low) * (1 + math.cos(t * math.pi / n)) / 2 for base in self.base_lrs]
+            return [
+                low + (base - low) * (1 + math.cos(t * math.pi / n)) / 2 for base in self.base_lrs
+            ]
         if (t - 1 - n) % (2 * n) == 0:
             return [
                 g["lr"] + (base - low) * (1 - math.cos(math.pi / n)) / 2
@@ -246,13 +271,13 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosine annealing that starts again after ``T_0`` epochs, then after ``T_mult`` times as many."""
+    """Cosine annealing that starts again after ``T_0`` epochs, then ``T_mult`` times as many."""
 
     def __init__(
         self,
         optimizer: Optimizer,
-        T_0: int,  # noqa: N803
-        T_mult: int = 1,  # noqa: N803
+        T_0: int,
+        T_mult: int = 1,
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
@@ -261,7 +286,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if T_mult < 1 or not isinstance(T_mult, int):
             raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
         if not isinstance(eta_min, (float, int)):
-            raise ValueError(f"Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}")
+            raise ValueError(
+                f"Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}"
+            )
         self.T_0 = T_0
         self.T_i = T_0
         self.T_mult = T_mult
@@ -274,7 +301,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._inside()
         low = self.eta_min
         return [
-            low + (base - low) * (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2 for base in self.base_lrs
+            low + (base - low) * (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
+            for base in self.base_lrs
         ]
 
     def step(self, epoch: Any = None) -> None:

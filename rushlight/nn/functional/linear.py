@@ -1,0 +1,106 @@
+"""Products with weights: ``linear``, ``bilinear``; looking rows up: ``embedding``, ``one_hot``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import engine
+from ...base import dtype as dt
+from ...engine import Tensor, apply
+from ...graph.ops import contract, indexing
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input @ weight.T + bias``: (*, in) with (out, in) and (out,) to (*, out)."""
+    if bias is None:
+        return apply(contract.linear, input, weight)
+    return apply(contract.linear, input, weight, bias)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``x1 @ weight[k] @ x2`` for each k: (*, a), (*, b) with (out, a, b) to (*, out)."""
+    x: Any = input1
+    y: Any = input2
+    w: Any = weight
+    if x.shape[:-1] != y.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear(): input batch dimensions do not match: got {list(x.shape)} and "
+            f"{list(y.shape)}"
+        )
+    if x.shape[-1] != w.shape[1] or y.shape[-1] != w.shape[2]:
+        raise RuntimeError(
+            f"bilinear(): input sizes {x.shape[-1]} and {y.shape[-1]} do not match weight size "
+            f"{list(w.shape[1:])}"
+        )
+    out, a, b = w.shape
+    rows = x.reshape(-1, a)
+    pairs = (rows @ w.permute(1, 0, 2).reshape(a, out * b)).reshape(-1, out, b)
+    made = (pairs * y.reshape(-1, 1, b)).sum(-1).reshape(*x.shape[:-1], out)
+    return made if bias is None else made + bias  # type: ignore[no-any-return]
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of ``weight`` at the places ``input`` says: (*) to (*, width).
+
+    ``sparse`` changes nothing: gradients are dense.
+    """
+    rows = weight.shape[0]
+    if padding_idx is not None:
+        if padding_idx >= rows or padding_idx < -rows:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= rows
+    if scale_grad_by_freq:
+        raise NotImplementedError(
+            "embedding: scale_grad_by_freq is not supported; scale the loss instead"
+        )
+    if max_norm is not None:
+        _renormalise(weight, input, max_norm, norm_type)
+    return apply(indexing.embedding, weight, input, arg=padding_idx)
+
+
+def _renormalise(weight: Tensor, places: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are about to be read down to ``max_norm``, in place."""
+    before = engine.set_grad_enabled(False)
+    try:
+        used = np.unique(engine.read(places))
+        values = np.array(engine.read(weight))
+        norms = np.linalg.norm(values[used].astype(np.float64), norm_type, axis=1)
+        scale = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+        values[used] = (values[used] * scale[:, None]).astype(values.dtype)
+        engine.assign(weight, engine.own_array(values, weight.dtype, weight.device))
+    finally:
+        engine.set_grad_enabled(before)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at each value's place in a new last dimension of ``num_classes`` (else the largest value +
+    1).
+    """
+    x: Any = tensor
+    if x.dtype is not dt.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    values = engine.read(x)
+    if values.size == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    else:
+        if values.min() < 0:
+            raise RuntimeError("Class values must be non-negative.")
+        if num_classes == -1:
+            num_classes = int(values.max()) + 1
+        elif num_classes < 1:
+            raise RuntimeError("num_classes should be positive")
+        elif values.max() >= num_classes:
+            raise RuntimeError("Class values must be smaller than num_classes.")
+    hot = (values[..., None] == np.arange(num_classes)).astype(np.int64)
+    return engine.own_array(hot, dt.int64, x.device)

@@ -1,0 +1,235 @@
+"""Normalisations: by batch, by layer, by group; and of vectors to length one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from ... import engine
+from ...engine import Tensor
+
+
+def _standard(x: Any, dims: tuple[int, ...], eps: float) -> Any:
+    """``x`` less its mean, over its deviation."""
+    away = x - x.mean(dims, keepdim=True)
+    return away * ((away * away).mean(dims, keepdim=True) + eps).rsqrt()
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Standardise over the last dimensions, whose sizes are ``normalized_shape``; then scale and
+    shift.
+    """
+    x: Any = input
+    dims = _last_dims(x, normalized_shape, "layer_norm")
+    out = _standard(x, dims, eps)
+    out = out if weight is None else out * weight
+    return out if bias is None else out + bias  # type: ignore[no-any-return]
+
+
+def rms_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """Divide by the root mean square over the last dimensions, then scale."""
+    x: Any = input
+    dims = _last_dims(x, normalized_shape, "rms_norm")
+    eps = (
+        (1.1920928955078125e-07 if x.dtype.itemsize == 4 else 2.220446049250313e-16)
+        if eps is None
+        else eps
+    )
+    out = x * ((x * x).mean(dims, keepdim=True) + eps).rsqrt()
+    return out if weight is None else out * weight
+
+
+def _last_dims(x: Any, normalized_shape: Sequence[int], name: str) -> tuple[int, ...]:
+    want = tuple(normalized_shape)
+    if len(want) == 0:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
+            "one element, "
+            f"but got normalized_shape = {list(want)}"
+        )
+    n = len(x.shape)
+    if n < len(want) or tuple(x.shape[n - len(want) :]) != want:
+        stars = ", ".join(["*", *map(str, want)])
+        raise RuntimeError(
+            f"Given normalized_shape={list(want)}, expected input with shape [{stars}], but got "
+            "input of "
+            f"size{list(x.shape)} ({name})"
+        )
+    return tuple(range(n - len(want), n))
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Standardise each channel (dimension 1): over the batch in training,
+    by the running statistics else.
+
+    In training the running statistics move towards the batch's by ``momentum``.
+    """
+    x: Any = input
+    n = len(x.shape)
+    dims = (0, *range(2, n))
+    shape = (1, -1) + (1,) * (n - 2)
+    if training:
+        count = x.numel() // max(x.shape[1], 1)
+        if count <= 1:
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {x.shape}"
+            )
+        mean = x.mean(dims, keepdim=True)
+        away = x - mean
+        var = (away * away).mean(dims, keepdim=True)
+        _follow(running_mean, mean, 1.0, momentum)
+        _follow(running_var, var, count / (count - 1), momentum)
+    else:
+        if running_mean is None or running_var is None:
+            raise RuntimeError(
+                "Expected running_mean and running_var to be defined when training=False"
+            )
+        where: Any = running_mean
+        spread: Any = running_var
+        away = x - where.reshape(shape)
+        var = spread.reshape(shape)
+    out = away * (var + eps).rsqrt()
+    if weight is not None:
+        scale: Any = weight
+        out = out * scale.reshape(shape)
+    if bias is not None:
+        shift: Any = bias
+        out = out + shift.reshape(shape)
+    return out  # type: ignore[no-any-return]
+
+
+def _follow(running: Any, batch: Any, scale: float, momentum: float) -> None:
+    """Move a running statistic towards a batch's."""
+    if running is None:
+        return
+    before = engine.set_grad_enabled(False)
+    try:
+        new = batch.detach().reshape(-1)
+        new = new * scale if scale != 1.0 else new
+        engine.assign(running, new * momentum + running * (1.0 - momentum))
+    finally:
+        engine.set_grad_enabled(before)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Standardise each channel of each example over its places."""
+    x: Any = input
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    dims = tuple(range(2, len(x.shape)))
+    count = 1
+    for d in dims:
+        count *= x.shape[d]
+    if count <= 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {x.shape}"
+        )
+    shape = (1, -1) + (1,) * (len(x.shape) - 2)
+    mean = x.mean(dims, keepdim=True)
+    away = x - mean
+    var = (away * away).mean(dims, keepdim=True)
+    _follow(running_mean, mean.mean(0), 1.0, momentum)
+    _follow(running_var, var.mean(0), count / (count - 1), momentum)
+    out = away * (var + eps).rsqrt()
+    for value, add in ((weight, False), (bias, True)):
+        if value is not None:
+            v: Any = value
+            out = out + v.reshape(shape) if add else out * v.reshape(shape)
+    return out  # type: ignore[no-any-return]
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Standardise groups of channels of each example."""
+    x: Any = input
+    if len(x.shape) < 2:
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(x.shape)}"
+        )
+    channels = x.shape[1]
+    if channels % num_groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of "
+            "shape "
+            f"{list(x.shape)} and num_groups={num_groups}"
+        )
+    shape = (1, -1) + (1,) * (len(x.shape) - 2)
+    out = _standard(x.reshape(x.shape[0], num_groups, -1), (2,), eps).reshape(x.shape)
+    for value, add in ((weight, False), (bias, True)):
+        if value is not None:
+            v: Any = value
+            out = out + v.reshape(shape) if add else out * v.reshape(shape)
+    return out  # type: ignore[no-any-return]
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
+) -> Tensor:
+    """``x`` over its p-norm along ``dim``, which counts as at least ``eps``."""
+    x: Any = input
+    made = x / x.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(x)
+    return made if out is None else engine.assign(out, made)  # type: ignore[no-any-return]
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along ``dim``."""
+    a: Any = x1
+    b: Any = x2
+    dots = (a * b).sum(dim)
+    lengths = (a * a).sum(dim).sqrt().clamp_min(eps) * (b * b).sum(dim).sqrt().clamp_min(eps)
+    return dots / lengths  # type: ignore[no-any-return]
+
+
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of ``x1 - x2 + eps`` along the last dimension."""
+    a: Any = x1
+    return (a - x2 + eps).norm(p, -1, keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None, stacklevel: int = 4) -> str:
+    """The reduction that the arguments of old say, with PyTorch's warning."""
+    size_average = True if size_average is None else size_average
+    reduce = True if reduce is None else reduce
+    found = ("mean" if size_average else "sum") if reduce else "none"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.",
+        stacklevel=stacklevel,
+    )
+    return found

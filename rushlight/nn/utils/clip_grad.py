@@ -1,0 +1,111 @@
+"""Clipping gradients by their common norm or by value."""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from ... import engine
+from ...engine import Tensor
+from ...graph.ops.elementwise import clamp_max
+from ...tensor.creation import tensor as make_tensor
+from ...tensor.join import stack
+
+Tensors = Tensor | Iterable[Tensor]
+
+
+def _listed(tensors: Tensors) -> list[Any]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _norm(x: Any, p: float) -> Any:
+    return x.norm(p)
+
+
+def get_total_norm(
+    tensors: Tensors,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of all tensors as one vector: the norm of their norms."""
+    found = _listed(tensors)
+    p = float(norm_type)
+    if not found:
+        return make_tensor(0.0)
+    before = engine.set_grad_enabled(False)
+    try:
+        total: Any = _norm(stack([_norm(x, p) for x in found]), p)
+    finally:
+        engine.set_grad_enabled(before)
+    if error_if_nonfinite and not abs(total.item()) < float("inf"):
+        raise RuntimeError(
+            f"The total norm of order {p} for gradients from "
+            "`parameters` is non-finite, so it cannot be clipped. To disable "
+            "this error and scale the gradients by the non-finite norm anyway, "
+            "set `error_if_nonfinite=False`"
+        )
+    return total  # type: ignore[no-any-return]
+
+
+def clip_grads_with_norm_(
+    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale the gradients by ``max_norm / total_norm``, never up, in place."""
+    grads = [g for p in _listed(parameters) if (g := p.grad) is not None]
+    if not grads:
+        return
+    before = engine.set_grad_enabled(False)
+    try:
+        scale = engine.apply(clamp_max, float(max_norm) / (total_norm + 1e-6), 1.0)
+        for g in grads:
+            g.mul_(scale)
+    finally:
+        engine.set_grad_enabled(before)
+
+
+def clip_grad_norm_(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale the gradients down, in place, so that their common norm is at most ``max_norm``.
+
+    Returns the norm before.  ``RuntimeError`` with ``error_if_nonfinite`` when that is not finite.
+    """
+    listed = _listed(parameters)
+    if not listed and isinstance(parameters, types.GeneratorType):
+        warnings.warn(
+            "`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=2
+        )
+    grads = [g for p in listed if (g := p.grad) is not None]
+    total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    clip_grads_with_norm_(listed, max_norm, total, foreach)
+    return total
+
+
+def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
+    """The old name of ``clip_grad_norm_``."""
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of "
+        "`torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(*args, **kwargs)
+
+
+def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
+    """Keep every element of the gradients within ``[-clip_value, clip_value]``, in place."""
+    limit = float(clip_value)
+    before = engine.set_grad_enabled(False)
+    try:
+        for p in _listed(parameters):
+            if p.grad is not None:
+                p.grad.clamp_(min=-limit, max=limit)
+    finally:
+        engine.set_grad_enabled(before)
