@@ -1,8 +1,10 @@
-"""The matrix product without packing: both operands are read where they lie.
+"""The matrix product with known sizes, without packing whole operands.
 
-Sizes and strides are known, so every loop bound and address is. This is the kernel of tiny and
-small products, of matrix times vector and of few rows times many columns. A product may be turned
-(C transposed) so that the longer or better laid out side lies along the lanes.
+Sizes and strides are known, so every loop bound and address is. This is the kernel of tiny, small
+and medium products, of matrix times vector and of few rows times many columns. A product may be
+turned (C transposed) so that the longer or better laid out side lies along the lanes; that side is
+read where it lies, or one panel of it at a time is copied to the stack. `plan_direct` chooses by
+an estimate fitted to measurements, which decides speed only.
 """
 
 import math
