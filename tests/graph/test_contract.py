@@ -10,8 +10,7 @@ import pytest
 
 from rushlight.graph.ops import contract as ct
 from rushlight.graph.ops import join
-
-from .rows import check_gradients, evaluate, spec_of
+from tests.graph.rows import check_gradients, evaluate, spec_of
 
 RNG = np.random.default_rng(3)
 

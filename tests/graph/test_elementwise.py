@@ -12,8 +12,7 @@ import rushlight.graph.ops  # noqa: F401 - fills the table
 from rushlight.base import dtype as dt
 from rushlight.base.shape import contiguous_strides
 from rushlight.graph.op import ELEMENTWISE, OPS, TABLE, Op
-
-from .rows import check_gradients, evaluate, spec_of
+from tests.graph.rows import check_gradients, evaluate, spec_of
 
 ROWS = [op for op in OPS if op.kind == ELEMENTWISE]
 NAMES = [op.name for op in ROWS]

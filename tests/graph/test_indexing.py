@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from rushlight.graph.ops import indexing as ix
-
-from .rows import check_gradients, evaluate, spec_of
+from tests.graph.rows import check_gradients, evaluate, first_order, spec_of
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((3, 4, 5))
@@ -120,8 +119,6 @@ def test_embedding() -> None:
     w, i = RNG.standard_normal((5, 3)), np.array([[0, 2], [2, 4]])
     assert evaluate(lambda a, p: ix.embedding(a, p), w, i).tobytes() == w[i].tobytes()
     check_gradients(lambda a, p: ix.embedding(a * a, p), [w, i], [0])
-
-    from .rows import first_order
 
     (g,) = first_order(lambda a, p: ix.embedding(a, p, arg=2), [w, i], [0])
     assert (g[2] == 0).all() and (g[0] != 0).all()

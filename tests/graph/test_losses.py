@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from rushlight.graph.ops import losses as ls
-
-from .rows import check_gradients, evaluate, first_order, spec_of
+from tests.graph.rows import check_gradients, evaluate, first_order, spec_of
 
 RNG = np.random.default_rng(2)
 X = RNG.uniform(-2, 2, (3, 4))

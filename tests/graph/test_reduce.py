@@ -13,8 +13,7 @@ from rushlight.engine import eager_fold
 from rushlight.graph.op import TABLE, Spec
 from rushlight.graph.ops import normalised as nm
 from rushlight.graph.ops import reduce as rd
-
-from .rows import check_gradients, evaluate, spec_of
+from tests.graph.rows import Expression, check_gradients, evaluate, gradients, spec_of
 
 RNG = np.random.default_rng(5)
 X = RNG.uniform(-3, 3, (2, 3, 4))
@@ -164,8 +163,6 @@ def test_prod_gradient_at_zeros(zeros: int) -> None:
 
 
 def test_winner_gradient_is_shared() -> None:
-    from .rows import Expression, gradients
-
     e = Expression([np.array([1.0, 3.0, 3.0])])
     root = rd.amax(e.vals[0], arg=((0,), False))
     (g,) = gradients(root, e.vals)

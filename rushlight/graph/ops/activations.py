@@ -126,7 +126,7 @@ prelu: Op = define(
 hardtanh: Op = define(
     "hardtanh",  # (x, low, high)
     lambda e, x, lo, hi: e.where(x < lo, lo, e.where(x > hi, hi, x)),
-    lambda g, out, x, lo, hi: where(logical_or(le(x, lo), ge(x, hi)), 0.0, g), None, None,
+    lambda g, out, x, lo, hi: where(logical_and(gt(x, lo), lt(x, hi)), g, 0.0), None, None,
     reference=np.clip, domain=(R, (-1.5, -0.5), (0.5, 1.5)),
 )  # fmt: skip
 clamp: Op = define(
@@ -154,19 +154,19 @@ hardsigmoid: Op = define(
 hardswish: Op = define(
     "hardswish",
     lambda e, x: x * _clamp(e, x + 3, e.const(0, x.dtype), e.const(6, x.dtype)) / 6,
-    lambda g, out, x: where(lt(x, -3.0), 0.0, where(le(x, 3.0), g * (x / 3.0 + 0.5), g)),
+    lambda g, out, x: where(le(x, -3.0), 0.0, where(ge(x, 3.0), g, g * (x / 3.0 + 0.5))),
     types="float", reference=lambda x: x * np.clip(x + 3, 0, 6) / 6, domain=((-5.0, 5.0),),
 )  # fmt: skip
 hardshrink: Op = define(
     "hardshrink",  # (x, lambda)
     lambda e, x, b: e.where((x >= -b) & (x <= b), 0, x),
-    lambda g, out, x, b: where(logical_and(ge(x, -b), le(x, b)), 0.0, g), None,
+    lambda g, out, x, b: where(logical_or(gt(x, b), lt(x, -b)), g, 0.0), None,
     types="float", reference=lambda x, b: np.where(np.abs(x) <= b, 0, x), domain=(R, (0.2, 1.0)),
 )  # fmt: skip
 softshrink: Op = define(
     "softshrink",  # (x, lambda)
     lambda e, x, b: e.where(x > b, x - b, e.where(x < -b, x + b, x * 0)),
-    lambda g, out, x, b: where(logical_and(ge(x, -b), le(x, b)), 0.0, g), None,
+    lambda g, out, x, b: where(logical_or(gt(x, b), lt(x, -b)), g, 0.0), None,
     types="float", reference=lambda x, b: np.sign(x) * np.maximum(np.abs(x) - b, 0),
     domain=(R, (0.2, 1.0)),
 )  # fmt: skip

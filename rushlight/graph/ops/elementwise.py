@@ -165,16 +165,20 @@ relu: Op = define(
     "relu", lambda e, x: e.where(x <= 0, 0, x), lambda g, out, x: where(out <= 0.0, 0.0, g),
     reference=lambda x: np.maximum(x, 0),
 )  # fmt: skip
+def _half(g: Val, x: Val, y: Val) -> Val:
+    return where(eq(x, y), g * 0.5, g)
+
+
 maximum: Op = define(
     "maximum", lambda e, x, y: e.where((x > y) | e.isnan(x), x, y),
-    lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x > y, g, 0.0)),
-    lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x < y, g, 0.0)),
+    lambda g, out, x, y: where(x < y, 0.0, _half(g, x, y)),
+    lambda g, out, x, y: where(x > y, 0.0, _half(g, x, y)),
     reference=np.maximum, domain=(R, R),
 )  # fmt: skip
 minimum: Op = define(
     "minimum", lambda e, x, y: e.where((x < y) | e.isnan(x), x, y),
-    lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x < y, g, 0.0)),
-    lambda g, out, x, y: where(eq(x, y), g * 0.5, where(x > y, g, 0.0)),
+    lambda g, out, x, y: where(x > y, 0.0, _half(g, x, y)),
+    lambda g, out, x, y: where(x < y, 0.0, _half(g, x, y)),
     reference=np.minimum, domain=(R, R),
 )  # fmt: skip
 clamp_min: Op = define(
