@@ -98,6 +98,7 @@ def set_data(t: Tensor, other: Tensor) -> None:
         promote(other)
     s = other.st
     assert s is not None
+    s.old = True  # a handle of an earlier stretch holds it now: always written back
     old = t.fam
     hist = old.hist if old is not None else None
     f = Fam(s, hist, other.rec)
@@ -111,8 +112,11 @@ def set_data(t: Tensor, other: Tensor) -> None:
 def become(cls: Any, x: Tensor, hist: bool) -> Any:
     """A handle of a subclass (``Parameter``) on ``x``'s memory, a leaf that needs a gradient if ``hist``."""
     d = detach(x)
+    s = d.st
+    assert s is not None
+    s.old = True  # the new handle is not among this stretch's own: always written back
     t = cls.__new__(cls)
     Tensor.__init__(t, d.rec, 0)
-    t.st = d.st
-    t.fam = Fam(d.st, Hist(None, 0) if hist else None, d.rec)  # type: ignore[arg-type]
+    t.st = s
+    t.fam = Fam(s, Hist(None, 0) if hist else None, d.rec)
     return t

@@ -36,6 +36,7 @@ def _internal(name: str, kind: str, infer: Any, grads: Any) -> Op:
 
 # A view handle read again after its base changed; a storage's value without history.
 REREAD_OP: Final = _internal("reread", MOVE, TABLE["as_strided"].infer, TABLE["as_strided"].grads)
+mv.GEOMETRY[REREAD_OP] = mv.GEOMETRY[TABLE["as_strided"]]
 VALUE_OP: Final = _internal("value", ALIAS, TABLE["detach"].infer, ())
 
 # A custom function's result: the first operand's value, with the others as history (see backward.Call).
@@ -128,7 +129,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     else:
         r.rg = rg and e.gm and r.spec.dtype.rank > 1
     if op.kind == MOVE:
-        if mv.is_view(op) or r.op == REREAD:
+        if mv.is_view(op):
             r.region = (r.spec.shape, r.spec.strides, r.spec.offset)
     elif r.op == DETACH:
         r.region = tape[r.a].region
