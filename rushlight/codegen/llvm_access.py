@@ -44,7 +44,9 @@ class Memory:
 
     def is_local(self, access: Access | None) -> bool:
         """Whether an access is to a row's scratch."""
-        return access is not None and access.param >= 0 and self.k.params[access.param].local
+        if access is None or access.param == -1:
+            return False
+        return access.param < -1 or self.k.params[access.param].local
 
     def inside(self, access: Access | None) -> Ints:
         """An access's strides over the inner index."""
@@ -133,7 +135,7 @@ class Memory:
     ) -> Scalar:
         """Reads one lane or a vector, whatever the strides."""
         assert access is not None
-        element, pointer = memory_type(kind), f"%p{access.param}"
+        element, pointer = memory_type(kind), f"%p{abs(access.param)}"
         start, lane, _ = self.place(access, outer, at, width)
         if width == 1 or lane == 0:
             return self.from_memory(
@@ -216,7 +218,7 @@ class Memory:
     def picked(self, i: Instr, offset: Scalar, outer: Index, at: Index, width: int) -> Scalar:
         """Reads where indices say."""
         assert i.access is not None
-        element, pointer = memory_type(i.dtype), f"%p{i.access.param}"
+        element, pointer = memory_type(i.dtype), f"%p{abs(i.access.param)}"
         if offset.v.width == 1 and self.even(i.access, at, width):
             moved = self.e.gep(pointer, offset.v.name, element)
             start, _, _ = self.place(i.access, outer, at, width)
@@ -233,7 +235,7 @@ class Memory:
         accumulate, steps = i.arg
         offset = self.indexed(steps, [env[s] for s in i.srcs[1:]])
         value, kind = env[i.srcs[0]], i.dtype
-        element, pointer = memory_type(kind), f"%p{i.access.param}"
+        element, pointer = memory_type(kind), f"%p{abs(i.access.param)}"
         together = offset.v.width == 1 and self.even(i.access, at, width)
         start, _, _ = self.place(i.access, outer, at, width)
         if together:
@@ -278,7 +280,7 @@ class Memory:
         """Writes one lane or a vector, whatever the strides."""
         assert access is not None
         kind = x.dtype
-        element, pointer = memory_type(kind), f"%p{access.param}"
+        element, pointer = memory_type(kind), f"%p{abs(access.param)}"
         start, lane, _ = self.place(access, outer, at, width)
         if self.k.partial and x.v.width > width:
             lane, width = 1, x.v.width

@@ -8,7 +8,8 @@ and no memory outside an operand is touched.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from rushlight.base.dtype import bool_, int64
 from rushlight.base.shape import numel
@@ -26,6 +27,8 @@ HEAVY = frozenset(
      "pow", "atan2"}
 )  # fmt: skip
 MOST = 32  # lanes of the widest vector
+MOST_SCRATCH = 6 << 10  # elements of a row kept on the stack
+LOCAL = -1000  # numbers of scratch that loops do not know of count down from here
 UNROLL = 4  # loops of so few rounds are written out
 
 
@@ -40,6 +43,8 @@ class KernelWriter(Memory):
     def __init__(self, kernel: Kernel, target: Target) -> None:
         super().__init__(kernel)
         self.count = numel(kernel.inner)
+        self.scratches: dict[int, int] = {}
+        self.head: list[str] = []  # lines at the function's start
         self.made: Env = {}  # what the last round made
         self.widest = self._widest(target)
         self.rows = numel(kernel.outer)
@@ -107,9 +112,10 @@ class KernelWriter(Memory):
         steps = [i for s in self.k.stages for i in s.body]
         widest = max([i.dtype.itemsize for i in steps if i.dtype.kind != "b"], default=1)
         inner = [i for s in self.k.stages if s.over == "inner" for i in s.body]
-        heavy = any(i.op is not None and i.op.name in HEAVY for i in steps) or len(inner) > 12
+        costly = sum(i.op is not None and i.op.name in HEAVY for i in inner)
+        self.heavy = costly > 0 or len(inner) > 12
         register = max(16, target.vector_bits // 8)
-        lanes = (2 if heavy else 4) * register // widest
+        lanes = (1 if costly > 1 else 2 if self.heavy else 4) * register // widest
         strided = any(i.access is not None and abs(i.access.strides[-1]) > 1 for i in inner)
         return max(4, min(MOST, lanes, 8 if strided else MOST))
 
@@ -142,6 +148,7 @@ class KernelWriter(Memory):
         else:
             self.e.loop(0, self.rows, 1, lambda r, _: self.row(r, dict(env)))
         self.e.emit("ret void")
+        self.e.lines[:0] = self.head
         return self.e.function(name, self.parameters(), linkage="internal")
 
     def row(self, r: Value, env: Env) -> None:
@@ -175,11 +182,38 @@ class KernelWriter(Memory):
         self.steps(still, env, outer, (), self.width)
         moving = [i for i in body if i not in still]
         if reductions:
+            if self.heavy and not self.across and 2 * MOST <= self.count <= MOST_SCRATCH:
+                moving = self.first(moving, reductions, env, outer)
             Reducer(self, moving, reductions, env, outer).run()
         elif self.across:
             self.e.loop(0, self.count, 1, lambda k, _: self.run(moving, env, outer, k, self.width))
         else:
             self.sweep(moving, env, outer)
+
+    def first(
+        self, body: list[Instr], reductions: list[Instr], env: Env, outer: Index
+    ) -> list[Instr]:
+        """Computes what reductions take into scratch; the steps that read it back.
+
+        Long bodies are then written once and not for every kind of piece of a row.
+        """
+        taken = {s: i for i in body for r in reductions for s in r.srcs if i.id == s}
+        if all(i.kind == "load" for i in taken.values()):
+            return body
+        self.sweep([*body, *(self.scratch(i, "store") for i in taken.values())], env, outer)
+        return [self.scratch(i, "load") for i in taken.values()]
+
+    def scratch(self, i: Instr, kind: Literal["load", "store"]) -> Instr:
+        """A step that writes a value to scratch, or reads it back."""
+        at = self.scratches.get(i.id)
+        if at is None:
+            at = self.scratches[i.id] = LOCAL - len(self.scratches)
+            element = memory_type(i.dtype)
+            self.head.append(f"  %p{-at} = alloca [{self.count} x {element}], align 64")
+        access = i.access_of(at, self.rank + len(self.k.inner))
+        if kind == "store":
+            return replace(i, id=-1, kind="store", srcs=(i.id,), op=None, arg=None, access=access)
+        return replace(i, kind="load", srcs=(), op=None, arg=None, access=access)
 
     def sweep(self, body: list[Instr], env: Env, outer: Index) -> None:
         """A loop over the inner index with vectors along it."""
@@ -188,6 +222,15 @@ class KernelWriter(Memory):
             self.in_order(body, env, outer, width)
             return
         whole = self.count // width
+        if self.heavy and self.count > 2 * width:
+            last = self.count - width
+
+            def step(j: Value, _: list[Value]) -> None:
+                at = j if not self.count % width else self.least(j, last)
+                self.run(body, env, outer, at, width)
+
+            self.e.loop(0, self.count, width, step)
+            return
         if whole <= UNROLL and (whole == 1 or len(body) <= 12):
             for j in range(whole):
                 self.run(body, env, outer, str(j * width), width)

@@ -47,6 +47,10 @@ class Instr:
     ctype: dt.dtype | None = None
     access: Access | None = None
 
+    def access_of(self, param: int, rank: int) -> Access:
+        """An access to a row's scratch, which needs no strides."""
+        return Access(param, (0,) * rank, 0)
+
     def __str__(self) -> str:
         name = self.op.name if self.op is not None else self.kind
         if self.kind == "reduce":

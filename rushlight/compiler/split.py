@@ -76,7 +76,7 @@ def cut(
     at = next(n for n, s in enumerate(kernel.stages) if s.over == "inner")
     loop = kernel.stages[at]
     reductions = [i for i in loop.body if i.kind == "reduce"]
-    before = [s for s in kernel.stages[:at]]
+    before = list(kernel.stages[:at])
     whole, rest = divmod(kernel.inner[0], size)
     groups = whole + (rest > 0)
     lead = kernel.outer[:-1] if across else kernel.outer

@@ -337,6 +337,13 @@ def interpret(
                 )
             elif n.op.name == "matmul":
                 v = chain_numpy(xs[0], xs[1], kind)
+            elif n.op.name == "index":
+                where: list[Any] = [slice(None)] * xs[0].ndim
+                for d, i in zip(n.arg, xs[1:], strict=True):
+                    where[d] = i
+                v = xs[0][tuple(where)]
+            elif n.op.name in ("gather", "pick"):
+                v = np.take_along_axis(xs[0], xs[1], n.arg)
             else:
                 raise NotImplementedError(n.op.name)
         values.append(np.array(v, kind.numpy).reshape(s.shape))

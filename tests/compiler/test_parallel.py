@@ -1,0 +1,79 @@
+"""Kernels shared out by a pool: any order of tasks, the same bits as one thread."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+PFOR = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+
+def programs(kit: Any) -> dict[str, tuple[Any, list[Any]]]:
+    out = {}
+    p = kit.Program()
+    x, y = kit.leaf(p, (70_001,)), kit.leaf(p, (70_001,))
+    k = kit.number(p, "d")
+    z = kit.make("mul", kit.make("add", kit.make("exp", x), y), k)
+    p.outputs = [z.slot, kit.make("sum", z, arg=((0,), False)).slot]
+    out["line"] = p, [0.3]
+    p = kit.Program()
+    x = kit.leaf(p, (200, 300))
+    e = kit.make("exp", kit.make("sub", x, kit.make("amax", x, arg=((1,), True))))
+    p.outputs = [kit.make("div", e, kit.make("sum", e, arg=((1,), True))).slot]
+    out["rows"] = p, []
+    p = kit.Program()
+    x = kit.leaf(p, (300, 200))
+    y = kit.make("mul", x, x)
+    p.outputs = [kit.make("sum", y, arg=((0,), False)).slot, y.slot]
+    p.outputs.append(kit.make("permute", y, arg=(1, 0)).slot)
+    out["columns"] = p, []
+    p = kit.Program()
+    x, y = kit.leaf(p, (210, 120)), kit.leaf(p, (120, 150))
+    m = kit.make("matmul", kit.make("slice", x, arg=(0, 3, 203, 1)), y)
+    p.outputs = [m.slot, kit.make("relu", m).slot]
+    out["product"] = p, []
+    return out
+
+
+@pytest.mark.parametrize("name", ["line", "rows", "columns", "product"])
+def test_any_order(kit: Any, name: str) -> None:
+    p, numbers = programs(kit)[name]
+    rng = np.random.default_rng(1)
+    leaves = [
+        rng.standard_normal(int(np.prod(p.nodes[i].spec.shape))).astype(np.float32)
+        for i in p.leaves
+    ]
+    plan = kit.Plan(p)
+    alone = [x.copy() for x in plan.run(leaves, numbers)]
+    assert all(
+        kit.same_bits(a, b) for a, b in zip(alone, kit.interpret(p, leaves, numbers), strict=True)
+    )
+    calls: list[int] = []
+    order = random.Random(3)
+
+    with ThreadPoolExecutor(4) as pool:
+
+        def pfor(_: Any, function: Any, args: Any, count: int) -> None:
+            calls.append(count)
+            task = TASK(function)
+            tasks = list(range(count))
+            order.shuffle(tasks)
+            list(pool.map(lambda i: task(args, i), tasks))
+
+        callback = PFOR(pfor)
+        outs = plan.fill(leaves, numbers)
+        at = len(plan.table) - 2
+        plan.table[at] = 1  # any pool that is not null
+        plan.table[at + 1] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+        assert plan.call(plan.table.ctypes.data) == 0
+    together = [
+        kit.spread(x, o.shape, o.strides) for x, o in zip(outs, plan.loops.outputs, strict=True)
+    ]
+    assert calls and max(calls) > 1
+    assert all(kit.same_bits(a, b) for a, b in zip(alone, together, strict=True))
