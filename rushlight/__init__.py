@@ -61,13 +61,41 @@ globals().update(_names)
 
 # Submodules of the public namespace that are loaded when first used.
 _LAZY = frozenset(
-    "backends cuda distributed distributions doctor fft hub io jit lab linalg mps nn onnx optim "
-    "special testing utils vision xpu".split()
+    [
+        "backends",
+        "cuda",
+        "distributed",
+        "distributions",
+        "doctor",
+        "fft",
+        "hub",
+        "io",
+        "jit",
+        "lab",
+        "linalg",
+        "mps",
+        "nn",
+        "onnx",
+        "optim",
+        "special",
+        "testing",
+        "utils",
+        "vision",
+        "xpu",
+    ]
 )
 
-__all__ = sorted(  # noqa: PLE0605 - the functions of the table are among them
-    {name for name in globals() if not name.startswith("_")} - {"annotations"}
-)
+__all__ = [
+    "Generator", "OutOfMemoryError", "Size", "Tensor", "autograd", "channels_last",
+    "channels_last_3d", "contiguous_format", "default_generator", "device", "dtype", "e",
+    "enable_grad", "finfo", "get_default_device", "get_printoptions", "get_rng_state", "iinfo",
+    "inf", "inference_mode", "initial_seed", "is_grad_enabled", "is_inference_mode_enabled",
+    "layout", "manual_seed", "memory_format", "nan", "newaxis", "no_grad", "pi", "preserve_format",
+    "printoptions", "random", "seed", "set_default_device", "set_grad_enabled", "set_printoptions",
+    "set_rng_state", "strided",
+]  # fmt: skip
+__all__ += [name for name in _names if name not in __all__]
+__all__.sort()
 
 
 def __getattr__(name: str) -> _Any:

@@ -45,7 +45,7 @@ class Variable(metaclass=_VariableMeta):
         return made.requires_grad_() if requires_grad else made
 
 
-class detect_anomaly:  # noqa: N801 - PyTorch's name
+class detect_anomaly:
     """Accepted: errors of a gradient name the line that recorded the operation in any case."""
 
     def __init__(self, check_nan: bool = True) -> None:
@@ -58,7 +58,7 @@ class detect_anomaly:  # noqa: N801 - PyTorch's name
         return None
 
 
-class set_detect_anomaly(detect_anomaly):  # noqa: N801
+class set_detect_anomaly(detect_anomaly):
     """`detect_anomaly` as a setting."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:

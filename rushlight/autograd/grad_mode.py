@@ -75,7 +75,7 @@ def _wrap_generator(mode: _Mode, func: Any) -> Any:
     return inside
 
 
-class no_grad(_Mode):  # noqa: N801 - PyTorch's name
+class no_grad(_Mode):
     """No history inside: results need no gradient.
 
     `with torch.no_grad(): ...`, `@torch.no_grad()` or `@torch.no_grad`.
@@ -95,7 +95,7 @@ class no_grad(_Mode):  # noqa: N801 - PyTorch's name
         engine.set_grad_enabled(self.prev)
 
 
-class enable_grad(_Mode):  # noqa: N801
+class enable_grad(_Mode):
     """History again, inside `no_grad`."""
 
     def __new__(cls, orig_func: Any = None) -> Any:
@@ -112,7 +112,7 @@ class enable_grad(_Mode):  # noqa: N801
         engine.set_grad_enabled(self.prev)
 
 
-class set_grad_enabled(_Mode):  # noqa: N801
+class set_grad_enabled(_Mode):
     """History on or off from here on; as a context manager, until the block ends."""
 
     def __init__(self, mode: bool) -> None:
@@ -139,7 +139,7 @@ class set_grad_enabled(_Mode):  # noqa: N801
     __repr__ = __str__
 
 
-class inference_mode(_Mode):  # noqa: N801
+class inference_mode(_Mode):
     """`no_grad` under another name: tensors made inside may be used outside without limits."""
 
     def __new__(cls, mode: Any = True) -> Any:

@@ -23,7 +23,7 @@ apply: Callable[..., Tensor] = engine.apply
 # ---------------------------------------------------------------- limits
 def _limited(x: Tensor, low: Any, high: Any, name: str) -> Tensor:
     if low is None and high is None:
-        raise ValueError(f"torch.{name}: At least one of 'min' or 'max' must not be None")
+        raise RuntimeError(f"torch.{name}: At least one of 'min' or 'max' must not be None")
     low, high = (
         v if v is None or isinstance(v, Tensor) else number(v, name, "min") for v in (low, high)
     )
@@ -33,9 +33,9 @@ def _limited(x: Tensor, low: Any, high: Any, name: str) -> Tensor:
 
 @both("clamp", "clip")
 def clamp(
-    input: Tensor,  # noqa: A002
-    min: Any = None,  # noqa: A002 - PyTorch's arguments
-    max: Any = None,  # noqa: A002
+    input: Tensor,
+    min: Any = None,
+    max: Any = None,
     *,
     out: Tensor | None = None,
 ) -> Tensor:
@@ -45,13 +45,13 @@ def clamp(
 
 
 @both()
-def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """Every element at least `min`."""
     return give(_limited(input, min, None, "clamp_min"), out, "clamp_min")
 
 
 @both()
-def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """Every element at most `max`."""
     return give(_limited(input, None, max, "clamp_max"), out, "clamp_max")
 
@@ -66,7 +66,7 @@ for _name, _f in (
 # ---------------------------------------------------------------- three operands
 @both()
 def addcmul(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     tensor1: Tensor,
     tensor2: Tensor,
     *,
@@ -80,7 +80,7 @@ def addcmul(
 
 @both()
 def addcdiv(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     tensor1: Tensor,
     tensor2: Tensor,
     *,
@@ -100,7 +100,7 @@ def addcdiv(
 
 
 @both()
-def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """`input + weight * (end - input)`, from the nearer end as PyTorch."""
     need_tensor(input, "lerp")
     need_tensor(end, "lerp", "end", 2)
@@ -125,7 +125,7 @@ for _f in (addcmul, addcdiv, lerp):
 # ---------------------------------------------------------------- repairs
 @both()
 def nan_to_num(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     nan: float = 0.0,
     posinf: float | None = None,
     neginf: float | None = None,
@@ -148,7 +148,7 @@ inplace_of("nan_to_num_", nan_to_num)
 
 
 @both("logit")
-def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """`log(x / (1 - x))`, x first brought into `[eps, 1 - eps]`."""
     need_tensor(input, "logit")
     x = input if eps is None else _limited(input, float(eps), 1.0 - eps, "logit")
@@ -176,7 +176,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 # ---------------------------------------------------------------- closeness
 @both()
 def isclose(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     other: Tensor,
     rtol: float = 1e-05,
     atol: float = 1e-08,
@@ -208,7 +208,7 @@ ISFINITE: Any = row("isfinite")
 
 @both()
 def allclose(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     other: Tensor,
     rtol: float = 1e-05,
     atol: float = 1e-08,
@@ -219,7 +219,7 @@ def allclose(
 
 
 @both()
-def equal(input: Tensor, other: Tensor) -> bool:  # noqa: A002
+def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shapes and all elements are equal; pending work runs."""
     need_tensor(input, "equal")
     need_tensor(other, "equal", "other", 2)

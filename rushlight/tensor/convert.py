@@ -32,7 +32,7 @@ apply: Callable[..., Tensor] = engine.apply
 
 # ---------------------------------------------------------------- copies
 @both()
-def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:  # noqa: A002
+def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
     """A copy with the same history, in the same layout unless another is asked for."""
     need_tensor(input, "clone")
     if memory_format is contiguous_format and not sh.is_contiguous_(input):
@@ -42,14 +42,14 @@ def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:  # 
 
 
 @both("detach")
-def detach(input: Tensor) -> Tensor:  # noqa: A002
+def detach(input: Tensor) -> Tensor:
     """The same memory without history."""
     need_tensor(input, "detach")
     return engine.detach(input)
 
 
 @both("detach_")
-def detach_(input: Tensor) -> Tensor:  # noqa: A002
+def detach_(input: Tensor) -> Tensor:
     """Forget the history of this very tensor; `RuntimeError` for a view."""
     if input.rec.region is not None and input.requires_grad and not engine.is_leaf(input):
         raise RuntimeError(
@@ -97,13 +97,13 @@ def zero_(self: Tensor) -> Tensor:
 
 
 @function("zero_")
-def zero_of(input: Tensor) -> Tensor:  # noqa: A002
+def zero_of(input: Tensor) -> Tensor:
     """Write zeros everywhere."""
     return engine.fill(input, 0)
 
 
 @function("fill")
-def fill(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like the input, filled with one number."""
     return fill_(clone(input), value)
 
@@ -308,45 +308,45 @@ function("is_storage")(lambda obj, /: False)
 
 
 @both()
-def is_floating_point(input: Tensor) -> bool:  # noqa: A002
+def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is a floating type."""
     need_tensor(input, "is_floating_point")
     return input.dtype.kind == "f"
 
 
 @both()
-def is_complex(input: Tensor) -> bool:  # noqa: A002
+def is_complex(input: Tensor) -> bool:
     """Whether the dtype is complex."""
     need_tensor(input, "is_complex")
     return input.dtype.kind == "c"
 
 
 @both()
-def is_signed(input: Tensor) -> bool:  # noqa: A002
+def is_signed(input: Tensor) -> bool:
     """Whether the dtype has negative numbers."""
     return input.dtype.kind in "if"
 
 
 @both("conj", "resolve_conj", "resolve_neg")
-def conj(input: Tensor) -> Tensor:  # noqa: A002
+def conj(input: Tensor) -> Tensor:
     """The conjugate of a real tensor: itself."""
     return input
 
 
 @both()
-def is_conj(input: Tensor) -> bool:  # noqa: A002
+def is_conj(input: Tensor) -> bool:
     """False: there is no lazy conjugation."""
     return False
 
 
 @both()
-def is_neg(input: Tensor) -> bool:  # noqa: A002
+def is_neg(input: Tensor) -> bool:
     """False: there is no lazy negation."""
     return False
 
 
 @both()
-def is_inference(input: Tensor) -> bool:  # noqa: A002
+def is_inference(input: Tensor) -> bool:
     """False: inference mode only turns gradients off."""
     return False
 

@@ -271,7 +271,7 @@ def like_strides(x: Tensor, form: Any = None) -> Ints:
 
 def _like(name: str, value: Number | None) -> Any:
     def make(
-        input: Tensor,  # noqa: A002 - PyTorch's argument
+        input: Tensor,
         *fill: Any,
         dtype: Any = None,
         layout: Any = None,

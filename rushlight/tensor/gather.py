@@ -31,7 +31,7 @@ def _axis(x: Tensor, dim: int) -> int:
 # ---------------------------------------------------------------- gather and scatter
 @both()
 def gather(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     index: Tensor,
     *,
@@ -82,7 +82,7 @@ def _source(src: Any, value: Any, name: str) -> Any:
 
 @both()
 def scatter(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     index: Tensor,
     src: Any = None,
@@ -95,14 +95,14 @@ def scatter(
 
 
 @both()
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:  # noqa: A002
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`scatter` that adds up what comes to the same place."""
     return _scattered(input, dim, index, src, True)
 
 
 @both()
 def scatter_reduce(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     index: Tensor,
     src: Tensor,
@@ -143,7 +143,7 @@ def _slices(x: Tensor, dim: int, index: Any, name: str) -> tuple[int, Tensor]:
 
 
 @both()
-def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The slices of `input` along `dim` that a vector names."""
     need_tensor(input, "index_select")
     d, places = _slices(input, dim, index, "index_select")
@@ -154,7 +154,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 
 @both()
 def index_add(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     index: Tensor,
     source: Tensor,
@@ -174,7 +174,7 @@ def index_add(
 
 
 @both()
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:  # noqa: A002
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy with `source` written into the slices a vector names."""
     d, places = _slices(input, dim, index, "index_copy")
     if source.dtype is not input.dtype:
@@ -186,7 +186,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 @both()
-def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:  # noqa: A002
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with one number in the slices a vector names."""
     d, places = _slices(input, dim, index, "index_fill")
     if not isinstance(value, Tensor):
@@ -209,7 +209,7 @@ for _f in (scatter, scatter_add, scatter_reduce, index_add, index_copy, index_fi
 
 @both()
 def index_put(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     indices: Any,
     values: Tensor,
     accumulate: bool = False,
@@ -222,7 +222,7 @@ function("index_put_")(index_put_)
 
 
 @both()
-def take(input: Tensor, index: Tensor) -> Tensor:  # noqa: A002
+def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor, in the shape of the index."""
     need_tensor(input, "take")
     return picked(sh.reshape(input, -1), [(0, index)])
@@ -237,7 +237,7 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 
 @both()
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:  # noqa: A002
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with an index that broadcasts; on the flattened tensor without `dim`."""
     if dim is None:
         return picked(sh.reshape(input, -1), [(0, sh.reshape(indices, -1))])
@@ -270,16 +270,12 @@ def _masked(x: Tensor, mask: Tensor, value: Any, name: str) -> Tensor:
     else:
         value = number(value, name, "value", 3)
         if x.dtype.rank < 2:
-            if isinstance(value, float) and not value.is_integer():
-                raise RuntimeError(
-                    f"value cannot be converted to type {x.dtype.name} without overflow"
-                )
             value = bool(value) if x.dtype.kind == "b" else int(value)
     return apply(ew.where, mask, value, x)
 
 
 @both()
-def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A002
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with one value where the mask is true; mask and tensor broadcast."""
     need_tensor(input, "masked_fill")
     return _masked(input, mask, value, "masked_fill")
@@ -293,7 +289,7 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 @both()
-def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where the mask is true, in one dimension; pending work runs."""
     need_tensor(input, "masked_select")
     if mask.dtype is not dt.bool_:
@@ -306,7 +302,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 
 
 @both()
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:  # noqa: A002
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with elements of `source`, in order, where the mask is true."""
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     x = clone(look(movement.expand, input, shape), memory_format=sh.contiguous_format)
@@ -325,7 +321,7 @@ _written("masked_scatter_", masked_scatter)
 
 # ---------------------------------------------------------------- where it is not zero
 @both()
-def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:  # noqa: A002
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """Coordinates of what is not zero: a matrix, or one vector a dimension; pending work runs."""
     need_tensor(input, "nonzero")
     a = engine.read(input)
@@ -334,18 +330,20 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
         return tuple(
             owned(np.ascontiguousarray(i, np.int64), dt.int64, input.device) for i in found
         )
-    matrix = np.argwhere(a).astype(np.int64).reshape(-1, a.ndim)
-    return give(owned(np.ascontiguousarray(matrix), dt.int64, input.device), out, "nonzero")
+    # one row a dimension in memory, as PyTorch lays it out
+    found = np.stack(np.nonzero(a)) if a.ndim else np.zeros((0, int(np.count_nonzero(a))))
+    rows_ = owned(np.ascontiguousarray(found, np.int64), dt.int64, input.device)
+    return give(sh.permuted(rows_, (1, 0)), out, "nonzero")
 
 
 @both()
-def argwhere(input: Tensor) -> Tensor:  # noqa: A002
+def argwhere(input: Tensor) -> Tensor:
     """Coordinates of what is not zero, one a row."""
     return nonzero(input)  # type: ignore[no-any-return]
 
 
 @function("where")
-def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any = None) -> Any:  # noqa: A002
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
     """`input` where the condition holds, else `other`; alone, the coordinates where it holds."""
     need_tensor(condition, "where", "condition")
     if input is None and other is None:

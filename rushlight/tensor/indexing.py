@@ -15,7 +15,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base import dtype as dt
-from rushlight.base.shape import Ints
+from rushlight.base.device import CPU
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as rows
@@ -86,7 +86,7 @@ def _as_tuple(index: Any) -> tuple[Any, ...]:
     return (index,)
 
 
-def _part(part: Any, like: Tensor) -> Any:
+def _part(part: Any, like: Tensor | None) -> Any:
     """One part in a normal form: int, slice, None, Ellipsis, bool, or an index tensor."""
     if part is None or part is Ellipsis or isinstance(part, slice | Tensor):
         return part
@@ -102,7 +102,7 @@ def _part(part: Any, like: Tensor) -> Any:
         a, kind = array_of(part, None)
         if not a.size and not isinstance(part, np.ndarray):
             a, kind = a.astype(np.int64), dt.int64
-        return owned(a, kind, like.device)
+        return owned(a, kind, CPU if like is None else like.device)
     if hasattr(part, "__index__"):
         return operator.index(part)
     raise IndexError(
@@ -217,10 +217,8 @@ def _value(self: Tensor, value: Any) -> Any:
     """A value to write: a tensor or a Python number."""
     if isinstance(value, Tensor | float | int):
         return value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return value.item()
     kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}" if kind is np.ndarray else kind.__name__
+    name = f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
     raise TypeError(f"can't assign a {name} to a torch.{self.dtype.typename}Tensor")
 
 
@@ -256,11 +254,23 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         # one value under a mask: no need to know the mask's values
         fill_where(self, mask, value)
         return None
-    view, places = resolve(self, index)
-    if places:
-        put(view, places, value, False)
+    if index is False:
         return None
-    return _store(view, value)
+    view, places = resolve(self, index)
+    if not places:
+        return _store(view, value)
+    if isinstance(value, Tensor) and value.shape.numel() == 1 and _masks_only(index):
+        value = apply(ew.cast, value, arg=self.dtype)
+    put(view, places, value, False)
+    return None
+
+
+def _masks_only(index: Any) -> bool:
+    """Whether all that is left over of an index are masks: one value is then converted."""
+    tensors = [
+        p for p in (_part(p, None) for p in _as_tuple(index)) if isinstance(p, Tensor | bool)
+    ]
+    return all(isinstance(p, bool) or p.dtype is dt.bool_ for p in tensors)
 
 
 def _store(view: Tensor, value: Any) -> None:
@@ -292,8 +302,6 @@ def put(x: Tensor, places: Places, value: Any, accumulate: bool) -> Tensor:
     given = [p for _, p in places]
     if not isinstance(value, Tensor):
         value = engine.full((), value, x.dtype, x.device)
-    elif value.dtype is not x.dtype and not value.shape:
-        value = apply(ew.cast, value, arg=x.dtype)
     shape, _ = rows.indexed_shape(tuple(x.shape), dims, [tuple(p.shape) for p in given])
     value = _fitting(value, len(shape))
     made = apply(rows.index_put, x, value, *given, arg=(dims, accumulate))

@@ -17,7 +17,7 @@ from rushlight.graph.ops import join as rows
 from rushlight.graph.ops import movement
 from rushlight.graph.ops.reduce import sum_ as _SUM
 from rushlight.tensor import shape as sh
-from rushlight.tensor.creation import filled, owned
+from rushlight.tensor.creation import filled
 from rushlight.tensor.install import both, function, give, integer, method, need_tensor
 
 apply: Callable[..., Tensor] = engine.apply
@@ -216,7 +216,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
 
 
 @both()
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal length, the last shorter."""
     need_tensor(input, "chunk")
     if not input.shape:
@@ -233,7 +233,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # no
 
 
 @both()
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views between indices, or of a number of nearly equal lengths."""
     d = wrap_dim(dim, len(input.shape))
     n = input.shape[d]
@@ -250,17 +250,17 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
 
 
 @both()
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of every index along a dimension."""
     need_tensor(input, "unbind")
     if not input.shape:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(input.shape))
     return tuple(look(movement.select, input, (d, i)) for i in range(input.shape[d]))
 
 
 def _splitter(name: str, dim: Callable[[Tensor], int]) -> None:
-    def f(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:  # noqa: A002
+    def f(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         return tensor_split(input, indices_or_sections, dim(input))
 
     f.__doc__ = f"`{name}`: `tensor_split` along a fixed dimension."
@@ -274,7 +274,7 @@ _splitter("dsplit", lambda x: 2)
 
 # ---------------------------------------------------------------- turned and repeated
 @both()
-def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:  # noqa: A002
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved along dimensions, those that fall off coming in again."""
     need_tensor(input, "roll")
     if dims is None or dims == ():
@@ -332,7 +332,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------- diagonals and triangles
 @both()
-def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:  # noqa: A002
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The last dimension as diagonals of matrices of zeros."""
     need_tensor(input, "diag_embed")
     n = len(input.shape) + 1
@@ -346,7 +346,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 
 
 @both()
-def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """A vector as the diagonal of a matrix; a matrix's diagonal as a copy."""
     need_tensor(input, "diag")
     if len(input.shape) == 1:
@@ -357,13 +357,13 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
 
 
 @both()
-def diagflat(input: Tensor, offset: int = 0) -> Tensor:  # noqa: A002
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """All elements as the diagonal of a matrix."""
     return diag_embed(sh.reshape(input, -1), offset)
 
 
 @both()
-def trace(input: Tensor) -> Tensor:  # noqa: A002
+def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     need_tensor(input, "trace")
     if len(input.shape) != 2:
@@ -379,7 +379,7 @@ def _corner(rows_: int, columns: int, k: int) -> Any:
 
 
 def _triangle(name: str, lower: bool) -> None:
-    def f(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    def f(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
         need_tensor(input, name)
         if len(input.shape) < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")

@@ -12,7 +12,7 @@ from rushlight.engine import Tensor
 from rushlight.tensor.install import function, number
 
 
-class layout:  # noqa: N801 - PyTorch's name
+class layout:
     """How a tensor lies in memory; only `torch.strided` exists."""
 
     __slots__ = ("name",)
@@ -27,7 +27,7 @@ class layout:  # noqa: N801 - PyTorch's name
         return self.name
 
 
-class memory_format:  # noqa: N801 - PyTorch's name
+class memory_format:
     """An order of strides that a copy may ask for."""
 
     __slots__ = ("name",)
@@ -49,13 +49,13 @@ channels_last: Final = memory_format("channels_last")
 channels_last_3d: Final = memory_format("channels_last_3d")
 
 
-class finfo:  # noqa: N801 - PyTorch's name
+class finfo:
     """The limits of a floating type: `bits, eps, max, min, tiny, smallest_normal, resolution`.
 
     Without a type, the default one; `TypeError` for an integer type.
     """
 
-    def __init__(self, type: dtype | None = None) -> None:  # noqa: A002
+    def __init__(self, type: dtype | None = None) -> None:
         kind = dt.Defaults.float if type is None else type
         if not isinstance(kind, dtype) or kind.kind != "f":
             raise TypeError(
@@ -86,10 +86,10 @@ class finfo:  # noqa: N801 - PyTorch's name
         return hash(("finfo", self.dtype))
 
 
-class iinfo:  # noqa: N801 - PyTorch's name
+class iinfo:
     """The limits of an integer type: `bits, max, min`; `TypeError` for a floating type."""
 
-    def __init__(self, type: dtype) -> None:  # noqa: A002
+    def __init__(self, type: dtype) -> None:
         if not isinstance(type, dtype) or type.kind not in "iu":
             raise TypeError(
                 "torch.iinfo() requires an integer input type. "

@@ -7,9 +7,9 @@ from typing import Any, Final
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
+from rushlight.tensor.convert import cast
 from rushlight.tensor.creation import filled, tensor
 from rushlight.tensor.install import place, sizes
-from rushlight.tensor.convert import cast
 
 
 def build(kind: dtype, args: tuple[Any, ...], name: str) -> Tensor:

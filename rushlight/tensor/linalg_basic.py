@@ -52,7 +52,7 @@ def _inner(x: Tensor, y: Tensor, words: str) -> Tensor:
 
 
 @both()
-def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The matrix product of vectors, matrices or batches of them."""
     need_tensor(input, "matmul")
     need_tensor(other, "matmul", "other", 2)
@@ -65,7 +65,7 @@ setattr(Tensor, "__rmatmul__", named(lambda self, other: NotImplemented, "__rmat
 
 
 @both()
-def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices."""
     need_tensor(input, "mm")
     need_tensor(mat2, "mm", "mat2", 2)
@@ -77,7 +77,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:  # 
 
 
 @both()
-def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The products of two batches of matrices of one length."""
     need_tensor(input, "bmm")
     need_tensor(mat2, "bmm", "mat2", 2)
@@ -94,7 +94,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:  #
 
 
 @both()
-def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """A matrix times a vector."""
     need_tensor(input, "mv")
     need_tensor(vec, "mv", "vec", 2)
@@ -106,7 +106,7 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:  # n
 
 
 @both("dot", "vdot")
-def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The sum of products of two vectors."""
     need_tensor(input, "dot")
     need_tensor(tensor, "dot", "tensor", 2)
@@ -128,7 +128,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor: 
 
 
 @both("inner")
-def inner(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
+def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
     if not input.shape or not other.shape:
         return input * other
@@ -136,7 +136,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
 
 
 @both("outer", "ger")
-def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of elements of two vectors."""
     need_tensor(input, "outer")
     need_tensor(vec2, "outer", "vec2", 2)
@@ -150,7 +150,7 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor: 
 # ---------------------------------------------------------------- sums of products
 def _added(name: str, ranks: tuple[int, int], fold: bool) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         first: Tensor,
         second: Tensor,
         *,
@@ -200,7 +200,7 @@ for _name, _ranks, _fold in (
 
 
 @both()
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:  # noqa: A002
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * outer(vec1, vec2)`."""
     made = outer(vec1, vec2)
     made = made if alpha == 1 else made * alpha
@@ -241,7 +241,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 
 
 @both()
-def kron(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
+def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product."""
     n = max(len(input.shape), len(other.shape))
     a = (1,) * (n - len(input.shape)) + tuple(input.shape)
@@ -252,7 +252,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
 
 
 @both("cross")
-def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:  # noqa: A002
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along a dimension of size 3."""
     shape = broadcast_shapes(tuple(input.shape), tuple(other.shape))
     if dim is None:

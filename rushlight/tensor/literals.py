@@ -99,8 +99,10 @@ def _mixed(data: Any, kind: dtype | None) -> tuple[Array, dtype]:
 def _is_sequence(x: Any) -> bool:
     if isinstance(x, str | bytes | dict | set | frozenset | np.generic):
         return False
-    if isinstance(x, Tensor | np.ndarray):
-        return len(x.shape) > 0
+    if isinstance(x, Tensor):
+        return False  # inside a sequence, a tensor of one element is a number
+    if isinstance(x, np.ndarray):
+        return x.ndim > 0
     return isinstance(x, Sequence) or (hasattr(x, "__len__") and hasattr(x, "__getitem__"))
 
 
@@ -108,8 +110,6 @@ def _shape(data: Any) -> tuple[int, ...]:
     """The lengths met on the way down along the first elements."""
     shape = []
     while _is_sequence(data):
-        if isinstance(data, Tensor) and shape and data.shape.numel() == 1:
-            break  # a tensor of one element is a number
         shape.append(len(data))
         if not len(data):
             break
@@ -153,8 +153,8 @@ def _collect(data: Any, shape: tuple[int, ...], level: int, leaves: list[Any]) -
         raise ValueError(
             f"expected sequence of length {shape[level]} at dim {level} (got {len(data)})"
         )
-    if isinstance(data, np.ndarray | Tensor):
-        data = data.tolist() if isinstance(data, np.ndarray) else engine.read(data).tolist()
+    if isinstance(data, np.ndarray):
+        data = data.tolist()
     for item in data:
         _collect(item, shape, level + 1, leaves)
 

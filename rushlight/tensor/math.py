@@ -39,27 +39,134 @@ ALIASES: Final[dict[str, str]] = {
     "arctan2": "atan2", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
     "not_equal": "ne",
 }  # fmt: skip
-UNARY: Final = (
-    "abs neg sign square reciprocal sqrt rsqrt exp exp2 expm1 log log1p log2 log10 tanh sigmoid sin "
-    "cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv relu floor ceil trunc frac "
-    "logical_not bitwise_not deg2rad rad2deg lgamma digamma sinc isnan isinf isfinite isposinf "
-    "isneginf signbit absolute negative fix sgn arccos arcsin arctan arcsinh arccosh arctanh"
-).split()
-BINARY: Final = (
-    "mul maximum minimum fmax fmin atan2 arctan2 remainder fmod floor_divide copysign logaddexp "
-    "logaddexp2 xlogy hypot heaviside eq ne lt le gt ge greater greater_equal less less_equal "
-    "not_equal logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
-    "bitwise_left_shift bitwise_right_shift"
-).split()
+UNARY: Final = [
+    "abs",
+    "neg",
+    "sign",
+    "square",
+    "reciprocal",
+    "sqrt",
+    "rsqrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "tanh",
+    "sigmoid",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "erf",
+    "erfc",
+    "erfinv",
+    "relu",
+    "floor",
+    "ceil",
+    "trunc",
+    "frac",
+    "logical_not",
+    "bitwise_not",
+    "deg2rad",
+    "rad2deg",
+    "lgamma",
+    "digamma",
+    "sinc",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "isposinf",
+    "isneginf",
+    "signbit",
+    "absolute",
+    "negative",
+    "fix",
+    "sgn",
+    "arccos",
+    "arcsin",
+    "arctan",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+]
+BINARY: Final = [
+    "mul",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "atan2",
+    "arctan2",
+    "remainder",
+    "fmod",
+    "floor_divide",
+    "copysign",
+    "logaddexp",
+    "logaddexp2",
+    "xlogy",
+    "hypot",
+    "heaviside",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "not_equal",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
+]
+# Both operands have to be tensors; the first has to be one.
+TENSORS: Final = frozenset(
+    "maximum minimum fmax fmin atan2 arctan2 logaddexp logaddexp2 hypot heaviside logical_and "
+    "logical_or logical_xor".split()
+)
+TENSOR_FIRST: Final = frozenset(
+    "copysign fmod eq ne lt le gt ge greater greater_equal less less_equal not_equal".split()
+)
 # Functions without an in-place method, as in PyTorch.
 NO_INPLACE: Final = frozenset(
-    "isnan isinf isfinite isposinf isneginf signbit maximum minimum fmax fmin logaddexp logaddexp2 "
-    "bitwise_left_shift_ bitwise_right_shift_".split()
+    [
+        "isnan",
+        "isinf",
+        "isfinite",
+        "isposinf",
+        "isneginf",
+        "signbit",
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "logaddexp",
+        "logaddexp2",
+        "bitwise_left_shift_",
+        "bitwise_right_shift_",
+    ]
 )
 
 
 def _unary(name: str, op: Op) -> Any:
-    def f(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    def f(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor):
             need_tensor(input, name)
         made = apply(op, input)
@@ -70,16 +177,20 @@ def _unary(name: str, op: Op) -> Any:
 
 
 def _binary(name: str, op: Op) -> Any:
-    def f(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    def f(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(other, Tensor):
+            if tensors:
+                need_tensor(other, name, "other", 2)
             other = operand(other, name)
         if not isinstance(input, Tensor):
-            input = operand(input, name, "input", 1)  # noqa: A001
-            if not isinstance(other, Tensor):
+            input = operand(input, name, "input", 1)
+            if first or not isinstance(other, Tensor):
                 need_tensor(input, name)
         made = apply(op, input, other)
         return made if out is None else give(made, out, name)
 
+    tensors = name in TENSORS
+    first = tensors or name in TENSOR_FIRST
     f.__doc__ = f"`{name}` of every pair of elements; shapes broadcast."
     return f
 
@@ -152,14 +263,21 @@ def _scaled(other: Any, alpha: Any, name: str, x: Any) -> Any:
     return other * alpha
 
 
+def _refuse_bool(name: str) -> None:
+    if name == "sub":
+        raise RuntimeError(rows.NO_BOOL_SUB)
+
+
 def _sum_like(name: str, op: Op) -> Any:
-    def f(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    def f(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
         if not isinstance(other, Tensor):
             other = operand(other, name)
         if not isinstance(input, Tensor):
-            input = operand(input, name, "input", 1)  # noqa: A001
+            input = operand(input, name, "input", 1)
             if not isinstance(other, Tensor):
                 need_tensor(input, name)
+        if other is True or other is False:
+            _refuse_bool(name)
         if alpha != 1:
             other = _scaled(other, alpha, name, input)
         made = apply(op, input, other)
@@ -168,6 +286,8 @@ def _sum_like(name: str, op: Op) -> Any:
     f.__doc__ = f"`{name}(input, alpha * other)`; shapes broadcast."
 
     def write(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+        if other is True or other is False:
+            _refuse_bool(name)
         other = operand(other, name + "_", position=1)
         if alpha != 1:
             other = _scaled(other, alpha, name, self)
@@ -189,7 +309,7 @@ FUNCTIONS["multiply"] = FUNCTIONS["mul"]
 
 
 @both()
-def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:  # noqa: A002
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """`other - alpha * input`."""
     need_tensor(input, "rsub")
     scaled = input if alpha == 1 else _scaled(input, alpha, "rsub", input)
@@ -229,7 +349,7 @@ FMOD: Final = row("fmod")
 
 @both("div", "divide")
 def div(
-    input: Any,  # noqa: A002
+    input: Any,
     other: Any,
     *,
     rounding_mode: str | None = None,
@@ -243,7 +363,7 @@ def div(
 
 
 @both("true_divide")
-def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """`input / other`."""
     return div(input, other, out=out)
 
@@ -290,7 +410,7 @@ SPECIAL_POWERS: Final[dict[Any, Callable[[Any], Tensor]]] = {
 
 
 @both("pow")
-def pow_(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def pow_(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """`input ** exponent`; `RuntimeError` for integers to negative integers."""
     x, y = operand(input, "pow", "input", 1), operand(exponent, "pow", "exponent")
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
@@ -302,7 +422,7 @@ inplace_of("pow_", pow_)
 
 
 @both()
-def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """`pow` in float64."""
     wide = [
         apply(ew.cast, v, arg=dt.float64) if isinstance(v, Tensor) else float(v)
@@ -312,7 +432,7 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
 
 
 @both("round")
-def round_(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def round_(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """The nearest integer, halves to even; or to a number of decimals."""
     need_tensor(input, "round")
     if not decimals:
@@ -383,7 +503,7 @@ _install_operators()
 
 
 @both("positive")
-def positive(input: Tensor) -> Tensor:  # noqa: A002
+def positive(input: Tensor) -> Tensor:
     """The tensor itself; `RuntimeError` for bool."""
     if input.dtype.kind == "b":
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")

@@ -27,49 +27,49 @@ CUMPROD: Any = row("cumprod")
 ARGSORT: Any = row("argsort")
 
 
-class sort_result(NamedTuple):  # noqa: N801 - PyTorch's names
+class sort_result(NamedTuple):
     """What `sort` returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class topk_result(NamedTuple):  # noqa: N801
+class topk_result(NamedTuple):
     """What `topk` returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class kthvalue_result(NamedTuple):  # noqa: N801
+class kthvalue_result(NamedTuple):
     """What `kthvalue` returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class median_result(NamedTuple):  # noqa: N801
+class median_result(NamedTuple):
     """What `median` along a dimension returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class mode_result(NamedTuple):  # noqa: N801
+class mode_result(NamedTuple):
     """What `mode` returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class cummax_result(NamedTuple):  # noqa: N801
+class cummax_result(NamedTuple):
     """What `cummax` returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class cummin_result(NamedTuple):  # noqa: N801
+class cummin_result(NamedTuple):
     """What `cummin` returns."""
 
     values: Tensor
@@ -86,7 +86,7 @@ for _kind in (
 # ---------------------------------------------------------------- running
 def _running(name: str, op: Any) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         dim: int,
         *,
         dtype: Any = None,
@@ -113,7 +113,7 @@ _running("cumprod", CUMPROD)
 
 
 def _running_extreme(name: str, better: Any, result: Any) -> None:
-    def f(input: Tensor, dim: int) -> Any:  # noqa: A002
+    def f(input: Tensor, dim: int) -> Any:
         need_tensor(input, name)
         dims = one_dim(input, dim)
         if not dims:
@@ -141,7 +141,7 @@ _running_extreme("cummin", np.minimum, cummin_result)
 
 @both()
 def diff(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     n: int = 1,
     dim: int = -1,
     prepend: Tensor | None = None,
@@ -171,7 +171,7 @@ def ordered(x: Tensor, dim: int, descending: bool) -> tuple[Tensor, Tensor, int]
 
 @both()
 def sort(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int = -1,
     descending: bool = False,
     stable: bool = False,
@@ -188,7 +188,7 @@ def sort(
 
 @both()
 def argsort(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int = -1,
     descending: bool = False,
     stable: bool = False,
@@ -200,18 +200,18 @@ def argsort(
 
 
 @both()
-def msort(input: Tensor) -> Tensor:  # noqa: A002
+def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return ordered(input, 0, False)[0]
 
 
 @both()
 def topk(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     k: int,
     dim: int = -1,
     largest: bool = True,
-    sorted: bool = True,  # noqa: A002
+    sorted: bool = True,
     *,
     out: Any = None,
 ) -> Any:
@@ -239,7 +239,7 @@ def _kth(x: Tensor, k: int, dims: Any, keepdim: bool) -> tuple[Tensor, Tensor]:
 
 
 @both()
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:  # noqa: A002
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The `k`-th smallest (from 1) along a dimension, and where it stands."""
     dims = one_dim(input, dim)
     if not 1 <= k <= (input.shape[dims[0]] if dims else 1):
@@ -249,7 +249,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
 
 
 @both()
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle value (the lower of two): of all, or along a dimension with where it stands."""
     need_tensor(input, "median")
     if dim is None:
@@ -261,7 +261,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @both()
-def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:  # noqa: A002
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value (the smallest of several) along a dimension, and its last place."""
     a = engine.read(input)
     dims = one_dim(input, dim)
@@ -283,7 +283,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:  # noqa: A
 
 @both()
 def quantile(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     q: Any,
     dim: int | None = None,
     keepdim: bool = False,
@@ -335,7 +335,7 @@ def quantile(
 
 # ---------------------------------------------------------------- counted
 @both()
-def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:  # noqa: A002
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 occurs, or the sum of its weights."""
     a = engine.read(input)
     if a.ndim != 1 or (a.size and a.min() < 0):
@@ -349,7 +349,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 @both()
-def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:  # noqa: A002
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements fall into each of `bins` equal parts of `[min, max]`."""
     a = engine.read(input).astype(np.float64)
     low, high = (float(a.min()), float(a.max())) if min == max == 0 and a.size else (min, max)
@@ -361,8 +361,8 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 
 @both()
 def unique(
-    input: Tensor,  # noqa: A002
-    sorted: bool = True,  # noqa: A002
+    input: Tensor,
+    sorted: bool = True,
     return_inverse: bool = False,
     return_counts: bool = False,
     dim: int | None = None,
@@ -384,7 +384,7 @@ def unique(
 
 @both()
 def unique_consecutive(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     return_inverse: bool = False,
     return_counts: bool = False,
     dim: int | None = None,
@@ -409,7 +409,7 @@ def unique_consecutive(
 @function("searchsorted")
 def searchsorted(
     sorted_sequence: Tensor,
-    input: Any,  # noqa: A002
+    input: Any,
     *,
     out_int32: bool = False,
     right: bool = False,
@@ -430,7 +430,7 @@ def searchsorted(
 
 @function("bucketize")
 def bucketize(
-    input: Any,  # noqa: A002
+    input: Any,
     boundaries: Tensor,
     *,
     out_int32: bool = False,
@@ -441,7 +441,7 @@ def bucketize(
 
 
 @function("combinations")
-def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:  # noqa: A002
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of `r` elements, one a row."""
     n = input.shape[0]
     grid = np.indices((n,) * r).reshape(r, -1).T
@@ -453,7 +453,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 @both()
 def repeat_interleave(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     repeats: Any = None,
     dim: int | None = None,
     *,

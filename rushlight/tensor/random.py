@@ -103,7 +103,7 @@ randn = _new("randn", _randn)
 
 def _like(name: str, fill: Callable[[Any, Any], Any]) -> None:
     def make(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         *,
         dtype: Any = None,
         layout: Any = None,
@@ -176,7 +176,7 @@ def randint(*args: Any, **kwargs: Any) -> Tensor:
 
 
 @function()
-def randint_like(input: Tensor, *args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:  # noqa: A002
+def randint_like(input: Tensor, *args: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
     """`randint` in the shape and dtype of a tensor."""
     low, high, _ = _bounds(args, kwargs, "randint_like")
     kind = input.dtype if dtype is None else element_type(dtype, "randint_like")
@@ -239,7 +239,7 @@ def normal(
 
 @function()
 def bernoulli(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     p: Any = None,
     *,
     generator: Any = None,
@@ -264,7 +264,7 @@ setattr(Tensor, "bernoulli", bernoulli)
 
 @function()
 def multinomial(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     num_samples: int,
     replacement: bool = False,
     *,
@@ -287,7 +287,7 @@ setattr(Tensor, "multinomial", multinomial)
 
 
 @function()
-def poisson(input: Tensor, generator: Any = None) -> Tensor:  # noqa: A002
+def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with the rates that the tensor holds."""
     a = Source.draws.poisson(generator_of(generator), engine.read(input))
     return owned(np.asarray(a, input.dtype.numpy), input.dtype, input.device)

@@ -54,7 +54,7 @@ def converted(x: Tensor, kind: Any, name: str) -> Tensor:
 # ---------------------------------------------------------------- sums and products
 @both("sum")
 def sum_(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: Any = None,
     keepdim: bool = False,
     *,
@@ -77,7 +77,7 @@ def _no_nan(x: Tensor) -> Tensor:
 
 @both()
 def nansum(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: Any = None,
     keepdim: bool = False,
     *,
@@ -90,7 +90,7 @@ def nansum(
 
 @both()
 def mean(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: Any = None,
     keepdim: bool = False,
     *,
@@ -106,7 +106,7 @@ def mean(
 
 @both()
 def nanmean(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: Any = None,
     keepdim: bool = False,
     *,
@@ -120,7 +120,7 @@ def nanmean(
 
 @both()
 def prod(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int | None = None,
     keepdim: bool = False,
     *,
@@ -135,7 +135,7 @@ def prod(
 
 
 @both()
-def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero."""
     return sum_(apply(ew.ne, input, 0), dim)
 
@@ -143,7 +143,7 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
 # ---------------------------------------------------------------- tests
 def _test(name: str, op: Any) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         dim: Any = None,
         keepdim: bool = False,
         *,
@@ -161,21 +161,21 @@ _test("any", rd.any_)
 
 
 # ---------------------------------------------------------------- extremes
-class max_result(NamedTuple):  # noqa: N801 - PyTorch's names
+class max_result(NamedTuple):
     """What `max` along a dimension returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class min_result(NamedTuple):  # noqa: N801
+class min_result(NamedTuple):
     """What `min` along a dimension returns."""
 
     values: Tensor
     indices: Tensor
 
 
-class aminmax_result(NamedTuple):  # noqa: N801
+class aminmax_result(NamedTuple):
     """What `aminmax` returns."""
 
     min: Tensor
@@ -205,7 +205,7 @@ def picked(x: Tensor, indices: Tensor, dims: Ints) -> Tensor:
 
 def _extreme(name: str, whole: Any, where: Any, pairwise: Any, result: Any) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         dim: Any = None,
         keepdim: bool = False,
         *,
@@ -250,7 +250,7 @@ _extreme("min", rd.amin, rd.argmin, ew.minimum, min_result)
 
 def _amost(name: str, op: Any) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         dim: Any = (),
         keepdim: bool = False,
         *,
@@ -268,7 +268,7 @@ _amost("amin", rd.amin)
 
 
 @both()
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """Both extremes."""
     arg = (all_dims(input) if dim is None else one_dim(input, dim), keepdim)
     return aminmax_result(apply(rd.amin, input, arg=arg), apply(rd.amax, input, arg=arg))
@@ -276,7 +276,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 def _arg(name: str, op: Any) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         dim: int | None = None,
         keepdim: bool = False,
         *,
@@ -322,7 +322,7 @@ def _correction(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tup
 
 
 def _moment(name: str, op: Any, with_mean: bool) -> None:
-    def f(input: Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    def f(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         need_tensor(input, name)
         dim, keepdim, correction = _correction(args, kwargs, name)
         dims = dims_of(input, dim)
@@ -372,7 +372,7 @@ def root_of(total: Tensor) -> Tensor:
 
 @both()
 def norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     p: Any = "fro",
     dim: Any = None,
     keepdim: bool = False,
@@ -394,7 +394,7 @@ def norm(
 
 
 @both()
-def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:  # noqa: A002
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The norm of the difference."""
     return norm(input - other, p)
 
@@ -402,7 +402,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:  # noqa: A002
 # ---------------------------------------------------------------- normalisation
 @both()
 def logsumexp(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: Any,
     keepdim: bool = False,
     *,
@@ -417,7 +417,7 @@ def logsumexp(
 
 def _softened(name: str, op: Any) -> None:
     def f(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         dim: int | None = None,
         dtype: Any = None,
         *,

@@ -289,3 +289,76 @@ def _argsort(x: Any, arg: Any = None) -> Any:
 library("cumsum", _same, _running(np.cumsum), _cumsum_grad)
 library("cumprod", _same, _running(np.cumprod), _cumprod_grad)
 library("argsort", _indices, _argsort)
+
+
+# ---------------------------------------------------------------- what PyTorch refuses
+NO_BOOL_SUB = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert "
+    "a mask, use the `~` or `logical_not()` operator instead."
+)
+_WORDS: dict[str, tuple[type[Exception], str]] = {
+    "neg": (
+        RuntimeError,
+        "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
+        "mask, use the `~` or `logical_not()` operator instead.",
+    ),
+    "relu": (RuntimeError, "Boolean inputs not supported for relu"),
+}
+
+
+def _missing(name: str) -> Callable[[Op, Sequence[Spec]], Exception]:
+    def error(op_: Op, srcs: Sequence[Spec]) -> Exception:
+        kind = dt.result_type([(s.dtype, 2 if s.number else 0 if s.shape else 1) for s in srcs])
+        return NotImplementedError(f"\"{name}\" not implemented for '{kind.typename}'")
+
+    return error
+
+
+def _said(name: str) -> Callable[[Op, Sequence[Spec]], Exception]:
+    kind, words = _WORDS[name]
+    return lambda op_, srcs: kind(words)
+
+
+def refuse(name: str, below: int, error: Callable[[Op, Sequence[Spec]], Exception]) -> None:
+    """Let a row raise where all operands' kinds lie below a rank: 1 refuses bool, 2 integers too."""
+    made = TABLE[name]
+    infer = made.infer
+
+    def checked(op_: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+        if all(s.dtype.rank < below for s in srcs):
+            raise error(op_, srcs)
+        return infer(op_, srcs, arg)
+
+    made.infer = checked
+
+
+def _refuse_sub(op_: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    bools = [s.dtype.rank == 0 for s in srcs if not s.number]
+    if any(bools):
+        if len(bools) == 2 and all(bools):
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` "
+                "or `logical_xor()` operator instead."
+            )
+        raise RuntimeError(NO_BOOL_SUB)
+    return ew.infer(op_, srcs, arg)
+
+
+def _refuse_mixed(op_: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    if len({s.dtype for s in srcs}) > 1:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return ew.infer(op_, srcs, arg)
+
+
+for _name in _WORDS:
+    refuse(_name, 1, _said(_name))
+for _name, _word in (
+    ("abs", "abs_cpu"), ("floor", "floor_vml_cpu"), ("ceil", "ceil_vml_cpu"),
+    ("trunc", "trunc_vml_cpu"), ("round", "round_vml_cpu"), ("remainder", "remainder_cpu"),
+    ("fmod", "fmod_cpu"), ("floor_divide", "div_floor_cpu"), ("pow", "pow"),
+):  # fmt: skip
+    refuse(_name, 1, _missing(_word))
+for _name in ("frac", "logaddexp", "hypot"):
+    refuse(_name, 2, _missing(f"{_name}_cpu"))
+TABLE["sub"].infer = _refuse_sub
+TABLE["heaviside"].infer = _refuse_mixed

@@ -65,7 +65,7 @@ def dim(self: Tensor) -> int:
 
 
 @both("numel")
-def numel_(input: Tensor) -> int:  # noqa: A002
+def numel_(input: Tensor) -> int:
     """How many elements."""
     need_tensor(input, "numel")
     return math.prod(input.shape)
@@ -153,7 +153,7 @@ def reshaped(x: Tensor, shape: Ints) -> Tensor:
 
 
 @function("reshape")
-def reshape_of(input: Tensor, shape: Any) -> Tensor:  # noqa: A002
+def reshape_of(input: Tensor, shape: Any) -> Tensor:
     """The same elements under another shape: a view where possible, else a copy."""
     need_tensor(input, "reshape")
     return reshaped(input, infer_size(sizes((shape,), "reshape", "shape", 2), numel(input.shape)))
@@ -172,7 +172,7 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @both()
-def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:  # noqa: A002
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions `start_dim` to `end_dim` as one."""
     need_tensor(input, "flatten")
     shape = tuple(input.shape)
@@ -187,13 +187,13 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:  # 
 
 
 @both()
-def ravel(input: Tensor) -> Tensor:  # noqa: A002
+def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension, contiguous."""
     return contiguous(reshape(input, -1))
 
 
 @both()
-def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:  # noqa: A002
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension as several; one of them may be -1."""
     shape = tuple(input.shape)
     d = wrap_dim(dim, len(shape))
@@ -230,7 +230,7 @@ def _permutation(x: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 @function("permute")
-def permute_of(input: Tensor, dims: Any) -> Tensor:  # noqa: A002
+def permute_of(input: Tensor, dims: Any) -> Tensor:
     """A view with the dimensions in the order `dims`."""
     need_tensor(input, "permute")
     return _permutation(input, sizes((dims,), "permute", "dims", 2))
@@ -243,7 +243,7 @@ def permute(self: Tensor, *dims: Any) -> Tensor:
 
 
 @both("transpose", "swapaxes", "swapdims")
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:  # noqa: A002
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions exchanged."""
     need_tensor(input, "transpose")
     n = len(input.shape)
@@ -255,7 +255,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:  # noqa: A002
 
 
 @both()
-def t(input: Tensor) -> Tensor:  # noqa: A002
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; of fewer dimensions, the tensor itself."""
     need_tensor(input, "t")
     n = len(input.shape)
@@ -282,13 +282,13 @@ for _name, _get in (("T", _reversed), ("H", _reversed), ("mT", _matrix), ("mH", 
 
 
 @both("adjoint")
-def adjoint(input: Tensor) -> Tensor:  # noqa: A002
+def adjoint(input: Tensor) -> Tensor:
     """The last two dimensions exchanged."""
     return transpose(input, -2, -1)
 
 
 @both("movedim", "moveaxis")
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A002
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with dimensions `source` at the places `destination`, the others in order."""
     n = len(input.shape)
     src = normal_dims(source, n)
@@ -306,7 +306,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A0
 
 
 @both()
-def squeeze(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without the dimensions of size 1: all, or those given."""
     need_tensor(input, "squeeze")
     n = len(input.shape)
@@ -315,7 +315,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
 
 
 @both()
-def unsqueeze(input: Tensor, dim: int) -> Tensor:  # noqa: A002
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A view with a dimension of size 1 inserted."""
     need_tensor(input, "unsqueeze")
     return look(
@@ -337,7 +337,7 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @both()
-def broadcast_to(input: Tensor, size: Any) -> Tensor:  # noqa: A002
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """`input.expand(size)`."""
     return look(movement.expand, input, sizes((size,), "broadcast_to", "size", 2))
 
@@ -387,7 +387,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
 
 @function("tile")
-def tile_of(input: Tensor, dims: Any) -> Tensor:  # noqa: A002
+def tile_of(input: Tensor, dims: Any) -> Tensor:
     """`repeat` with missing repeats counted as 1."""
     return tile(input, dims)
 
@@ -401,7 +401,7 @@ def tile(self: Tensor, *dims: Any) -> Tensor:
 
 # ---------------------------------------------------------------- parts
 @both()
-def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
+def select(input: Tensor, dim: int, index: int) -> Tensor:
     """A view of one index along `dim`, which vanishes."""
     need_tensor(input, "select")
     shape = tuple(input.shape)
@@ -416,7 +416,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
 
 
 @both()
-def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:  # noqa: A002
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of `length` elements from `start` along `dim`."""
     need_tensor(input, "narrow")
     shape = tuple(input.shape)
@@ -437,7 +437,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:  # noqa:
 
 
 @both()
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:  # noqa: A002
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A view of a diagonal, as the last dimension."""
     need_tensor(input, "diagonal")
     a, b = wrap_dim(dim1, len(input.shape)), wrap_dim(dim2, len(input.shape))
@@ -448,7 +448,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @both()
 def as_strided(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     size: Any,
     stride: Any,
     storage_offset: int | None = None,
@@ -485,7 +485,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 @both()
-def flip(input: Tensor, *dims: Any) -> Tensor:  # noqa: A002
+def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
     need_tensor(input, "flip")
     return engine.apply(
@@ -494,19 +494,19 @@ def flip(input: Tensor, *dims: Any) -> Tensor:  # noqa: A002
 
 
 @both()
-def fliplr(input: Tensor) -> Tensor:  # noqa: A002
+def fliplr(input: Tensor) -> Tensor:
     """A copy with the columns reversed."""
     return flip(input, 1)
 
 
 @both()
-def flipud(input: Tensor) -> Tensor:  # noqa: A002
+def flipud(input: Tensor) -> Tensor:
     """A copy with the rows reversed."""
     return flip(input, 0)
 
 
 @both()
-def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:  # noqa: A002
+def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """A copy turned by `k` quarters in the plane of two dimensions."""
     a, b = normal_dims(tuple(dims), len(input.shape))
     k %= 4
@@ -547,7 +547,7 @@ def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     return laid_out(self, memory_format)
 
 
-@function("is_nonzero")
-def is_nonzero(input: Tensor) -> bool:  # noqa: A002
+@both("is_nonzero")
+def is_nonzero(input: Tensor) -> bool:
     """Whether the one element is not zero."""
     return bool(number(input, "is_nonzero", "input", 1) != 0)
