@@ -124,6 +124,7 @@ class Storage:
         "leaf",
         "mem",
         "members",
+        "mep",
         "moved",
         "old",
         "own",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from mypy_extensions import i64
 
 from ..base.settings import settings
+from ..base.shape import is_dense
 from ..graph.op import Spec
 from .core import (
     NONE,
@@ -26,6 +27,7 @@ from .core import (
     mine,
     peek,
 )
+from .memory import Window
 from .stretch import foreign, mend
 from .trie import ENTER, GRAFT, LEAF, REREAD, VALUE
 
@@ -123,7 +125,8 @@ def fslot(e: Engine, f: Fam) -> i64:
             else:
                 e.now = True
                 e.lnow.append(int(r.slot))
-        if s.epoch != ep:
+        if s.mep != ep:
+            s.mep = ep
             s.members = []
         e.sts.append((s, int(r.slot)))
         e.lvals.append(v)
@@ -188,12 +191,16 @@ def find(e: Engine, t: Tensor) -> i64:
     if f is None:  # a value without history gets its family when it is used again
         f = Fam(s, None, t.rec)
         t.fam = f
-    b = fslot(e, f)
     if t.rec.region is None:
+        fslot(e, f)
         t.rec = f.rec
+        t.slot = t.rec.slot
+    elif f.hist is None and s.mem is not None and settled(e, s) and dense_region(t.rec.region):
+        t.slot = window(e, s, t.rec)
     else:
+        b = fslot(e, f)
         t.rec = follow(e, REREAD, b, NONE, NONE, t.rec.region)
-    t.slot = t.rec.slot
+        t.slot = t.rec.slot
     if not s.exposed:
         t.epoch = e.epoch
     if t.reg != e.epoch:
@@ -201,6 +208,38 @@ def find(e: Engine, t: Tensor) -> i64:
         s.members.append(~len(e.uses))
         e.uses.append(t)
     return t.slot
+
+
+def settled(e: Engine, s: Storage) -> bool:
+    """Is the storage's memory its value: not written in this stretch?"""
+    return s.epoch != e.epoch or s.slot == s.leaf
+
+
+def dense_region(region: Any) -> bool:
+    return is_dense(region[0], region[1])
+
+
+def window(e: Engine, s: Storage, r: Rec) -> i64:
+    """A view without history of memory that stands still enters by itself: where it lies in its storage is no part of
+    what is recognised, so `x[i : i + n]` makes one plan for all `i`."""
+    spec: Spec = r.spec
+    if e.cur.nleaf != len(e.lvals):
+        mend(e)
+    q = peek(e, LEAF, NONE, NONE, NONE, leaf_key(spec, False))
+    v: Any = Window(s.mem, spec)
+    if s.exposed and reachable(s):
+        if v.nbytes <= settings.snapshot:
+            v = v.copy()
+        else:
+            e.now = True
+            e.lnow.append(int(q.slot))
+    if s.mep != e.epoch:
+        s.mep = e.epoch
+        s.members = []
+    e.lvals.append(v)
+    e.pending += v.nbytes
+    e.cur = q
+    return q.slot
 
 
 def needs_grad(t: Tensor) -> bool:

@@ -37,6 +37,30 @@ class Held:
         return of_array(self.window)
 
 
+class Window:
+    """A dense part of other memory: a view that entered by itself."""
+
+    __slots__ = ("memory", "nbytes", "offset", "spec")
+
+    def __init__(self, memory: Any, spec: Spec) -> None:
+        self.memory: Any = memory
+        self.spec: Spec = spec
+        self.offset: int = spec.offset * spec.dtype.itemsize
+        self.nbytes: int = nbytes(spec)
+
+    @property
+    def address(self) -> int:
+        return int(self.memory.address) + self.offset
+
+    def array(self, dtype: Any, shape: Any, strides: Any, offset: int = 0) -> Any:
+        return self.memory.array(dtype, shape, strides, self.offset + offset)
+
+    def copy(self) -> Any:
+        b = Buffer(self.nbytes)
+        base_array(b, self.spec)[...] = base_array(self, self.spec)
+        return b
+
+
 def byte_strides(strides: tuple[int, ...], size: int) -> tuple[int, ...]:
     return tuple([s * size for s in strides])
 

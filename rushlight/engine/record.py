@@ -7,7 +7,7 @@ from typing import Any, Callable, Final, Optional
 from mypy_extensions import i64, mypyc_attr
 
 from ..base.shape import numel
-from ..graph.op import OPS, TABLE, Op
+from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
 from .core import (
     MODE,
@@ -15,19 +15,22 @@ from .core import (
     NUM_I,
     ROOT,
     SLOW,
+    SOLO,
     Engine,
     Fam,
     Rec,
     Slow,
+    Storage,
     Tensor,
     follow,
     made,
     mine,
     number_code,
     peek,
+    size_of,
 )
-from .handles import find, fslot, is_leaf_grad, promote, stale
-from .stretch import bound
+from .handles import find, fslot, is_leaf_grad, needs_grad, promote, settled, stale
+from .stretch import bound, foreign
 from .trie import DETACH, MANY, WRITE, new_branch
 
 
@@ -35,7 +38,14 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     """A view of ``x``: ``op`` a row of ``movement.GEOMETRY``, ``arg`` its normalised argument."""
     e = mine()
     code: i64 = op.code
-    if x.epoch == e.epoch and x.st is not None:
+    s = x.st
+    if s is not None and s.mem is not None and still(e, x, s) and (e.gm or not needs_grad(x)):
+        shape, strides, offset = mv.region_of(op, x.rec.spec, arg)
+        have: Spec = x.rec.spec
+        t = shown(x, s, op, Spec(shape, have.dtype, strides, have.device, offset=offset))
+        t.fam = x.fam
+        return t
+    if x.epoch == e.epoch and s is not None:
         r = e.cur.nxt
         if r.op != code or r.a != x.slot or r.b != NONE or r.key != arg or r.li != len(e.live):
             SLOW[0].bound(e)
@@ -54,6 +64,28 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     return t
 
 
+def still(e: Engine, x: Tensor, s: Storage) -> bool:
+    """Is the tensor's value what its memory holds?  Then a view of it needs no record until it is used."""
+    if not SOLO[0] and s.epoch != e.epoch:
+        foreign(e, int(s.epoch))
+    return settled(e, s) and (x.rec.region is not None or x.epoch != e.epoch)
+
+
+def shown(x: Tensor, s: Storage, op: Op, spec: Spec) -> Tensor:
+    """A handle that shows part of ``x``'s memory; nothing is recorded."""
+    r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
+    r.row = op
+    r.spec = spec
+    r.size = size_of(spec.shape)
+    r.region = (spec.shape, spec.strides, spec.offset)
+    r.rg = needs_grad(x)
+    if x.fam is None:
+        x.fam = Fam(s, None, x.rec)
+    t = Tensor(r, 0)
+    t.st = s
+    return t
+
+
 def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Optional[Fam]) -> None:
     s = x.st
     assert s is not None
@@ -68,6 +100,12 @@ def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Optional[Fam]) -> None:
 def detach(x: Tensor) -> Tensor:
     """The same memory without history."""
     e = mine()
+    s = x.st
+    if s is not None and s.mem is not None and still(e, x, s):
+        t = Tensor(x.rec, 0)
+        t.st = s
+        t.fam = Fam(s, None, x.rec)
+        return t
     SLOW[0].bound(e)
     a = find(e, x)
     r = peek(e, DETACH, a, NONE, NONE, None)
