@@ -142,6 +142,7 @@ class Storage:
         self.slot: i64 = NONE
         self.leaf: i64 = NONE  # the slot it entered as
         self.ver: i64 = 0  # counts writes
+        self.mep: i64 = 0  # the epoch of its members
         self.members: list[
             int
         ] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
