@@ -35,7 +35,7 @@ from ..graph.op import (
 from ..graph.ops import movement as mv
 from ..graph.ops.core import leaf
 from ..graph.value import Val
-from .eager_index import check, indexed
+from .eager_index import CHECK, check, indexed
 from .eager_native import product
 from .eager_numpy import NUMPY, converter, number_converter, traced
 from .eager_reduce import fold_native
@@ -61,8 +61,7 @@ def run_node(
         else:
             xs.append(numbers[~s])
             specs.append(_NUMBERS[program.numbers[~s]])
-    with np.errstate(all="ignore"):
-        return _RUN[node.op.kind](node, specs, xs)
+    return _RUN[node.op.kind](node, specs, xs)
 
 
 _NUMBERS: Final = {
@@ -142,7 +141,8 @@ def own(a: Array, spec: Spec) -> Array:
 # ---------------------------------------------------------------- each kind of operation
 def _elementwise(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     spec = node.spec
-    check(node, specs, xs)
+    if node.op in CHECK:
+        check(node, specs, xs)
     reads = [s.number or s.dtype for s in specs]
     assert node.ctype is not None
     r = traced(node.op, reads, node.ctype, spec.dtype)(*xs)
@@ -163,6 +163,7 @@ def _const(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     return np.array(value, NUMPY[kind])
 
 
+@np.errstate(all="ignore")
 def _full(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     shape, kind = node.arg[0], node.arg[1]
     x, s = xs[0], specs[0]
@@ -200,7 +201,8 @@ def _reduce(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         else:
             r = function(x, axis=dims)
     else:
-        r = fold_native(name, x, dims)
+        folded: Array = fold_native(name, x, dims)
+        return folded.reshape(spec.shape)
     return np.array(r, kind).reshape(spec.shape)
 
 
@@ -216,12 +218,22 @@ def _move(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         return np.array(x, order="C", copy=True).reshape(node.spec.shape)
     if name == "flip":
         return np.ascontiguousarray(np.flip(x, arg)).reshape(node.spec.shape)
-    if op not in mv.GEOMETRY and name != "reread":
+    if name == "slice":
+        dim, start, stop, step = arg
+        return x[(*_ALL[:dim], slice(start, stop, step))]
+    if name == "select":
+        return x[(*_ALL[: arg[0]], arg[1], ...)]
+    if name == "unsqueeze":
+        return x[(*_ALL[:arg], None)]
+    if (name == "view" or name == "squeeze") and x.flags.c_contiguous:
+        return x.reshape(node.spec.shape)
+    geometry = mv.as_strided if name == "reread" else op
+    if geometry not in mv.GEOMETRY:
         raise NotImplementedError(f"{name}: no way to run it alone")
-    shape, strides, offset = (
-        mv.region_of(op, s, arg) if op in mv.GEOMETRY else mv.region_of(mv.as_strided, s, arg)
-    )
-    return _view(x, s, shape, strides, offset)
+    return _view(x, s, *mv.region_of(geometry, s, arg))
+
+
+_ALL: Final = (slice(None),) * 64
 
 
 class _Window:

@@ -149,23 +149,40 @@ entry:
     )
 
 
+_SHARED: Final[list[Any]] = []  # workspace: a call holds the interpreter's lock from start to end
+_GEOMETRY: Final[dict[Any, tuple[Any, int]]] = {}
+
+
+def _workspace(need: int) -> Any:
+    if SUPPORTED and _SHARED and _SHARED[0].nbytes >= need:
+        return _SHARED[0]
+    work = np.empty(need + 64, np.uint8)
+    work = work[-work.ctypes.data % 64 :]
+    if need <= 1 << 23:
+        _SHARED[:] = [work]
+    return work
+
+
 def product(out: Any, a: Any, b: Any) -> None:
     """``out = a @ b`` for float matrices; ``out``'s columns lie next to each other."""
-    name = a.dtype.name
-    found = _PRODUCTS.get(name)
+    kind = a.dtype.char
+    found = _PRODUCTS.get(kind)
     if found is None:
+        name = a.dtype.name
         code = general_matmul(by_name(name), host())
         symbol = f"product_{name}"
         run = kernel(symbol, 5, lambda: _product_text(code, symbol))
-        found = _PRODUCTS[name] = (run, code)
-    (m, k), n = a.shape, b.shape[1]
-    if k == 0:
+        found = _PRODUCTS[kind] = (run, code)
+    if a.shape[1] == 0:
         out[...] = 0
         return
-    size = a.itemsize
-    (am, ak), (bk, bn) = a.strides, b.strides
-    need = found[1].workspace(m, k, n)
-    work = np.empty(need + 64, np.uint8)
-    work = work[-work.__array_interface__["data"][0] % 64 :]
-    sizes = (am // size, ak // size, bk // size, bn // size, out.strides[0] // size, m, k, n)
-    found[0](np.array(sizes, dtype=np.int64), out, a, b, work)
+    key = (kind, a.shape, b.shape, a.strides, b.strides, out.strides)
+    known = _GEOMETRY.get(key)
+    if known is None:
+        if len(_GEOMETRY) > 4096:
+            _GEOMETRY.clear()
+        (m, k), n, size = a.shape, b.shape[1], a.itemsize
+        strides = [s // size for s in (*a.strides, *b.strides, out.strides[0])]
+        sizes = np.array([*strides, m, k, n], dtype=np.int64)
+        known = _GEOMETRY[key] = (sizes, found[1].workspace(m, k, n))
+    found[0](known[0], out, a, b, _workspace(known[1]))

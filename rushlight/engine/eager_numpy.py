@@ -13,7 +13,7 @@ import numpy as np
 
 from ..base import dtype as dt
 from ..base.dtype import dtype
-from ..graph.op import Op, Spec
+from ..graph.op import Op
 from ..graph.scalar import SPECIAL_BINARY, SPECIAL_UNARY, Scalar, ScalarBuilder
 from .eager_native import special
 
@@ -118,6 +118,7 @@ class _Trace(ScalarBuilder):
         self.lines: list[str] = []
         self.env: dict[str, Any] = {"where": np.where}
         self.count = 0
+        self.loud = False  # NumPy would warn of what IEEE 754 calls ordinary
 
     def name(self, value: Any) -> str:
         """A name for a function or scalar the lines use."""
@@ -134,9 +135,11 @@ class _Trace(ScalarBuilder):
 
     def unary(self, op: str, x: Scalar) -> Scalar:
         f = special(op, x.dtype) if op in SPECIAL_UNARY else _UNARY[op]
+        self.loud = self.loud or op == "sqrt"
         return self.step(f, x.dtype, x)
 
     def binary(self, op: str, x: Scalar, y: Scalar) -> Scalar:
+        self.loud = True
         if op in SPECIAL_BINARY:
             whole = x.dtype.rank < 2 and op == "pow"
             return self.step(_power_integers if whole else special(op, x.dtype), x.dtype, x, y)
@@ -154,7 +157,10 @@ class _Trace(ScalarBuilder):
         return Scalar(self, self.name(NUMPY[dtype](value)), dtype)
 
     def cast(self, x: Scalar, to: dtype) -> Scalar:
-        return x if x.dtype is to else self.step(converter(x.dtype, to), to, x)
+        if x.dtype is to:
+            return x
+        self.loud = self.loud or x.dtype.rank > 1
+        return self.step(converter(x.dtype, to), to, x)
 
 
 _TRACED: Final[dict[Any, Callable[..., Any]]] = {}
@@ -180,8 +186,10 @@ def _trace(op: Op, reads: Sequence[Any], ctype: dtype, result: dtype) -> Callabl
         to = dt.bool_ if op.types == "where" and i == 0 else ctype
         x = Scalar(e, f"x{i}", to)
         if isinstance(read, str):
+            e.loud = e.loud or read == "f"
             x = e.step(number_converter(read, to), to, x)
         elif read is not to:
+            e.loud = e.loud or read.rank > 1
             x = e.step(converter(read, to), to, x)
         operands.append(x)
     out = op.lower(e, *operands)
@@ -190,9 +198,4 @@ def _trace(op: Op, reads: Sequence[Any], ctype: dtype, result: dtype) -> Callabl
     body = "".join(f"    {line}\n" for line in e.lines)
     exec(f"def row({names}):\n{body}    return {out.v}\n", e.env)
     made: Callable[..., Any] = e.env["row"]
-    return made
-
-
-def read_types(specs: Sequence[Spec]) -> list[Any]:
-    """What ``traced`` has to know of each operand."""
-    return [s.number or s.dtype for s in specs]
+    return np.errstate(all="ignore")(made) if e.loud else made

@@ -216,49 +216,54 @@ def _columns_text(name: str, element: str, symbol: str) -> str:
     return module_text([text], e.declarations)
 
 
+_Plan = tuple[Any, Any, Ints, Ints]  # kernel, geometry, order of dimensions (or ()), result's shape
+_PLANS: Final[dict[Any, _Plan | None]] = {}
+
+
 def fold_native(name: str, x: Any, dims: Ints) -> Any:
-    """``sum``, ``prod``, ``amax`` or ``amin`` of the float array ``x`` over ``dims``; kept "
-    "dimensions only."""
-    shape = x.shape
-    kept = tuple([d for d in range(len(shape)) if d not in dims])
-    out_shape = tuple([shape[d] for d in kept])
-    out = np.empty(out_shape, x.dtype)
-    k = 1
-    for d in dims:
-        k *= shape[d]
-    if k == 0:
-        out[...] = 0 if name == "sum" else 1
-        return out
-    if not out.size:
-        return out
-    element, suffix = ELEMENT[x.dtype.name]
-    if lanes_of(shape, dims) == LANES:
-        if dims[-1] - dims[0] + 1 != len(dims) or dims[0] != len(kept):
-            x = x.transpose(kept + dims)
-        symbol = f"fold_{name}_{suffix}"
-        run = kernel(symbol, 3, lambda: _lanes_text(name, element, symbol))
-        sizes = (out.size, k)
-    else:
-        first = dims[0] if dims else 0
-        if dims and dims[-1] - first + 1 == len(dims):
-            outer = numel(shape[:first])
-        else:
-            x = x.transpose(dims + kept)
-            outer = 1
-        symbol = f"fold_{name}_columns_{suffix}"
-        run = kernel(symbol, 3, lambda: _columns_text(name, element, symbol))
-        sizes = (outer, k, out.size // outer)
-    run(_geometry(sizes), out, np.asarray(x, order="C"))
+    """``sum``, ``prod``, ``amax`` or ``amin`` of floats over ``dims``; the kept dimensions only."""
+    key = (name, x.dtype.char, x.shape, dims)
+    plan = _PLANS.get(key)
+    if plan is None:
+        if key not in _PLANS:
+            if len(_PLANS) > 4096:
+                _PLANS.clear()
+            plan = _PLANS[key] = _plan(name, ELEMENT[x.dtype.name], x.shape, dims)
+        if plan is None:
+            shape = tuple([n for d, n in enumerate(x.shape) if d not in dims])
+            return np.full(shape, 0 if name == "sum" else 1, x.dtype)
+    run, geometry, order, shape = plan
+    if order:
+        x = x.transpose(order)
+    out = np.empty(shape, x.dtype)
+    run(geometry, out, np.asarray(x, order="C"))
     return out
 
 
-_GEOMETRY: Final[dict[Ints, Any]] = {}
-
-
-def _geometry(sizes: Ints) -> Any:
-    found = _GEOMETRY.get(sizes)
-    if found is None:
-        if len(_GEOMETRY) > 4096:
-            _GEOMETRY.clear()
-        found = _GEOMETRY[sizes] = np.array(sizes, dtype=np.int64)
-    return found
+def _plan(name: str, kind: tuple[str, str], shape: Ints, dims: Ints) -> _Plan | None:
+    """How to fold a shape; None when there is nothing to fold."""
+    element, suffix = kind
+    kept = tuple([d for d in range(len(shape)) if d not in dims])
+    out_shape = tuple([shape[d] for d in kept])
+    size = numel(out_shape)
+    k = numel(tuple([shape[d] for d in dims]))
+    if k == 0:
+        return None
+    together = bool(dims) and dims[-1] - dims[0] + 1 == len(dims)
+    order: Ints = ()
+    if lanes_of(shape, dims) == LANES:
+        if not together or dims[0] != len(kept):
+            order = kept + dims
+        symbol = f"fold_{name}_{suffix}"
+        run = kernel(symbol, 3, lambda: _lanes_text(name, element, symbol))
+        sizes: Ints = (size, k)
+    else:
+        if together:
+            outer = numel(shape[: dims[0]])
+        else:
+            order = dims + kept
+            outer = 1
+        symbol = f"fold_{name}_columns_{suffix}"
+        run = kernel(symbol, 3, lambda: _columns_text(name, element, symbol))
+        sizes = (outer, k, size // outer if outer else 0)
+    return run, np.array(sizes, dtype=np.int64), order, out_shape

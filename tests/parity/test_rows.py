@@ -190,7 +190,7 @@ SINGLE = {"hardsigmoid", "bce at the ends"}  # where PyTorch has constants of fl
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("name", [n for n in ROWS if n not in COMPOSED_THERE])
 def test_extreme(name: str, kind: Any) -> None:
-    """Zeros of both signs, infinities, NaN: the same value and gradient, or the same kind of nothing."""
+    """Zeros of both signs, infinities, NaN: the same value and gradient, or NaN in both."""
     op = TABLE[name]
     n = len(op.domain)
     arrays = [i for i in range(n) if not parameter(op, i)]
