@@ -213,7 +213,7 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
     e = mine()
     slot = int(handles.find(e, t))
     f = t.fam
-    if f is not None and f.hist is not None and f.hep != e.epoch and t.rec.region is None:
+    if f is not None and f.hist is not None and f.hep != e.epoch and handles.at_root(t):
         h = f.hist
         if h.frame is None:
             if h.hooks is None:

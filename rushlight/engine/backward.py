@@ -23,151 +23,16 @@ from .core import (
     Tensor,
     mine,
     peek,
-    size_of,
 )
-from .tape import Tape, Template, make_template
-from .handles import find, leaf_key, needs_grad
+from .handles import at_root, find, leaf_key, needs_grad
+from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
-from .trie import ENTER, LEAF, MANY, adopt, get_tape
+from .tape import make_template
+from .trie import ENTER, LEAF
 
-COPY: Final = TABLE["copy"]
-RELAYOUT: Final = TABLE["relayout"]
 ADD: Final = TABLE["add"]
 Seeds = dict[int, Tensor]
 Older = dict[int, tuple[Frame, Seeds]]
-
-
-class Wanted:
-    """What `autograd.grad` asks for: gradients at leaves, at slots of the current stretch, at slots of frames."""
-
-    def __init__(self) -> None:
-        self.leaves: dict[int, Optional[Tensor]] = {}  # id of the Hist -> gradient
-        self.slots: dict[int, Optional[Tensor]] = {}
-        self.frames: dict[tuple[int, int], Optional[Tensor]] = {}
-
-    def keep(self, where: dict[Any, Optional[Tensor]], key: Any, g: Tensor) -> None:
-        have = where[key]
-        where[key] = g if have is None else apply(ADD, (have, g), None)
-
-
-def path_freed(r: Optional[Rec]) -> int:
-    """The nodes whose saved values backwards on the way here released."""
-    while r is not None:
-        if r.op == BACKWARD:
-            return r.freed
-        r = r.parent
-    return 0
-
-
-# ---------------------------------------------------------------- one piece in the current stretch
-def piece_record(
-    e: Engine,
-    a: int,
-    flags: int,
-    key: Any,
-    seeds: list[tuple[int, int]],
-    stop: int,
-    caps: tuple[int, ...],
-) -> Rec:
-    """The record of a gradient program from ``seeds`` (slot, slot of gradient; -1: ones) to above ``stop``."""
-    cur = e.cur
-    k = (BACKWARD, a, flags, NONE if a != NONE else MANY, key)
-    q = cur.alts.get(k)
-    if q is not None:
-        cur.nxt = q
-        return q
-    retain = (flags & 1) != 0
-    create = (flags & 2) != 0
-    tape = get_tape(e)
-    tp = Tape(tape, e.numbers, create)
-    for s, g in seeds:
-        tp.g[s] = g if g >= 0 else tp.ones(tape[s].spec)
-    vis = tp.walk(max([s for s, g in seeds]), stop)
-    freed = path_freed(cur)
-    if freed & vis:
-        raise RuntimeError(AGAIN)
-    r = Rec(BACKWARD, a, flags, NONE if a != NONE else MANY, key, cur.end, cur)
-    r.freed = freed if retain else freed | vis
-    leaving: list[tuple[int, int]] = []
-    pend: list[tuple[int, int]] = []
-    kept: list[tuple[int, int]] = []
-    for i in sorted(tp.g):
-        n = tp.recs[i]
-        if i <= stop:
-            pend.append((i, tp.g[i]))
-        elif (n.op == LEAF or n.op == ENTER) and n.rg:
-            leaving.append((i, tp.g[i]))
-        if i in caps and i > stop:
-            kept.append((i, tp.g[i]))
-    finish(r, tp, [(int(tp.recs[i].gidx), g) for i, g in leaving], pend, kept)
-    install(e, r, k, 0)
-    return r
-
-
-def finish(
-    r: Rec,
-    tp: Tape,
-    grads: list[tuple[int, int]],
-    pend: list[tuple[int, int]],
-    kept: list[tuple[int, int]],
-) -> None:
-    """Each gradient that leaves gets a record of its own, laid out as the user may see it."""
-    own: set[int] = set()
-
-    def leave(g: int, strides: Any) -> Rec:
-        spec = tp.recs[g].spec
-        if spec.strides != strides or spec.offset:
-            g = tp.make(RELAYOUT, [g], strides)
-        elif g < tp.base or g in own or tp.recs[g].row.kind in ("move", "alias"):
-            g = tp.make(COPY, [g], None)
-        own.add(g)
-        return tp.recs[g]
-
-    entries = {int(n.gidx): n for n in tp.recs if (n.op == LEAF or n.op == ENTER) and n.rg}
-    for k, g in grads:
-        r.grads.append((k, leave(g, entries[k].spec.strides)))
-    for s, g in pend:
-        r.pend.append((s, leave(g, tp.recs[g].spec.strides)))
-    caught: list[tuple[int, Rec]] = []
-    for s, g in kept:
-        caught.append(
-            (s, leave(g, tp.recs[s].spec.strides if dense(tp.recs[s]) else tp.recs[g].spec.strides))
-        )
-    r.info = caught
-    r.subs = tp.new
-    r.end = r.slot + len(tp.new)
-
-
-def dense(r: Rec) -> bool:
-    return r.region is None
-
-
-def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
-    tape = e.tape
-    n = e.cur.nlive
-    caught: list[tuple[int, Rec]] = r.info
-    count = 0
-    for group in (r.grads, r.pend, caught):
-        for _, g in group:
-            g.li = n
-            n += 1
-            count += 1
-    adopt(e, r, key, count, numbers)
-    e.tape = tape + r.subs
-
-
-def handles(e: Engine, r: Rec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Handles of the gradients that leave a piece: for entries, for pending seeds, for what was asked."""
-    out: list[list[Tensor]] = []
-    caught: list[tuple[int, Rec]] = r.info
-    for group in (r.grads, r.pend, caught):
-        hs: list[Tensor] = []
-        for _, g in group:
-            h = Tensor(g, e.epoch)
-            e.live.append(h)
-            hs.append(h)
-        out.append(hs)
-    return out[0], out[1], out[2]
 
 
 # ---------------------------------------------------------------- where gradients go
@@ -323,10 +188,11 @@ def backward_here(run: Run, seeds: Seeds) -> None:
             )
         order = sorted(now)
         pairs = [(s, int(find(e, now[s]))) for s in order]
-        key = (tuple(pairs), stop, caps)
+        only = w.entries(e.gleaves) if w is not None else None
+        key = (tuple(pairs), stop, caps, only)
         r = e.cur.nxt
         if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
-            r = piece_record(e, NONE, run.flags, key, pairs, stop, caps)
+            r = piece_record(e, NONE, run.flags, key, pairs, stop, caps, only)
         hs, pending, caught = handles(e, r)
         e.cur = r
         if w is not None:
@@ -347,11 +213,12 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
 
     def piece(now: Seeds, stop: int) -> Seeds:
         order = tuple(sorted(now))
-        k = (order, run.create, stop, caps)
+        only = w.entries(f.gleaves) if w is not None else None
+        k = (order, run.create, stop, caps, only)
         info = f.rec.info
         bt = f.rec.templates.get(k)
         if bt is None:
-            bt = make_template(info.recs, f.numbers, order, run.create, stop, caps)
+            bt = make_template(info.recs, f.numbers, order, run.create, stop, caps, only)
             f.rec.templates[k] = bt
         if f.freed & bt.vmask:
             raise RuntimeError(AGAIN)
@@ -395,81 +262,6 @@ def release(f: Frame, vmask: int) -> None:
             del f.saved[s]
 
 
-def template_record(
-    e: Engine,
-    bt: Template,
-    srcs: list[int],
-    order: tuple[int, ...],
-    key: Any,
-    old: list[Rec],
-    create: bool,
-) -> Rec:
-    """A template's records at the end of the current stretch, reading ``srcs``."""
-    cur = e.cur
-    k = (TEMPLATE, NONE, NONE, NONE, key)
-    q = cur.alts.get(k)
-    if q is not None:
-        cur.nxt = q
-        return q
-    tape = get_tape(e)
-    r = Rec(TEMPLATE, NONE, NONE, NONE, key, cur.end, cur)
-    tp = Tape(tape, e.numbers, create)
-    ns = len(order)
-    to: dict[int, int] = {}
-    for j, s in enumerate(bt.need):
-        to[s] = srcs[ns + j]
-    for v in bt.views:  # of a graft only the value is read
-        if v.row.name == "graft":
-            to[int(v.slot)] = to[v.srcs[0]]
-        else:
-            to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs[:1]])
-    for j in range(ns):
-        to[bt.n0 + j] = srcs[j]
-    at = {n: ~(len(e.numbers) + j) for j, n in enumerate(bt.numbers)}
-    for n in bt.recs:
-        to[int(n.slot)] = copied(tp, n, [to[s] if s >= 0 else at[~s] for s in n.srcs])
-    # an entry's layout is that of the old stretch's record
-    own: set[int] = set()
-
-    def leave(g: int, strides: Any) -> Rec:
-        g = to[g]
-        spec = tp.recs[g].spec
-        if strides is not None and (spec.strides != strides or spec.offset):
-            g = tp.make(RELAYOUT, [g], strides)
-        elif g < tp.base or g in own or tp.recs[g].row.kind in ("move", "alias"):
-            g = tp.make(COPY, [g], None)
-        own.add(g)
-        return tp.recs[g]
-
-    entries = {int(n.gidx): n for n in old if (n.op == LEAF or n.op == ENTER) and n.rg}
-    for gi, s in bt.grads:
-        r.grads.append((gi, leave(s, entries[gi].spec.strides)))
-    for i, s in bt.pend:
-        r.pend.append((i, leave(s, None)))
-    r.info = [(i, leave(s, None)) for i, s in bt.caps]
-    r.subs = tp.new
-    r.end = r.slot + len(tp.new)
-    install(e, r, k, len(bt.numbers))
-    return r
-
-
-def copied(tp: Tape, n: Rec, srcs: list[int]) -> int:
-    """A record again, on other operands (same shapes and types)."""
-    m = Rec(n.op, NONE, NONE, NONE, n.key, len(tp.recs), None)
-    m.row = n.row
-    m.arg = n.arg
-    m.srcs = srcs
-    m.spec = n.spec
-    m.size = size_of(n.spec.shape)
-    if tp.create and n.spec.dtype.rank > 1:
-        for s in srcs:
-            if s >= 0 and tp.recs[s].rg:
-                m.rg = True
-    tp.recs.append(m)
-    tp.new.append(m)
-    return int(m.slot)
-
-
 # ---------------------------------------------------------------- outside
 def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     """``t.backward()`` of one scalar: the hot case."""
@@ -483,7 +275,7 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     flags = (1 if retain else 0) | (2 if create else 0)
     r = e.cur.nxt
     if r.op != BACKWARD or r.a != root or r.b != flags:
-        r = piece_record(e, root, flags, None, [(root, -1)], -1, ())
+        r = piece_record(e, root, flags, None, [(root, -1)], -1, (), None)
     leaves = e.gleaves
     ep = e.epoch
     run: Optional[Run] = None
@@ -617,9 +409,9 @@ def gradients(
         slot = int(find(e, t))
         f = t.fam
         h = f.hist if f is not None and f.hep != e.epoch else None
-        if h is not None and h.frame is None and t.rec.region is None:
+        if h is not None and h.frame is None and at_root(t):
             where.append((w.leaves, id(h)))
-        elif h is not None and h.frame is not None and t.rec.region is None:
+        elif h is not None and h.frame is not None and at_root(t):
             where.append((w.frames, (h.frame.serial, h.slot)))
         else:
             where.append((w.slots, slot))

@@ -156,7 +156,7 @@ class Storage:
 class Fam:
     """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on the storage."""
 
-    __slots__ = ("epoch", "hep", "hist", "hslot", "rec", "slot", "st", "ver")
+    __slots__ = ("base", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver")
 
     def __init__(self, st: Storage, hist: Optional[Hist], rec: Rec) -> None:
         self.st: Storage = st
@@ -167,6 +167,9 @@ class Fam:
         self.ver: i64 = 0  # the storage's version it matches
         self.hep: i64 = 0  # epoch and slot of the last write that made history
         self.hslot: i64 = NONE
+        # A leaf that is a view of its storage has its history there, not at the base: (shape, strides, offset).
+        self.root: Any = None
+        self.base: Optional[Fam] = None  # of a rooted family: the storage's value without history
 
 
 class Engine:

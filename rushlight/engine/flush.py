@@ -10,7 +10,6 @@ from mypy_extensions import mypyc_attr
 from ..base.shape import is_contiguous, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
-from .backward import path_freed
 from .core import (
     DUMMY,
     FLUSH,
@@ -29,14 +28,15 @@ from .core import (
     size_of,
     watch_threads,
 )
-from .memory import NUMPY, Held, base_array, of_array, region_array
-from .plan import FlushInfo, plan_flush
-from .leaves import entered, require_grad, set_grad
+from .execute import run_plan
 from .handles import OWN_BASE, needs_grad, reachable
+from .leaves import entered, require_grad, set_grad
+from .memory import NUMPY, Held, base_array, of_array, region_array
+from .pieces import path_freed
+from .plan import FlushInfo, plan_flush
 from .record import Recorder
 from .stretch import clear, foreign, mend
 from .trie import LEAF
-from .execute import run_plan
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union

@@ -14,9 +14,10 @@ from mypy_extensions import i64
 
 from ..base.settings import settings
 from ..base.shape import is_dense
-from ..graph.op import Spec
+from ..graph.op import TABLE, Spec
 from .core import (
     NONE,
+    ROOT,
     SOLO,
     Engine,
     Fam,
@@ -26,6 +27,7 @@ from .core import (
     follow,
     mine,
     peek,
+    size_of,
 )
 from .memory import Window
 from .stretch import foreign, mend
@@ -98,6 +100,8 @@ def reachable(s: Storage) -> bool:
 
 def fslot(e: Engine, f: Fam) -> i64:
     """The slot that stands for the family's base now."""
+    if f.root is not None:
+        return rooted(e, f)
     s = f.st
     ep = e.epoch
     out = s.exposed and reachable(s)
@@ -163,6 +167,45 @@ def fslot(e: Engine, f: Fam) -> i64:
     return f.slot
 
 
+def storage_slot(e: Engine, f: Fam) -> i64:
+    """The slot that a write through the family overwrites: the storage's whole value."""
+    if f.root is None:
+        return fslot(e, f)
+    b = f.base
+    assert b is not None
+    return fslot(e, b)
+
+
+def rooted(e: Engine, f: Fam) -> i64:
+    """The slot of a family whose history is at a view: the view is read, then history enters."""
+    s = f.st
+    b = storage_slot(e, f)
+    if f.epoch == e.epoch and f.ver == s.ver:
+        return f.slot
+    r = follow(e, REREAD, b, NONE, NONE, f.root)
+    h = f.hist
+    if f.epoch == e.epoch:
+        if f.rec.rg:
+            r = follow(e, GRAFT, r.slot, f.slot, NONE, None)
+    elif h is not None:
+        r = peek(e, ENTER, r.slot, NONE, NONE, None)
+        if r.gidx != len(e.gleaves):
+            mend(e)
+        e.gleaves.append(h)
+        e.cur = r
+    enter(e, f, r, s)
+    return f.slot
+
+
+def at_root(t: Tensor) -> bool:
+    """Is the handle its family's own tensor, not a view of it?"""
+    region = t.rec.region
+    if region is None:
+        return True
+    f = t.fam
+    return f is not None and f.root is not None and bool(f.root == region)
+
+
 def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:
     if f.epoch != e.epoch:
         e.fams.append(f)
@@ -191,7 +234,15 @@ def find(e: Engine, t: Tensor) -> i64:
     if f is None:  # a value without history gets its family when it is used again
         f = Fam(s, None, t.rec)
         t.fam = f
-    if t.rec.region is None:
+    if f.root is not None:
+        b = rooted(e, f)
+        region = t.rec.region
+        if region == f.root:
+            t.slot = b
+        else:
+            part = (region[0], region[1], region[2] - f.root[2])
+            t.slot = follow(e, REREAD, b, NONE, NONE, part).slot
+    elif t.rec.region is None:
         fslot(e, f)
         t.rec = f.rec
         t.slot = t.rec.slot
@@ -257,3 +308,11 @@ def needs_grad(t: Tensor) -> bool:
 def is_leaf_grad(e: Engine, f: Fam) -> bool:
     h = f.hist
     return h is not None and h.frame is None and f.hep != e.epoch
+
+
+def base_rec(spec: Spec) -> Rec:
+    r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
+    r.spec = spec
+    r.size = size_of(spec.shape)
+    r.row = TABLE["leaf"]
+    return r

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ..graph.op import TABLE, Spec
-from .core import NONE, ROOT, Fam, Hist, Rec, Storage, Tensor, mine, size_of
-from .handles import find, is_leaf_grad, needs_grad, promote
+from ..base.shape import is_dense
+from .core import Fam, Hist, Rec, Storage, Tensor, mine
+from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, promote
 from .record import detach
 
 
@@ -18,21 +18,13 @@ def entered(s: Storage, hist: Optional[Hist]) -> Tensor:
     return t
 
 
-def base_rec(spec: Spec) -> Rec:
-    r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
-    r.spec = spec
-    r.size = size_of(spec.shape)
-    r.row = TABLE["leaf"]
-    return r
-
-
 def is_leaf(t: Tensor) -> bool:
     """Was ``t`` not made by an operation on something that needs a gradient?"""
     if not needs_grad(t):
         return True
     e = mine()
     f = t.fam
-    return f is not None and is_leaf_grad(e, f) and t.rec.region is None
+    return f is not None and is_leaf_grad(e, f) and at_root(t)
 
 
 def require_grad(t: Tensor, flag: bool) -> Tensor:
@@ -61,12 +53,28 @@ def rewire(t: Tensor, hist: Optional[Hist]) -> None:
         promote(t)
     s = t.st
     assert s is not None
-    f = Fam(s, hist, t.rec)
-    t.fam = f
+    s.old = True
+    t.fam = family(s, hist, t.rec)
     t.epoch = 0
-    if t.rec.region is not None:
-        # A leaf that is a view: its base carries the history.
+
+
+def family(s: Storage, hist: Optional[Hist], rec: Rec) -> Fam:
+    """A new family of a storage; at a view (``rec.region``) when it has a history of its own there."""
+    f = Fam(s, hist, rec)
+    region = rec.region
+    if region is None:
+        return f
+    if hist is None:
         f.rec = base_rec(s.spec)
+        return f
+    if not is_dense(region[0], region[1]):
+        raise RuntimeError(
+            "requires_grad_() on a view with gaps is not supported: call .clone() first "
+            f"(size {list(region[0])}, stride {list(region[1])})"
+        )
+    f.root = region
+    f.base = Fam(s, None, base_rec(s.spec))
+    return f
 
 
 def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
@@ -101,7 +109,7 @@ def set_data(t: Tensor, other: Tensor) -> None:
     s.old = True  # a handle of an earlier stretch holds it now: always written back
     old = t.fam
     hist = old.hist if old is not None else None
-    f = Fam(s, hist, other.rec)
+    f = family(s, hist, other.rec)
     t.st = s
     t.fam = f
     t.rec = other.rec
@@ -118,5 +126,5 @@ def become(cls: Any, x: Tensor, hist: bool) -> Any:
     t = cls.__new__(cls)
     Tensor.__init__(t, d.rec, 0)
     t.st = s
-    t.fam = Fam(s, Hist(None, 0) if hist else None, d.rec)
+    t.fam = family(s, Hist(None, 0) if hist else None, d.rec)
     return t

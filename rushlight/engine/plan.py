@@ -8,7 +8,7 @@ from ..graph.node import Node, Program
 from ..graph.op import ALIAS, ELEMENTWISE, TABLE, Op, compute_type
 from ..graph.ops.movement import CUT
 from .core import Engine, Rec
-from .backward import path_freed
+from .pieces import path_freed
 from .tape import Tape, reads, resolve
 from .trie import ENTER, LEAF, get_tape
 

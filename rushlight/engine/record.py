@@ -29,7 +29,17 @@ from .core import (
     peek,
     size_of,
 )
-from .handles import find, fslot, is_leaf_grad, needs_grad, promote, settled, stale
+from .handles import (
+    at_root,
+    base_rec,
+    find,
+    is_leaf_grad,
+    needs_grad,
+    promote,
+    settled,
+    stale,
+    storage_slot,
+)
 from .stretch import bound, foreign
 from .trie import DETACH, MANY, WRITE, new_branch
 
@@ -38,8 +48,10 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     """A view of ``x``: ``op`` a row of ``movement.GEOMETRY``, ``arg`` its normalised argument."""
     e = mine()
     code: i64 = op.code
+    if not e.gm and needs_grad(x):
+        x = detach(x)  # a view made without gradient mode has no history
     s = x.st
-    if s is not None and s.mem is not None and still(e, x, s) and (e.gm or not needs_grad(x)):
+    if s is not None and s.mem is not None and still(e, x, s):
         shape, strides, offset = mv.region_of(op, x.rec.spec, arg)
         have: Spec = x.rec.spec
         t = shown(x, s, op, Spec(shape, have.dtype, strides, have.device, offset=offset))
@@ -104,7 +116,7 @@ def detach(x: Tensor) -> Tensor:
     if s is not None and s.mem is not None and still(e, x, s):
         t = Tensor(x.rec, 0)
         t.st = s
-        t.fam = Fam(s, None, x.rec)
+        t.fam = Fam(s, None, base_rec(s.spec))
         return t
     SLOW[0].bound(e)
     a = find(e, x)
@@ -133,7 +145,7 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
     e = mine()
     f = x.fam
     if e.gm and f is not None and is_leaf_grad(e, f):
-        if x.rec.region is None:
+        if at_root(x):
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
@@ -168,13 +180,13 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     s = x.st
     f = x.fam
     assert s is not None and f is not None
-    a = fslot(e, f)
+    a = storage_slot(e, f)
     region = x.rec.region
     r = follow(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)
     stale(e, s)
     s.slot = r.slot
     s.ver += 1
-    if e.gm or not f.rec.rg:
+    if f.root is None and (e.gm or not f.rec.rg):
         f.rec = r
         f.slot = r.slot
         f.ver = s.ver

@@ -7,10 +7,10 @@ from typing import Any, Callable, Final
 from ..graph.op import TABLE
 from ..graph.value import Val
 from .core import NONE, SLOW, STEP, Engine, Rec, Tensor, mine
-from .tape import Tape
 from .handles import find, promote, stale
 from .record import set_grad_enabled
 from .stretch import mend
+from .tape import Tape
 from .trie import MANY, adopt, get_tape
 
 Rule = Callable[..., Any]

@@ -10,21 +10,21 @@ import weakref
 from typing import Any, Final
 
 from ..base.settings import settings
+from ..runtime.buffer import Buffer
 from .core import (
     BACKWARD,
+    DUMMY,
+    EPOCHS,
     FLUSH,
     ROOT,
     SLOW,
-    TEMPLATE,
-    DUMMY,
-    EPOCHS,
     SOLO,
+    TEMPLATE,
     Engine,
     Hist,
     Rec,
     Tensor,
 )
-from ..runtime.buffer import Buffer
 from .memory import new_memory
 from .trie import ENTER, LEAF, get_tape, new_root
 

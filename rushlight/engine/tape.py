@@ -32,6 +32,9 @@ class Tape:
         self.new: list[Rec] = []
         self.g: dict[int, int] = {}
         self.needs: dict[int, list[int]] = {}  # node -> forward slots its rule reads
+        self.leads: Optional[set[int]] = (
+            None  # forward slots that lead to what is asked for; None: all
+        )
 
     # ------------------------------------------------------------ what rules ask for (value.Builder)
     def make(self, op: Any, srcs: list[int], arg: Any) -> int:
@@ -78,6 +81,9 @@ class Tape:
         have = self.g.get(n)
         self.g[n] = v.slot if have is None else self.make(ADD_OP, [have, v.slot], None)
 
+    def wants(self, s: int) -> bool:
+        return self.leads is None or s >= self.base or s in self.leads
+
     def rule(self, n: Rec, g: int) -> None:
         """Hand the gradient ``g`` of ``n`` on to its operands."""
         op: Op = n.row
@@ -88,7 +94,7 @@ class Tape:
             self.through(n, g, operands)
             return
         for i, s in enumerate(n.srcs):
-            if s >= 0 and self.recs[s].rg:
+            if s >= 0 and self.recs[s].rg and self.wants(s):
                 f = op.gradient(i)
                 if f is not None:
                     v = f(gv, out, *operands)
@@ -132,6 +138,24 @@ class Tape:
         """The gradient a scalar root starts with."""
         one = self.make(CONST_OP, [], (1.0, spec.dtype))
         return self.make(FULL_OP, [one], (spec.shape, spec.dtype))
+
+
+def leading(recs: list[Rec], slots: tuple[int, ...], entries: tuple[int, ...]) -> set[int]:
+    """The slots from which ``slots`` or the entries of history ``entries`` can be reached backwards."""
+    out = set(slots)
+    for r in recs:
+        i = int(r.slot)
+        if not r.rg or i in out:
+            continue
+        if r.op == LEAF or r.op == ENTER:
+            if int(r.gidx) in entries:
+                out.add(i)
+            continue
+        for s in r.srcs:
+            if s in out:
+                out.add(i)
+                break
+    return out
 
 
 def sum_to(v: Val, shape: tuple[int, ...]) -> Val:
@@ -197,6 +221,7 @@ def make_template(
     create: bool,
     stop: int,
     caps: tuple[int, ...],
+    only: Optional[tuple[int, ...]],
 ) -> Template:
     """Differentiate a flushed stretch from ``seeds`` down to above ``stop``."""
     n0 = len(recs)
@@ -211,6 +236,8 @@ def make_template(
         full.append(q)
     tp = Tape(full, numbers, create)
     tp.base = n0
+    if only is not None:
+        tp.leads = leading(recs, caps, only)
     for j, s in enumerate(seeds):
         tp.g[s] = n0 + j
     bt.vmask = tp.walk(max(seeds), stop)
