@@ -1,0 +1,1 @@
+"""Random programs: what the recorder must run as if every statement ran at once."""

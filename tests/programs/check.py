@@ -1,0 +1,99 @@
+"""Running one program all three ways and saying what differs."""
+
+from __future__ import annotations
+
+import random
+import re
+import traceback
+from dataclasses import dataclass
+
+from . import ways
+from .compare import Difference, differ
+from .program import Program, Trace
+
+TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+
+
+@dataclass
+class Options:
+    """How a program is recorded."""
+
+    fuse_after: int = 2
+    verify: bool = False
+    checking: bool = False
+    again: int = 1
+    limit: int = 1000
+    torch: bool = True
+    strides: bool = True
+
+
+def options(seed: int, torch: bool, native: float = 0.3) -> Options:
+    """What a seed is run with: native plans in a share (they cost compile time), verified in a share of those."""
+    r = random.Random(seed * 7 + 1)
+    o = Options(torch=torch)
+    if r.random() < native:
+        o.fuse_after = r.choice((1, 2, 2))
+        o.verify = r.random() < 0.3
+        o.again = r.choice((1, 2))
+    else:
+        o.fuse_after = 1 << 40
+        o.again = r.choice((2, 3))
+    o.checking = r.random() < 0.4
+    if r.random() < 0.15:
+        o.limit = r.choice((5, 12, 40))
+    return o
+
+
+def tolerance(p: Program) -> float:
+    """What PyTorch may differ by."""
+    text = p.text()
+    return TOLERANCE["float32" if "float32" in text or ".float()" in text else "float64"]
+
+
+def check(p: Program, o: Options) -> Difference | None:
+    """The first difference, None when all ways agree."""
+    codes: dict[str, object] = {}
+    try:
+        alone = ways.one_at_a_time(p, codes)
+    except Exception as error:
+        return broke("one at a time", error)
+    try:
+        traces = ways.recorded(p, o.fuse_after, o.verify, o.checking, o.again, o.limit, codes)
+    except Exception as error:
+        return broke("recorded", error)
+    for k, t in enumerate(traces):
+        d = differ(p, alone, t)
+        if d is not None:
+            d.kind = f"recorded {k + 1}: {d.kind}" if k else f"recorded: {d.kind}"
+            return d
+    if o.torch:
+        return with_torch(p, alone, o)
+    return None
+
+
+def with_torch(p: Program, alone: Trace, o: Options) -> Difference | None:
+    """Compare what ran one at a time with PyTorch."""
+    text = p.text()
+    # the layout of a gradient is PyTorch's own affair (expanded, transposed); that of other results is not
+    strides = o.strides and ".backward(" not in text and "autograd.grad(" not in text
+    d = differ(p, alone, ways.pytorch(p), tolerance(p), strides)
+    if d is not None:
+        d.kind = f"torch: {d.kind}"
+    return d
+
+
+def broke(where: str, error: Exception) -> Difference:
+    """An exception no statement may raise."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__} at {last.filename.split('/')[-1]}:{last.lineno}: {str(error)[:400]}"
+    return Difference(f"{where}: broke {type(error).__name__}", text)
+
+
+def signature(d: Difference) -> str:
+    """What has to stay the same while a program is made smaller: the kind, and the words of what was raised."""
+    lines = d.text.split("\n")
+    if "broke" in d.kind:
+        return f"{d.kind} {lines[0][:60]}"
+    words = [re.sub(r"[0-9.]+", "#", q.strip())[:60] for q in lines if q.strip().startswith("raised")]
+    meta = [q for q in lines[1:] if "meta" in d.kind]
+    return " ".join([d.kind, *words, *(re.sub(r"\(?\(.*\), 'torch", "", q) for q in meta)])

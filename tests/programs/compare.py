@@ -1,0 +1,118 @@
+"""Comparing traces: bit for bit between our own ways, to a tolerance with PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .program import Program, Seen, Trace
+
+
+@dataclass
+class Difference:
+    """The first place where two runs differ."""
+
+    kind: str  # value, meta, raised, length
+    text: str
+
+    def __str__(self) -> str:
+        return f"[{self.kind}] {self.text}"
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """The same bits; a NaN is a NaN."""
+    if isinstance(a, np.ndarray):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if a.dtype.kind != "f":
+            return bool((a == b).all())
+        u = f"u{a.itemsize}"
+        x, y = np.ascontiguousarray(a), np.ascontiguousarray(b)
+        return bool(((x.view(u) == y.view(u)) | ((x != x) & (y != y))).all())
+    if isinstance(a, float) and isinstance(b, float):
+        return same_bits(np.array(a), np.array(b))
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same_bits(x, y) for x, y in zip(a, b))
+    return type(a) is type(b) and bool(a == b)
+
+
+def close(a: Any, b: Any, rtol: float) -> bool:
+    """Equal to a tolerance that is relative to the largest value of the array."""
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape:
+        return False
+    if x.size == 0:
+        return True
+    odd = ~(np.isfinite(x) & np.isfinite(y))
+    if odd.any() and not bool(((x == y) | ((x != x) & (y != y)))[odd].all()):
+        return False
+    x, y = np.where(odd, 0.0, x), np.where(odd, 0.0, y)
+    top = max(1.0, float(np.abs(y).max()))
+    return bool((np.abs(x - y) <= rtol * top).all())
+
+
+def meta_equal(a: tuple[Any, ...], b: tuple[Any, ...], strict: bool) -> bool:
+    """Shape, strides where they say anything, dtype, needs-gradient, leaf."""
+    if len(a) != 5:
+        return a == b
+    if a[0] != b[0] or a[2:] != b[2:]:
+        return False
+    if 0 in a[0] or not strict:
+        return True
+    return all(p == q for n, p, q in zip(a[0], a[1], b[1]) if n > 1)
+
+
+def show(v: Any) -> str:
+    """A value, cut short."""
+    text = repr(v.tolist() if isinstance(v, np.ndarray) else v)
+    return text if len(text) < 300 else text[:300] + "..."
+
+
+def differ(
+    p: Program, a: Trace, b: Trace, rtol: float | None = None, strides: bool = True
+) -> Difference | None:
+    """The first difference between two traces, bit for bit or (``rtol``) to a tolerance."""
+    for x, y in zip(a.seen, b.seen):
+        if rtol is not None and lenient(x, y):
+            return None
+        if (x.block, x.turn, x.line) != (y.block, y.turn, y.line) or x.kind != y.kind:
+            return Difference("raised", f"{x.where(p)}\n    {brief(x)}\n    {y.where(p)}\n    {brief(y)}")
+        if x.kind == "raised":
+            if x.meta != y.meta:
+                return Difference("raised", f"{x.where(p)}\n    {brief(x)}\n    {brief(y)}")
+            continue
+        if not meta_equal(x.meta, y.meta, strides):
+            return Difference("meta", f"{x.where(p)}\n    {x.meta}\n    {y.meta}")
+        if rtol is None:
+            good = same_bits(x.value, y.value)
+        elif x.kind == "python" and isinstance(x.value, str | bool | type(None)):
+            good = bool(x.value == y.value)
+        else:
+            good = close(x.value, y.value, rtol)
+        if not good:
+            return Difference("value", f"{x.where(p)}\n    {show(x.value)}\n    {show(y.value)}")
+    if len(a.seen) != len(b.seen):
+        return Difference("length", f"{len(a.seen)} and {len(b.seen)} entries")
+    return None
+
+
+# Where PyTorch may refuse what we can do rightly: nothing after it can be compared.
+REFUSALS = (
+    "backward through the graph a second time",
+    "single memory location",
+    "A view was created in no_grad mode",
+    "is a view of a view which was created in no_grad mode",
+    "is a view and its base or another view",
+)
+
+
+def lenient(x: Seen, y: Seen) -> bool:
+    """Did PyTorch (``y``) refuse what we may do, or fail in the middle of a backward as we did?"""
+    return y.kind == "raised" and any(q in y.value for q in REFUSALS)
+
+
+def brief(x: Seen) -> str:
+    """An entry in a line."""
+    return f"{x.kind} {x.meta} {show(x.value)}"

@@ -1,0 +1,111 @@
+"""The three ways a program is run: one operation at a time, recorded, and PyTorch."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base.settings import override
+from rushlight.engine import core, stretch, trie
+
+from .program import Program, Trace, run
+
+flush: Any = importlib.import_module("rushlight.engine.flush")  # not the function of that name
+
+
+def module(name: str) -> Any:
+    """The framework by name."""
+    if name == "torch":
+        return importlib.import_module("torch")
+    return importlib.import_module("rushlight")
+
+
+def fresh() -> None:
+    """A recorder that knows nothing."""
+    e = core.mine()
+    engine.set_grad_enabled(True)
+    try:
+        engine.flush()
+    except Exception:
+        pass
+    stretch.clear(e)
+    e.roots = trie.new_root()
+    e.cur = e.roots[1]
+    e.tapecur = e.cur
+    e.tape = []
+    e.nrec = 0
+
+
+def one_at_a_time(p: Program, codes: dict[str, Any] | None = None) -> Trace:
+    """Way 1: every operation alone, and nothing pending after a statement."""
+    fresh()
+    with override(eager=True, verify=False):
+        out = run(p, module("rushlight"), peek, flush_all, codes)
+    fresh()
+    return out
+
+
+def flush_all() -> None:
+    """Run what is pending; an error of an operation was the statement's own."""
+    engine.flush()
+
+
+def peek(t: Any) -> Any:
+    """The value of a tensor, without making it visible to NumPy."""
+    return engine.read(t)
+
+
+def recorded(
+    p: Program,
+    fuse_after: int = 2,
+    verify: bool = False,
+    checking: bool = False,
+    again: int = 1,
+    limit: int = 1000,
+    codes: dict[str, Any] | None = None,
+) -> list[Trace]:
+    """Way 2: as users run it, ``again`` times with what was learnt kept."""
+    fresh()
+    was = flush.CHECKING[0]
+    flush.CHECKING[0] = checking
+    out = []
+    try:
+        with override(eager=False, verify=verify, fuse_after=fuse_after, limit=limit):
+            for _ in range(again):
+                out.append(run(p, module("rushlight"), peek, None, codes))
+                engine.set_grad_enabled(True)
+                try:
+                    engine.flush()
+                except Exception:
+                    pass
+    finally:
+        flush.CHECKING[0] = was
+        fresh()
+    return out
+
+
+def pytorch(p: Program, codes: dict[str, Any] | None = None) -> Trace:
+    """Way 3: PyTorch with saved values that nobody can change, as ours are."""
+    torch = module("torch")
+
+    def pack(t: Any) -> Any:
+        with torch.no_grad():
+            return t.detach().clone()
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        was = torch.is_grad_enabled()
+        try:
+            return run(p, torch, lambda t: t.detach().numpy(), None, codes)
+        finally:
+            torch.set_grad_enabled(was)
+
+
+def have_torch() -> bool:
+    """Is PyTorch installed?"""
+    return importlib.util.find_spec("torch") is not None
+
+
+__all__ = ["have_torch", "module", "one_at_a_time", "peek", "pytorch", "recorded", "np"]
