@@ -16,6 +16,7 @@ from rushlight.base.shape import numel
 from rushlight.base.target import Target
 from rushlight.codegen.llvm_access import Env, Index, Memory, memory_type
 from rushlight.codegen.llvm_reduce import Reducer
+from rushlight.codegen.llvm_tile import Tile, tile_of, transpose
 from rushlight.codegen.text import Emitter, Value, vector_type
 from rushlight.graph.scalar import Scalar
 
@@ -53,6 +54,14 @@ class KernelWriter(Memory):
             self.width = power_below(min(self.columns, self.widest))
             self.blocks = -(-self.columns // self.width)
             self.rows = numel(kernel.outer[:-1]) * self.blocks
+        self.tile = tile_of(kernel, self.heavy)
+        self.sizes = kernel.outer  # how a row's number is taken apart
+        if self.tile is not None:
+            d, n = self.tile.dim, self.tile.size
+            blocks = -(-kernel.outer[d] // n)
+            self.sizes = (*kernel.outer[:d], blocks, *kernel.outer[d + 1 :])
+            self.rows = numel(self.sizes)
+        self.turned: Env = {}  # loads of a block that are already in registers
         self.parallel = kernel.tasks > 1 and self.rows > 1
         self.tasks = min(kernel.tasks, self.rows) if self.parallel else 1
         self.workspace = 0
@@ -164,12 +173,50 @@ class KernelWriter(Memory):
             self.shift = self.least(self.e.multiply(r, self.k.span), self.k.extent - self.k.span)
             outer = ("0",)
         else:
-            outer = self.digits(r, self.k.outer)
+            outer = self.digits(r, self.sizes)
+        if self.tile is not None:
+            self.block(self.tile, env, outer)
+            return
         for s in self.k.stages:
             if s.over == "row":
                 self.steps(s.body, env, outer, (), self.width)
             elif s.over == "inner":
                 self.inner(s, env, outer)
+
+    def block(self, tile: Tile, env: Env, outer: Index) -> None:
+        """A block of rows: what lies across them is read once and turned over."""
+        body = next(s.body for s in self.k.stages if s.over == "inner")
+        d, size = tile.dim, tile.size
+        first = self.e.multiply(outer[d], size)
+        if self.k.outer[d] % size:
+            first = self.least(first, self.k.outer[d] - size)
+        loads = [i for i in body if i.id in tile.loads]
+
+        def at_row(t: int) -> Index:
+            return (*outer[:d], self.e.add(first, t), *outer[d + 1 :])
+
+        def round_at(j: Value) -> None:
+            columns: dict[int, list[Value]] = {}
+            for i in loads:
+                assert i.access is not None
+                element, rows = memory_type(i.dtype), []
+                for lane in range(size):
+                    at = (self.e.add(j, lane),)
+                    start, _, _ = self.place(i.access, at_row(0), at, 1)
+                    p = self.e.gep(f"%p{i.access.param}", start, element)
+                    rows.append(self.e.load(p, element, size))
+                columns[i.id] = transpose(self.e, rows, element)
+            for t in range(size):
+                self.turned = {
+                    i.id: self.from_memory(columns[i.id][t], size, i.dtype) for i in loads
+                }
+                self.run(list(body), env, at_row(t), j, size)
+            self.turned = {}
+
+        whole = self.count // size * size
+        self.e.loop(0, whole, size, lambda j, _: round_at(j))
+        if self.count % size:
+            round_at(str(self.count - size))
 
     def inner(self, s: Stage, env: Env, outer: Index) -> None:
         """The inner loop of a stage; reductions are in `env` afterwards."""
@@ -275,7 +322,9 @@ class KernelWriter(Memory):
     ) -> None:
         """Writes steps at an index: `at` is the flat inner index, or nothing in a row."""
         for i in body:
-            if i.kind == "load":
+            if i.id in self.turned:
+                env[i.id] = self.turned[i.id]
+            elif i.kind == "load":
                 env[i.id] = self.load(i.access, i.dtype, outer, at, width)
             elif i.kind == "store":
                 if i.srcs[1:]:

@@ -188,3 +188,28 @@ def test_iota(kit: Any) -> None:
     p.outputs = [kit.make("mul", x, same[1]).slot, kit.make("add", same[0], same[2]).slot]
     p.outputs += [kit.make("sum", kit.make("mul", x, same[3]), arg=((1,), False)).slot, i[2]]
     check(kit, p, [values(dt.float32, 33 * 50)])
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 20), (33, 64), (4, 40), (5, 12, 9)])
+@pytest.mark.parametrize("kind", [dt.float32, dt.float64, dt.bool_, dt.int64])
+def test_turned_over(kit: Any, shape: Any, kind: Any) -> None:
+    """Operands that lie along the other dimension are read in blocks."""
+    order = (*range(len(shape) - 2), len(shape) - 1, len(shape) - 2)
+    turned = tuple(shape[d] for d in order)
+    p = kit.Program()
+    x, y = kit.leaf(p, shape, kind), kit.leaf(p, turned, kind)
+    b = kit.leaf(p, shape[-1:], kind)
+    t = kit.make("permute", y, arg=order)
+    p.outputs = [
+        kit.make("maximum", kit.make("maximum", x, t), b).slot,
+        kit.make("relayout", kit.make("permute", x, arg=order), arg=_dense(turned)).slot,
+    ]
+    check(kit, p, [values(kind, int(np.prod(s))) for s in (shape, turned, shape[-1:])])
+
+
+def _dense(shape: Any) -> tuple[int, ...]:
+    out, n = [], 1
+    for size in reversed(shape):
+        out.append(n)
+        n *= size
+    return tuple(reversed(out))
