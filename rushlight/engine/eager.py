@@ -34,8 +34,9 @@ from ..graph.op import (
 )
 from ..graph.ops import movement as mv
 from ..graph.ops.core import leaf
+from ..graph.ops.indexing import CHECK
 from ..graph.value import Val
-from .eager_index import CHECK, check, indexed
+from .eager_index import check, indexed
 from .eager_native import product
 from .eager_numpy import NUMPY, converter, number_converter, traced
 from .eager_reduce import fold_native
@@ -191,9 +192,9 @@ def _reduce(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         kept = tuple(d for d in range(x.ndim) if d not in dims)
         rest = tuple(x.shape[d] for d in kept)
         flat = x.transpose(kept + dims).reshape(*rest, -1) if dims else x[..., None]
-        r = (np.argmax if name == "argmax" else np.argmin)(flat, axis=-1)
+        r = np.argmax(flat, axis=-1) if name == "argmax" else np.argmin(flat, axis=-1)
     elif name == "any" or name == "all":
-        r = (np.any if name == "any" else np.all)(x, axis=dims).astype(kind)
+        r = np.any(x, axis=dims) if name == "any" else np.all(x, axis=dims)
     elif specs[0].dtype.rank < 2:
         function = _WHOLE[name]
         if name in ("sum", "prod"):

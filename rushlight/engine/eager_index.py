@@ -20,13 +20,15 @@ def check(node: Node, specs: Sequence[Spec], xs: Sequence[Any]) -> None:
         return
     for b in rule(specs, node.arg):
         i = xs[b.operand]
-        if b.closed:
-            if not np.all((i >= 0) & (i <= b.size)):
-                raise b.error(b.message(0))
-            continue
-        wrong = (i < (-b.size if b.negative else 0)) | (i >= b.size)
+        if b.test == "unit":
+            wrong = ~((i >= 0) & (i <= 1))
+        elif b.test == "nonzero":
+            wrong = np.equal(i, 0)
+        else:
+            wrong = (i < (-b.size if b.negative else 0)) | (i >= b.size)
         if np.any(wrong):
-            raise b.error(b.message(int(np.asarray(i)[wrong].flat[0])))
+            first = np.asarray(i)[wrong].flat[0]
+            raise b.error(b.message(int(first) if b.test == "index" else 0))
 
 
 def _along(shape: Ints, dim: int, index: Any) -> tuple[Any, ...]:

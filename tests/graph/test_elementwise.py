@@ -143,7 +143,57 @@ def test_rows_are_complete() -> None:
     for op in ROWS:
         assert op.lower is not None and op.domain, op.name
         assert op.lower.__code__.co_argcount == len(op.domain) + 1, op.name
-        assert op.reference is not None or op.name == "cast", op.name
+        assert op.reference is not None or op.name in ("cast", "xlogy", "logit"), op.name
         has = any(op.gradient(i) is not None for i in range(len(op.domain)))
         assert has != (op.name in FLAT), op.name
     assert set(NAMES) >= FLAT
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "trunc_divide", "remainder", "fmod"])
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint8])
+def test_whole_division(name: str, kind: Any) -> None:
+    x = np.array([7, 7, 6, 0, 100], kind)
+    y = np.array([2, 3, 3, 5, 7], kind)
+    if kind is not np.uint8:
+        x, y = np.concatenate([x, -x, x, -x]), np.concatenate([y, y, -y, -y])
+    want = {
+        "floor_divide": np.floor_divide(x, y),
+        "trunc_divide": np.trunc(x / y).astype(kind),
+        "remainder": np.mod(x, y),
+        "fmod": np.fmod(x, y),
+    }[name]
+    got = evaluate(TABLE[name], x, y)
+    assert got.dtype == kind and got.tolist() == want.tolist()
+    with pytest.raises(RuntimeError, match=r"^ZeroDivisionError$"):
+        evaluate(TABLE[name], x, np.zeros(1, kind))
+    with pytest.raises(RuntimeError, match=r"^ZeroDivisionError$"):
+        evaluate(TABLE[name], x, 0)
+
+
+def test_lowest_integer_by_minus_one() -> None:
+    x, y = np.array([-(2**63)]), np.array([-1])
+    assert evaluate(TABLE["trunc_divide"], x, y).tolist() == [-(2**63)]
+    assert evaluate(TABLE["fmod"], x, y).tolist() == [0]
+
+
+def test_floor_division_of_floats() -> None:
+    x = np.array([7.0, -7.0, 0.0, -0.0, 1.0, -1.0, 0.3])
+    y = np.array([2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.1])
+    got = evaluate(TABLE["floor_divide"], x, y)
+    assert got.tolist() == [3.0, -4.0, 0.0, 0.0, np.inf, -np.inf, 2.0]
+    assert np.signbit(got).tolist() == [False, True, False, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "error", "words"),
+    [
+        ("sub", bool, RuntimeError, "Subtraction, the `-` operator, with two bool tensors"),
+        ("neg", bool, RuntimeError, "Negation, the `-` operator, on a bool tensor"),
+        ("relu", bool, RuntimeError, "Boolean inputs not supported for relu"),
+        ("bitwise_or", np.float32, NotImplementedError, "not implemented for 'Float'"),
+    ],
+)
+def test_refused_types(name: str, kind: Any, error: Any, words: str) -> None:
+    x = np.ones(2, kind)
+    with pytest.raises(error, match=words):
+        spec_of(TABLE[name], *[x] * len(TABLE[name].domain))

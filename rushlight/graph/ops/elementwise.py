@@ -41,8 +41,35 @@ def infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
                 )
             device = s.device if device.type == "cpu" else device
     ctype = compute_type(op.types, srcs, arg)
+    refused = REFUSED.get(op.name)
+    if refused is not None and ctype.kind == refused[0]:
+        raise refused[1](refused[2].format(type=ctype.typename))
     strides = elementwise_strides(shape, [(s.shape, s.strides) for s in srcs if not s.number])
     return Spec(shape, result_dtype(op.types, ctype, arg), strides, device)
+
+
+Refusals = dict[str, tuple[str, type[Exception], str]]
+# operation -> kinds of the common type it refuses, PyTorch's exception and words
+REFUSED: Refusals = {
+    "sub": (
+        "b",
+        RuntimeError,
+        "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+        "`logical_xor()` operator instead.",
+    ),
+    "neg": (
+        "b",
+        RuntimeError,
+        "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+        "invert a mask, use the `~` or `logical_not()` operator instead.",
+    ),
+    "relu": ("b", RuntimeError, "Boolean inputs not supported for relu"),
+    "abs": ("b", NotImplementedError, "\"abs_cpu\" not implemented for '{type}'"),
+    "bitwise_and": ("f", NotImplementedError, "\"bitwise_and_cpu\" not implemented for '{type}'"),
+    "bitwise_or": ("f", NotImplementedError, "\"bitwise_or_cpu\" not implemented for '{type}'"),
+    "bitwise_xor": ("f", NotImplementedError, "\"bitwise_xor_cpu\" not implemented for '{type}'"),
+    "bitwise_not": ("f", NotImplementedError, "\"bitwise_not_cpu\" not implemented for '{type}'"),
+}
 
 
 def define(
@@ -165,6 +192,8 @@ relu: Op = define(
     "relu", lambda e, x: e.where(x <= 0, 0, x), lambda g, out, x: where(out <= 0.0, 0.0, g),
     reference=lambda x: np.maximum(x, 0),
 )  # fmt: skip
+
+
 def _half(g: Val, x: Val, y: Val) -> Val:
     return where(eq(x, y), g * 0.5, g)
 

@@ -33,17 +33,18 @@ from .reduce import sum_to
 class Bound:
     """What a value has to be before an operation may run.
 
-    ``operand``: which one; ``size``: its integers lie in [0, size), or in [-size, size) if
-    ``negative``; ``dim`` is named in the message.  ``error`` is raised with ``words``.
+    ``operand``: which one.  ``test`` says what of each of its elements: ``index`` (an integer in
+    [0, size), or in [-size, size) if ``negative``), ``unit`` (a float in [0, 1]), ``nonzero``.
+    ``error`` is raised with ``words``, in which ``{dim}``, ``{size}``, ``{i}`` are filled in.
     """
 
     operand: int
-    size: int
-    dim: int
-    negative: bool
+    size: int = 0
+    dim: int = 0
+    negative: bool = False
     error: type[Exception] = IndexError
     words: str = "index {i} is out of bounds for dimension {dim} with size {size}"
-    closed: bool = False  # floats in [0, size], both ends allowed
+    test: str = "index"
 
     def message(self, i: int) -> str:
         """What is said of the first value that is outside."""

@@ -111,7 +111,7 @@ bce_logits_pos: Op = define(
 )  # fmt: skip
 CHECK[bce] = lambda srcs, arg: (
     Bound(
-        0, 1, 0, False, RuntimeError, "all elements of input should be between 0 and 1", closed=True
+        0, error=RuntimeError, words="all elements of input should be between 0 and 1", test="unit"
     ),
 )
 
