@@ -70,6 +70,26 @@ class Run:
             else:
                 self.leaves.append((hist, h))
 
+    def begun(self, bt: Template, f: Frame) -> Seeds:
+        """Running sums of entries that ``bt`` adds to, taken out: by the entries' slots in ``f``'s stretch."""
+        out: Seeds = {}
+        for k, _ in bt.grads:
+            hist = f.gleaves[k]
+            fr = hist.frame
+            h: Optional[Tensor] = None
+            if fr is None:
+                for i in range(len(self.leaves)):
+                    if self.leaves[i][0] is hist:
+                        h = self.leaves.pop(i)[1]
+                        break
+            else:
+                pair = self.older.get(fr.serial)
+                if pair is not None:
+                    h = pair[1].pop(hist.slot, None)
+            if h is not None:
+                out[bt.entries[k]] = h
+        return out
+
     def settle(self) -> None:
         """Leaf gradients are complete: hooks see them, then `.grad` takes them."""
         w = self.wanted
@@ -211,15 +231,27 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
     w = run.wanted
     caps = tuple(sorted(s for k, s in w.frames if k == f.serial)) if w is not None else ()
 
-    def piece(now: Seeds, stop: int) -> Seeds:
-        order = tuple(sorted(now))
-        only = w.entries(f.gleaves) if w is not None else None
+    info = f.rec.info
+
+    def template(order: tuple[int, ...], stop: int, only: Any) -> Template:
         k = (order, run.create, stop, caps, only)
-        info = f.rec.info
-        bt = f.rec.templates.get(k)
+        bt: Optional[Template] = f.rec.templates.get(k)
         if bt is None:
             bt = make_template(info.recs, f.numbers, order, run.create, stop, caps, only)
             f.rec.templates[k] = bt
+        return bt
+
+    def piece(now: Seeds, stop: int) -> Seeds:
+        order = tuple(sorted(now))
+        only = w.entries(f.gleaves) if w is not None else None
+        bt = template(order, stop, only)
+        # A sum that younger stretches began at an entry of this one is handed in and goes on: the order of
+        # additions is that of the walk, wherever stretches were cut.
+        begun = run.begun(bt, f)
+        if begun:
+            now = {**now, **begun}
+            order = tuple(sorted(now))
+            bt = template(order, stop, only)
         if f.freed & bt.vmask:
             raise RuntimeError(AGAIN)
         SLOW[0].bound(e)
@@ -390,6 +422,12 @@ def backward(
             accumulate(e, f.hist, g, create)
 
 
+def in_stretch(f: Frame, r: Rec) -> bool:
+    """Was ``r`` recorded in the frame's stretch?"""
+    recs: list[Rec] = f.rec.info.recs
+    return 0 <= r.slot < len(recs) and recs[r.slot] is r
+
+
 def gradients(
     outputs: list[Tensor],
     inputs: list[Tensor],
@@ -406,6 +444,7 @@ def gradients(
     for t in inputs:
         if not needs_grad(t):
             raise RuntimeError("One of the differentiated Tensors does not require grad")
+        r = t.rec
         slot = int(find(e, t))
         f = t.fam
         h = f.hist if f is not None and f.hep != e.epoch else None
@@ -413,6 +452,8 @@ def gradients(
             where.append((w.leaves, id(h)))
         elif h is not None and h.frame is not None and at_root(t):
             where.append((w.frames, (h.frame.serial, h.slot)))
+        elif h is not None and h.frame is not None and in_stretch(h.frame, r):
+            where.append((w.frames, (h.frame.serial, int(r.slot))))
         else:
             where.append((w.slots, slot))
         where[-1][0][where[-1][1]] = None

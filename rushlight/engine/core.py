@@ -296,14 +296,16 @@ class Tensor:
         if f is None:
             return None
         h = f.hist
-        return None if h is None else h.grad
+        if h is None or (self.rec.region is not None and self.rec.region != f.root):
+            return None
+        return h.grad
 
     @grad.setter
     def grad(self, g: Optional[Tensor]) -> None:
         f = self.fam
         if f is not None:
             h = f.hist
-            if h is not None and (g is None or g.rec.spec.shape == self.rec.spec.shape):
+            if h is not None and self.rec.region == f.root and (g is None or fits(self, g)):
                 h.grad = g
                 return
         SLOW[0].refuse_grad(self, g)
@@ -606,6 +608,13 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
         numbers = e.numbers
     numbers.append(v)
     return made(e, r)
+
+
+def fits(t: Tensor, g: Tensor) -> bool:
+    """Can ``g`` be ``t``'s gradient?"""
+    a = t.rec.spec
+    b = g.rec.spec
+    return bool(a.shape == b.shape and a.dtype is b.dtype)
 
 
 def size_of(shape: tuple[int, ...]) -> Any:

@@ -81,7 +81,7 @@ def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
     """``t.grad = g``."""
     f = t.fam
     h = f.hist if f is not None else None
-    if h is None:
+    if h is None or not at_root(t):
         if g is None:
             return
         raise RuntimeError("this tensor takes no gradient: call requires_grad_() first")

@@ -89,6 +89,7 @@ def piece_record(
         tp.leads = leading(tape, caps, only)
     for s, g in seeds:
         tp.g[s] = g if g >= 0 else tp.ones(tape[s].spec)
+        tp.given.add(g)
     vis = tp.walk(max([s for s, g in seeds]), stop)
     freed = path_freed(cur)
     if freed & vis:

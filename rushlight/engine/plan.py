@@ -125,7 +125,7 @@ def find_saved(e: Engine, info: FlushInfo, cur: Rec) -> None:
         g = tp.ones(n.spec)
         k = len(tp.new)
         tp.rule(n, g)
-        for u in reads(tp.new, k, len(recs)):
+        for u in reads(tp.new, k, len(recs), tp.given):
             b = resolve(recs, u, None)
             info.users[b] = info.users.get(b, 0) | 1 << i
 

@@ -32,6 +32,7 @@ class Tape:
         self.new: list[Rec] = []
         self.g: dict[int, int] = {}
         self.needs: dict[int, list[int]] = {}  # node -> forward slots its rule reads
+        self.given: set[int] = set()  # slots below `base` that are gradients handed in, not forward values
         self.leads: Optional[set[int]] = (
             None  # forward slots that lead to what is asked for; None: all
         )
@@ -128,7 +129,7 @@ class Tape:
                 continue
             k = len(self.new)
             self.rule(n, g)
-            read = reads(self.new, k, self.base)
+            read = reads(self.new, k, self.base, self.given)
             if read:
                 visited |= 1 << i
                 self.needs[i] = read
@@ -170,12 +171,12 @@ def sum_to(v: Val, shape: tuple[int, ...]) -> Val:
     return RESHAPE_OP(v, arg=shape) if k else v
 
 
-def reads(recs: list[Rec], start: int, base: int) -> list[int]:
-    """The slots below ``base`` that ``recs[start:]`` read."""
+def reads(recs: list[Rec], start: int, base: int, given: set[int]) -> list[int]:
+    """The forward slots (below ``base``, not in ``given``) that ``recs[start:]`` read."""
     out: list[int] = []
     for j in range(start, len(recs)):
         for s in recs[j].srcs:
-            if 0 <= s < base and s not in out:
+            if 0 <= s < base and s not in out and s not in given:
                 out.append(s)
     return out
 
@@ -210,6 +211,7 @@ class Template:
         self.recs: list[Rec] = []
         self.vmask: int = 0
         self.grads: list[tuple[int, int]] = []  # (entry index, slot)
+        self.entries: dict[int, int] = {}  # entry index -> its slot in the stretch
         self.pend: list[tuple[int, int]] = []  # (forward slot, slot)
         self.caps: list[tuple[int, int]] = []  # (forward slot, slot)
 
@@ -265,6 +267,7 @@ def make_template(
         elif recs[i].op == LEAF or recs[i].op == ENTER:
             if recs[i].rg:
                 bt.grads.append((int(recs[i].gidx), tp.g[i]))
+                bt.entries[int(recs[i].gidx)] = i
         if i in caps and i > stop:
             bt.caps.append((i, tp.g[i]))
     return bt
