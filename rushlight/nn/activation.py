@@ -212,7 +212,7 @@ class GELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply it."""
-        return F.gelu(input, self.approximate)
+        return F.gelu(input, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         """The approximation."""

@@ -11,7 +11,7 @@ def typename(obj: Any) -> str:
     """``'torch.FloatTensor'`` for a tensor, else the qualified name of the type
     (``torch.typename``).
     """
-    if type(obj) is Tensor:
+    if isinstance(obj, Tensor):
         return f"torch.{obj.dtype.typename}Tensor"
     cls = obj if isinstance(obj, type) else type(obj)
     module = cls.__module__

@@ -23,8 +23,10 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 def _bend(op: Op, x: Any, *numbers: float, inplace: bool = False) -> Tensor:
     """``op(x, ...)``, written back into ``x`` when in place."""
-    out = apply(op, x, *numbers)
-    return engine.settle(f"{op.name}_", x, out) if inplace else out
+    if not inplace:
+        return apply(op, x, *numbers)
+    engine.check_inplace(x)
+    return engine.settle(f"{op.name}_", x, apply(op, x, *numbers))
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -90,7 +92,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _bend(rows.elu, input, float(alpha), 1.0, 1.0 / alpha, inplace=inplace)
 
 
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     """``x`` times the normal distribution's ``P(X <= x)``; ``approximate="tanh"``: by a tanh."""
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
@@ -140,7 +142,10 @@ def tanhshrink(input: Tensor) -> Tensor:
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """``x`` moved towards 0 by ``lambd``, 0 within."""
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+        raise RuntimeError(
+            f"lambda must be in range [0, 3.40282e+38] for input dtype {input.dtype.typename}, "
+            f"but found {lambd:g}"
+        )
     return apply(rows.softshrink, input, float(lambd))
 
 

@@ -29,11 +29,12 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             f"bilinear(): input batch dimensions do not match: got {list(x.shape)} and "
             f"{list(y.shape)}"
         )
-    if x.shape[-1] != w.shape[1] or y.shape[-1] != w.shape[2]:
-        raise RuntimeError(
-            f"bilinear(): input sizes {x.shape[-1]} and {y.shape[-1]} do not match weight size "
-            f"{list(w.shape[1:])}"
-        )
+    for which, (have, want) in enumerate(((x, w.shape[1]), (y, w.shape[2])), 1):
+        if have.shape[-1] != want:
+            raise RuntimeError(
+                f"bilinear(): input{which} size does not match weight size: "
+                f"got {have.shape[-1]} but expected {want}"
+            )
     out, a, b = w.shape
     rows = x.reshape(-1, a)
     pairs = (rows @ w.permute(1, 0, 2).reshape(a, out * b)).reshape(-1, out, b)

@@ -251,7 +251,7 @@ def poisson_nll_loss(
     each = x.exp() - t * x if log_input else x - t * (x + eps).log()
     if full:
         stirling = t * t.log() - t + 0.5 * (2 * math.pi * t).log()
-        each = each + stirling.where(t > 1, 0.0 * stirling.detach().zero_())
+        each = each + stirling.where(t > 1, t * 0.0)
     return reduced(each, reduction)
 
 

@@ -27,7 +27,7 @@ def layer_norm(
     shift.
     """
     x: Any = input
-    dims = _last_dims(x, normalized_shape, "layer_norm")
+    dims = _last_dims(x, normalized_shape)
     out = _standard(x, dims, eps)
     out = out if weight is None else out * weight
     return out if bias is None else out + bias  # type: ignore[no-any-return]
@@ -41,7 +41,7 @@ def rms_norm(
 ) -> Tensor:
     """Divide by the root mean square over the last dimensions, then scale."""
     x: Any = input
-    dims = _last_dims(x, normalized_shape, "rms_norm")
+    dims = _last_dims(x, normalized_shape)
     eps = (
         (1.1920928955078125e-07 if x.dtype.itemsize == 4 else 2.220446049250313e-16)
         if eps is None
@@ -51,7 +51,7 @@ def rms_norm(
     return out if weight is None else out * weight
 
 
-def _last_dims(x: Any, normalized_shape: Sequence[int], name: str) -> tuple[int, ...]:
+def _last_dims(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     want = tuple(normalized_shape)
     if len(want) == 0:
         raise RuntimeError(
@@ -65,7 +65,7 @@ def _last_dims(x: Any, normalized_shape: Sequence[int], name: str) -> tuple[int,
         raise RuntimeError(
             f"Given normalized_shape={list(want)}, expected input with shape [{stars}], but got "
             "input of "
-            f"size{list(x.shape)} ({name})"
+            f"size{list(x.shape)}"
         )
     return tuple(range(n - len(want), n))
 
