@@ -207,7 +207,7 @@ def _reduce(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     return np.array(r, kind).reshape(spec.shape)
 
 
-_WHOLE: Final = {"sum": np.sum, "prod": np.prod, "amax": np.max, "amin": np.min}
+_WHOLE: Final[dict[str, Any]] = {"sum": np.sum, "prod": np.prod, "amax": np.max, "amin": np.min}
 
 
 def _move(node: Node, specs: list[Spec], xs: list[Any]) -> Array:

@@ -322,8 +322,12 @@ def _class_weights(x: Val, weight: tuple[Val, ...]) -> Val | None:
     return reshape(weight[0], arg=shape)
 
 
+def _class_arg(arg: Any) -> tuple[str, int, float]:
+    return arg  # type: ignore[no-any-return]
+
+
 def _cross_entropy(x: Val, target: Val, *weight: Val, arg: Any = None) -> Val:
-    reduction, ignore, smoothing = arg
+    reduction, ignore, smoothing = _class_arg(arg)
     dim = _class_dim(x)
     lp = log_softmax(x, arg=dim)
     hard = nll_loss(lp, target, *weight, arg=(reduction, ignore))
@@ -339,7 +343,7 @@ def _cross_entropy(x: Val, target: Val, *weight: Val, arg: Any = None) -> Val:
 def _cross_entropy_grad(i: int, g: Val, out: Val, x: Val, target: Val, *weight: Val) -> Val | None:
     if i:
         return None
-    reduction, ignore, smoothing = out.arg
+    reduction, ignore, smoothing = _class_arg(out.arg)
     dim = _class_dim(x)
     t = _Target(x, target, weight, ignore)
     p = exp(log_softmax(x, arg=dim))
