@@ -14,6 +14,7 @@ from rushlight.autograd.grad_mode import (
     set_grad_enabled,
 )
 from rushlight.engine import Tensor
+from rushlight.tensor.convert import detach, requires_grad_
 from rushlight.tensor.creation import as_tensor
 
 __all__ = [
@@ -41,8 +42,8 @@ class Variable(metaclass=_VariableMeta):
 
     def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool = False) -> Any:
         x = as_tensor(data) if data is not None else as_tensor([])
-        made = x.detach() if isinstance(data, Tensor) else x
-        return made.requires_grad_() if requires_grad else made
+        made = detach(x) if isinstance(data, Tensor) else x
+        return requires_grad_(made) if requires_grad else made
 
 
 class detect_anomaly:

@@ -10,6 +10,8 @@ from rushlight import engine
 from rushlight.autograd.grad_mode import no_grad
 from rushlight.engine import Tensor
 from rushlight.graph.ops import movement
+from rushlight.tensor.composed import sum_to_size
+from rushlight.tensor.convert import cast
 from rushlight.tensor.creation import zeros_like
 from rushlight.tensor.history import CUSTOM
 
@@ -215,24 +217,18 @@ def _fitting(cls: Any, g: Any, want: Any, position: int) -> Tensor | None:
         )
     shape, kind = want
     if tuple(g.shape) != shape:
-        g = (
-            g.sum_to_size(shape)
-            if _expandable(shape, tuple(g.shape))
-            else _wrong(cls, g, shape, position)
-        )
-    return g if g.dtype is kind else g.to(kind)
+        if not _expandable(shape, tuple(g.shape)):
+            raise RuntimeError(
+                f"Function {cls._backward_cls.__name__} returned an invalid gradient at index "
+                f"{position} - got {list(g.shape)} but expected shape compatible with {list(shape)}"
+            )
+        g = sum_to_size(g, shape)
+    return cast(g, kind)
 
 
 def _expandable(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     k = len(to) - len(shape)
     return k >= 0 and all(n in (1, to[k + i]) for i, n in enumerate(shape))
-
-
-def _wrong(cls: Any, g: Tensor, shape: tuple[int, ...], position: int) -> Any:
-    raise RuntimeError(
-        f"Function {cls._backward_cls.__name__} returned an invalid gradient at index {position} - "
-        f"got {list(g.shape)} but expected shape compatible with {list(shape)}"
-    )
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rushlight import engine
 
@@ -32,14 +32,14 @@ class _Mode:
                 "methods"
             )
         if _is_generator(func):
-            return _wrap_generator(self, func)
+            return cast(F, _wrap_generator(self, func))
 
         @functools.wraps(func)
         def inside(*args: Any, **kwargs: Any) -> Any:
             with self.clone():
                 return func(*args, **kwargs)
 
-        return inside  # type: ignore[return-value]
+        return cast(F, inside)
 
 
 def _is_generator(f: Any) -> bool:
@@ -146,7 +146,7 @@ class inference_mode(_Mode):
         made = super().__new__(cls)
         if isinstance(mode, bool):
             return made
-        made.__init__()
+        made.mode, made.prev = True, False
         return made(mode)
 
     def __init__(self, mode: Any = True) -> None:
@@ -161,9 +161,9 @@ class inference_mode(_Mode):
     def __exit__(self, *_: object) -> None:
         engine.set_grad_enabled(self.prev)
 
-    def clone(self) -> inference_mode:
+    def clone(self) -> Any:
         """A fresh one of the same mode."""
-        return type(self)(self.mode)  # type: ignore[no-any-return]
+        return inference_mode(self.mode)
 
 
 def is_grad_enabled() -> bool:

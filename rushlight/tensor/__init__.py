@@ -1,6 +1,6 @@
 """The public tensor API: every family attaches its methods to `Tensor` and enters its functions.
 
-`FUNCTIONS` has the functions of the public namespace by name; `rushlight/__init__.py` re-exports them.
+`FUNCTIONS` has the functions of the public namespace by name, for `rushlight/__init__.py`.
 """
 
 from __future__ import annotations

@@ -90,10 +90,11 @@ def addcdiv(
     """`input + value * tensor1 / tensor2`."""
     if tensor1.dtype.rank < 2 and tensor2.dtype.rank < 2:
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
-            "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior can "
-            "be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
-            "integer inputs and as (input + value * tensor1 / tensor2) for float inputs."
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform a true division of tensor1 and tensor2. The historic addcdiv "
+            "behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+            "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+            "tensor2) for float inputs."
         )
     scaled = tensor1 if value == 1 else tensor1 * value
     return give(input + scaled / tensor2, out, "addcdiv")
@@ -118,8 +119,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     return give(made, out, "lerp")
 
 
-for _f in (addcmul, addcdiv, lerp):
-    inplace_of(_f.__name__ + "_", _f)
+for _three in (addcmul, addcdiv, lerp):
+    inplace_of(f"{_three.__name__}_", _three)
 
 
 # ---------------------------------------------------------------- repairs

@@ -237,13 +237,17 @@ def is_shared(self: Tensor) -> bool:
     return False
 
 
+def _constant(value: Any) -> property:
+    return property(lambda self: value)
+
+
 for _name, _value in (
     ("is_cuda", False), ("is_cpu", True), ("is_mps", False), ("is_xpu", False), ("is_meta", False),
     ("is_sparse", False), ("is_sparse_csr", False), ("is_quantized", False), ("is_mkldnn", False),
     ("is_nested", False), ("is_vulkan", False), ("is_ipu", False), ("is_xla", False),
     ("layout", strided), ("names", None),
 ):  # fmt: skip
-    setattr(Tensor, _name, property(lambda self, value=_value: value))
+    setattr(Tensor, _name, _constant(_value))
 setattr(Tensor, "itemsize", property(lambda self: self.dtype.itemsize))
 setattr(Tensor, "nbytes", property(lambda self: self.dtype.itemsize * self.shape.numel()))
 setattr(Tensor, "real", property(lambda self: self))
@@ -311,14 +315,14 @@ function("is_storage")(lambda obj, /: False)
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is a floating type."""
     need_tensor(input, "is_floating_point")
-    return input.dtype.kind == "f"
+    return bool(input.dtype.kind == "f")
 
 
 @both()
 def is_complex(input: Tensor) -> bool:
     """Whether the dtype is complex."""
     need_tensor(input, "is_complex")
-    return input.dtype.kind == "c"
+    return bool(input.dtype.kind == "c")
 
 
 @both()

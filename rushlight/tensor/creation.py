@@ -262,7 +262,7 @@ def like_strides(x: Tensor, form: Any = None) -> Ints:
     shape = tuple(x.shape)
     steps = strides(x)
     if form is channels_last:
-        n, c, h, w = shape
+        _, c, h, w = shape
         return (c * h * w, 1, w * c, c)
     if form is contiguous_format or not is_dense(shape, steps):
         return contiguous_strides(shape)
@@ -309,7 +309,7 @@ empty_like = _like("empty_like", 0)
 full_like = _like("full_like", None)
 
 
-# ---------------------------------------------------------------- new_*: type and device of a tensor
+# ---------------------------------------------------------------- new_*: as a tensor is
 def _new(name: str, make: Any) -> None:
     def new(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, **rest: Any) -> Any:
         rest["dtype"] = self.dtype if dtype is None else dtype
@@ -414,12 +414,12 @@ def _spread(start: Number, end: Number, count: int, kind: dtype) -> Any:
     """`count` values from both ends towards the middle, as PyTorch makes them."""
     if count == 1:
         return np.array([start]).astype(kind.numpy)
-    work = np.float32 if kind.name == "float32" else np.float64
+    work: Any = np.float32 if kind.name == "float32" else np.float64
     if kind.kind in "iu":
         start, end = int(start), int(end)
     a, b = work(start), work(end)
     step = (b - a) / work(max(count - 1, 1))
-    i = np.arange(count)
+    i: Any = np.arange(count)
     half = count // 2
     values = np.where(i < half, a + step * i.astype(work), b - step * (count - 1 - i).astype(work))
     return values.astype(kind.numpy)

@@ -85,7 +85,7 @@ def printoptions(**kwargs: Any) -> Iterator[None]:
 
 
 class Formatter:
-    """The one format of all elements of a tensor: integers, fixed point or scientific; the width."""
+    """The one format of all elements of a tensor: whole, fixed point, scientific; the width."""
 
     def __init__(self, a: Array) -> None:
         self.floating = a.dtype.kind == "f"

@@ -16,9 +16,11 @@ from rushlight.graph.ops import indexing as rows
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
-from rushlight.tensor.creation import owned
+from rushlight.tensor.creation import ones_like, owned
 from rushlight.tensor.indexing import index_put_, picked, put, resolve
-from rushlight.tensor.install import FUNCTIONS, both, function, give, method, need_tensor, number
+from rushlight.tensor.install import both, function, give, method, need_tensor, number
+from rushlight.tensor.kinds import contiguous_format
+from rushlight.tensor.math import div
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -121,14 +123,14 @@ def scatter_reduce(
     total = _scattered(base, dim, index, src, True)
     if reduce == "sum":
         return total
-    ones = FUNCTIONS["ones_like"](engine.detach(input))
+    ones = ones_like(engine.detach(input))
     if not include_self:
         ones = _scattered(ones, dim, index, 0, False)
-    counts = _scattered(ones, dim, index, FUNCTIONS["ones_like"](engine.detach(src)), True)
+    counts = _scattered(ones, dim, index, ones_like(engine.detach(src)), True)
     counts = apply(ew.maximum, counts, 1)
     if input.dtype.rank < 2:
-        return FUNCTIONS["div"](total, counts, rounding_mode="floor")  # type: ignore[no-any-return]
-    return total / counts
+        return div(total, counts, rounding_mode="floor")
+    return apply(ew.div, total, counts)
 
 
 # ---------------------------------------------------------------- whole slices by index
@@ -166,8 +168,8 @@ def index_add(
     d, places = _slices(input, dim, index, "index_add")
     if source.dtype is not input.dtype:
         raise RuntimeError(
-            f"index_add_(): self ({input.dtype.typename}) and source ({source.dtype.typename}) must "
-            "have the same scalar type"
+            f"index_add_(): self ({input.dtype.typename}) and source ({source.dtype.typename}) "
+            "must have the same scalar type"
         )
     added = source if alpha == 1 else source * alpha
     return give(apply(rows.index_put, input, added, places, arg=((d,), True)), out, "index_add")
@@ -305,7 +307,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with elements of `source`, in order, where the mask is true."""
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    x = clone(look(movement.expand, input, shape), memory_format=sh.contiguous_format)
+    x = clone(look(movement.expand, input, shape), memory_format=contiguous_format)
     m = look(movement.expand, mask, shape)
     count = int(np.count_nonzero(engine.read(m)))
     if count > source.shape.numel():
@@ -326,12 +328,12 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     need_tensor(input, "nonzero")
     a = engine.read(input)
     if as_tuple:
-        found = np.nonzero(a) if a.ndim else np.nonzero(a.reshape(1))
+        parts = np.nonzero(a) if a.ndim else np.nonzero(a.reshape(1))
         return tuple(
-            owned(np.ascontiguousarray(i, np.int64), dt.int64, input.device) for i in found
+            owned(np.ascontiguousarray(i, np.int64), dt.int64, input.device) for i in parts
         )
     # one row a dimension in memory, as PyTorch lays it out
-    found = np.stack(np.nonzero(a)) if a.ndim else np.zeros((0, int(np.count_nonzero(a))))
+    found: Any = np.stack(np.nonzero(a)) if a.ndim else np.zeros((0, int(np.count_nonzero(a))))
     rows_ = owned(np.ascontiguousarray(found, np.int64), dt.int64, input.device)
     return give(sh.permuted(rows_, (1, 0)), out, "nonzero")
 

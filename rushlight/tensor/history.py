@@ -29,9 +29,11 @@ def node_name(rec: Any) -> str:
     if row == "function":
         return CUSTOM.get(id(rec), "FunctionBackward")
     if row in ("sum", "mean"):
-        dims, keepdim = rec.arg
-        whole = keepdim is False and not rec.spec.shape and len(dims) != 1
+        _, keepdim = rec.arg
+        whole = keepdim is False and not rec.spec.shape
         return f"{row.capitalize()}Backward{0 if whole else 1}"
+    if row == "div" and rec.srcs[0] < 0:
+        return "MulBackward0"  # of a reciprocal, in PyTorch
     if row == "matmul" and len(rec.spec.shape) > 2:
         return "BmmBackward0"
     if row == "permute" and rec.arg == (1, 0):
@@ -94,17 +96,26 @@ def _node_of(rec: Any, slot: int) -> Node | None:
     return node(at, node_name(at))
 
 
-def _grad_fn(self: Tensor) -> Node | None:
+def grad_fn(self: Tensor) -> Node | None:
+    """What made the tensor; None for a leaf."""
     if not self.requires_grad or engine.is_leaf(self):
         return None
-    rec = engine.records(self)
-    fam = self.fam
-    if fam is not None and rec.region is None:
-        rec = fam.rec
+    rec = record_of(self)
     return node(rec, node_name(rec))
 
 
-setattr(Tensor, "grad_fn", property(_grad_fn))
+def record_of(x: Tensor) -> Any:
+    """The record that made `x`, also when it has been run since."""
+    rec, fam = engine.records(x), x.fam
+    if fam is None or rec.region is not None:
+        return rec
+    hist = fam.hist
+    if hist is not None and hist.frame is not None:
+        return hist.frame.rec.info.recs[hist.slot]
+    return fam.rec
+
+
+setattr(Tensor, "grad_fn", property(grad_fn))
 setattr(Tensor, "is_leaf", property(engine.is_leaf))
 setattr(Tensor, "output_nr", property(lambda self: 0))
 
@@ -202,4 +213,23 @@ def retain_grad(self: Tensor) -> None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if engine.is_leaf(self):
         return
-    engine.retain_grad(self)
+    engine.flush()  # from here on the tensor's place in its history can hold a gradient
+    hooks = engine.hooks_of(self)
+
+    def keep(gradient: Tensor) -> None:
+        was = engine.set_grad_enabled(False)
+        have = self.grad
+        self.grad = engine.detach(gradient) if have is None else have + gradient
+        engine.set_grad_enabled(was)
+
+    hooks.setdefault(KEEP, keep)
+
+
+KEEP: Final = -1  # the number of the hook that `retain_grad` hangs
+
+
+def _retains_grad(self: Tensor) -> bool:
+    return bool(self.requires_grad and not engine.is_leaf(self) and KEEP in engine.hooks_of(self))
+
+
+setattr(Tensor, "retains_grad", property(_retains_grad))

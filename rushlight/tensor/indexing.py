@@ -23,7 +23,7 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops.movement import normal_slice
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import method, named
+from rushlight.tensor.install import integer, method, named
 from rushlight.tensor.literals import array_of
 
 apply: Callable[..., Tensor] = engine.apply
@@ -74,9 +74,9 @@ def _as_tuple(index: Any) -> tuple[Any, ...]:
             if isinstance(part, list | tuple | Tensor | slice | np.ndarray) or part is None:
                 if isinstance(part, list | tuple):
                     warnings.warn(
-                        "Using a non-tuple sequence for multidimensional indexing is deprecated and "
-                        "will be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In "
-                        "pytorch 2.9 this will be interpreted as tensor index, "
+                        "Using a non-tuple sequence for multidimensional indexing is deprecated "
+                        "and will be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. "
+                        "In pytorch 2.9 this will be interpreted as tensor index, "
                         "x[torch.tensor(seq)], which will result either in an error or a different "
                         "result",
                         UserWarning,
@@ -150,7 +150,7 @@ def resolve(x: Tensor, index: Any) -> tuple[Tensor, Places]:
             places.append((dim, _counted(1 if part else 0, x)))
             dim += 1
         elif not part.shape and part.dtype.code > 1 and part.dtype.rank == 1:
-            x = _one(x, dim, int(engine.item(part)))
+            x = _one(x, dim, integer(part, "index", "index"))
         else:
             x, dim = _placed(x, dim, part, at, places)
     return x, places
@@ -182,8 +182,8 @@ def _placed(x: Tensor, dim: int, part: Tensor, at: int, places: Places) -> tuple
     for k, n in enumerate(mask.shape):
         if x.shape[dim + k] != n:
             raise IndexError(
-                f"The shape of the mask {list(mask.shape)} at index {k} does not match the shape of "
-                f"the indexed tensor {list(x.shape)} at index {dim + k}"
+                f"The shape of the mask {list(mask.shape)} at index {k} does not match the shape "
+                f"of the indexed tensor {list(x.shape)} at index {dim + k}"
             )
     for k, coordinates in enumerate(np.nonzero(mask)):
         found = np.ascontiguousarray(coordinates, np.int64)

@@ -1,14 +1,14 @@
-"""How the public API is put together: functions of `torch`, methods of `Tensor`, and their checks.
+"""How the public API is put together: functions of `torch`, methods of `Tensor`, their checks.
 
-A family's file decorates what it defines: `@function()` enters `torch.<name>`, `@method()` a method,
-`@both()` one callable as both.  Python's names that PyTorch shadows (`abs`, `sum`) are given as
-arguments, so that no file shadows them.
+A family's file decorates what it defines: `@function()` enters `torch.<name>`, `@method()` a
+method, `@both()` one callable as both.  Python's names that PyTorch shadows (`abs`, `sum`) are
+given as arguments, so that no file shadows them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -
 def operand(x: Any, name: str, argument: str = "other", position: int = 2) -> Tensor | Number:
     """A tensor or a Python number (NumPy's scalars become one); `TypeError` for anything else."""
     if isinstance(x, Tensor | float | int):
-        return x if not isinstance(x, np.generic) else x.item()  # type: ignore[no-any-return]
+        return x if not isinstance(x, np.generic) else x.item()
     if isinstance(x, np.generic) and x.dtype.kind in "biuf":
         return x.item()  # type: ignore[no-any-return]
     raise TypeError(
@@ -109,7 +109,7 @@ def operand(x: Any, name: str, argument: str = "other", position: int = 2) -> Te
 def number(x: Any, name: str, argument: str, position: int = 2) -> Number:
     """A Python number, taken from a tensor of one element where need be."""
     if isinstance(x, Tensor):
-        return engine.item(x)
+        return cast(Number, engine.item(x))
     if isinstance(x, np.generic) and x.dtype.kind in "biuf":
         return x.item()  # type: ignore[no-any-return]
     if isinstance(x, float | int):
@@ -129,7 +129,7 @@ def integer(x: Any, name: str, argument: str, position: int = 2) -> int:
             raise TypeError(
                 f"{name}(): argument '{argument}' (position {position}) must be int, not Tensor"
             )
-        return int(engine.item(x))
+        return cast(int, engine.item(x))
     if hasattr(x, "__index__"):
         return int(x.__index__())
     raise TypeError(
@@ -200,8 +200,8 @@ def place(where: Any) -> device:
 def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
     """`result`, written into `out` where one was given: PyTorch's `out=`.
 
-    `RuntimeError` when the types cannot be cast, when `out` has another shape (it is not resized), or
-    when a gradient would have to flow through it.
+    `RuntimeError` when the types cannot be cast, when `out` has another shape (it is not resized),
+    or when a gradient would have to flow through it.
     """
     if out is None:
         return result

@@ -315,8 +315,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     out = []
     for i, x in enumerate(given):
         line = sh.reshaped(x, tuple(n if d == i else 1 for d, n in enumerate(shape)))
-        line = look(movement.expand, line, shape)
-        out.append(sh.transpose(line, 0, 1) if swap else line)
+        out.append(look(movement.expand, line, shape))
     if swap:
         out[:2] = out[1::-1]
     return tuple(out)

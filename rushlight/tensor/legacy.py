@@ -1,4 +1,4 @@
-"""The old constructors: `torch.Tensor(2, 3)`, `torch.FloatTensor([1.0])`, `isinstance(x, LongTensor)`."""
+"""The old constructors and type tests: `FloatTensor([1.0])`, `isinstance(x, LongTensor)`."""
 
 from __future__ import annotations
 

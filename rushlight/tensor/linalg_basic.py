@@ -9,6 +9,7 @@ from rushlight import engine
 from rushlight.base.shape import Ints, broadcast_shapes, numel
 from rushlight.engine import Tensor
 from rushlight.graph.ops import contract, movement
+from rushlight.graph.ops.elementwise import add, mul
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.graph.ops.reduce import sum_
 from rushlight.tensor import shape as sh
@@ -20,7 +21,7 @@ look: Callable[..., Tensor] = engine.view
 
 # ---------------------------------------------------------------- matmul
 def product(x: Tensor, y: Tensor) -> Tensor:
-    """`x @ y`: vectors are rows on the left and columns on the right, leading dimensions broadcast."""
+    """`x @ y`: vectors are rows left and columns right, leading dimensions broadcast."""
     a, b = len(x.shape), len(y.shape)
     if a >= 2 and b >= 2:
         return apply(contract.matmul, x, y)
@@ -84,7 +85,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     for name, x in (("batch1", input), ("batch2", mat2)):
         if len(x.shape) != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")
-    (b, n, k), (c, m, p) = input.shape, mat2.shape
+    (b, _, k), (c, m, _) = input.shape, mat2.shape
     if b != c or k != m:
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {k}] but got: "
@@ -131,7 +132,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
     if not input.shape or not other.shape:
-        return input * other
+        return apply(mul, input, other)
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -143,7 +144,7 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     for name, x in (("self", input), ("vec2", vec2)):
         if len(x.shape) != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {len(x.shape)}-D")
-    made = look(movement.unsqueeze, input, 1) * vec2
+    made = apply(mul, look(movement.unsqueeze, input, 1), vec2)
     return made if out is None else give(made, out, "outer")
 
 
@@ -204,7 +205,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     """`beta * input + alpha * outer(vec1, vec2)`."""
     made = outer(vec1, vec2)
     made = made if alpha == 1 else made * alpha
-    return made + (input if beta == 1 else input * beta)
+    return apply(add, made, input if beta == 1 else input * beta)
 
 
 @function("chain_matmul")
@@ -218,7 +219,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
 
 @function("tensordot")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
-    """Sums of products over pairs of dimensions: the last of `a` with the first of `b`, or as listed."""
+    """Sums of products over pairs of dimensions: last of `a` with first of `b`, or listed."""
     n, m = len(a.shape), len(b.shape)
     if isinstance(dims, int):
         left, right = list(range(n - dims, n)), list(range(dims))
@@ -305,7 +306,7 @@ def _equation(args: tuple[Any, ...]) -> tuple[str, list[Tensor]]:
 
 
 def _parsed(text: str, operands: list[Tensor]) -> tuple[list[list[str]], list[str]]:
-    """The names of each operand's dimensions and of the result's; `...` becomes names of its own."""
+    """The names of each operand's dimensions and of the result's; `...` gets names of its own."""
     left, arrow, right = text.partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
@@ -322,7 +323,8 @@ def _parsed(text: str, operands: list[Tensor]) -> tuple[list[list[str]], list[st
         elif named_dims != len(x.shape):
             raise RuntimeError(
                 f"einsum(): the number of subscripts in the equation ({named_dims}) does not match "
-                f"the number of dimensions ({len(x.shape)}) for operand {i} and no ellipsis was given"
+                f"the number of dimensions ({len(x.shape)}) for operand {i} and no ellipsis was "
+                "given"
             )
     dots = [f"...{i}" for i in range(rest)]
     inputs = []
@@ -340,7 +342,8 @@ def _parsed(text: str, operands: list[Tensor]) -> tuple[list[list[str]], list[st
     for n in output:
         if n not in known:
             raise RuntimeError(
-                f"einsum(): output subscript {n} does not appear in the equation for any input operand"
+                f"einsum(): output subscript {n} does not appear in the equation for any input "
+                "operand"
             )
     _check_sizes(inputs, operands)
     return inputs, output
@@ -352,8 +355,8 @@ def _check_sizes(inputs: list[list[str]], operands: list[Tensor]) -> None:
         for n, d in zip(names, x.shape):
             if sizes.setdefault(n, d) not in (d, 1) and d != 1:
                 raise RuntimeError(
-                    f"einsum(): subscript {n} has size {d} for operand {i} which does not broadcast "
-                    f"with previously seen size {sizes[n]}"
+                    f"einsum(): subscript {n} has size {d} for operand {i} which does not "
+                    f"broadcast with previously seen size {sizes[n]}"
                 )
             sizes[n] = max(sizes[n], d) if d else d
 

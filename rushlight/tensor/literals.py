@@ -1,4 +1,4 @@
-"""Nested Python data as NumPy arrays: what `torch.tensor([[1, 2], [3, 4]])` reads, and its errors."""
+"""Nested Python data as NumPy arrays: what `torch.tensor([[1, 2], [3, 4]])` reads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def array_of(data: Any, kind: dtype | None) -> tuple[Array, dtype]:
 
 
 def _plain_kinds(data: Any) -> set[type] | None:
-    """The types of the numbers in nested lists of one shape that hold Python numbers only, or None."""
+    """The types in nested lists of one shape that hold Python numbers only, or None."""
     level = data
     while True:
         kinds = set(map(type, level))

@@ -39,130 +39,36 @@ ALIASES: Final[dict[str, str]] = {
     "arctan2": "atan2", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
     "not_equal": "ne",
 }  # fmt: skip
-UNARY: Final = [
-    "abs",
-    "neg",
-    "sign",
-    "square",
-    "reciprocal",
-    "sqrt",
-    "rsqrt",
-    "exp",
-    "exp2",
-    "expm1",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "tanh",
-    "sigmoid",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "erf",
-    "erfc",
-    "erfinv",
-    "relu",
-    "floor",
-    "ceil",
-    "trunc",
-    "frac",
-    "logical_not",
-    "bitwise_not",
-    "deg2rad",
-    "rad2deg",
-    "lgamma",
-    "digamma",
-    "sinc",
-    "isnan",
-    "isinf",
-    "isfinite",
-    "isposinf",
-    "isneginf",
-    "signbit",
-    "absolute",
-    "negative",
-    "fix",
-    "sgn",
-    "arccos",
-    "arcsin",
-    "arctan",
-    "arcsinh",
-    "arccosh",
-    "arctanh",
-]
-BINARY: Final = [
-    "mul",
-    "maximum",
-    "minimum",
-    "fmax",
-    "fmin",
-    "atan2",
-    "arctan2",
-    "remainder",
-    "fmod",
-    "floor_divide",
-    "copysign",
-    "logaddexp",
-    "logaddexp2",
-    "xlogy",
-    "hypot",
-    "heaviside",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "greater",
-    "greater_equal",
-    "less",
-    "less_equal",
-    "not_equal",
-    "logical_and",
-    "logical_or",
-    "logical_xor",
-    "bitwise_and",
-    "bitwise_or",
-    "bitwise_xor",
-    "bitwise_left_shift",
-    "bitwise_right_shift",
-]
-# Both operands have to be tensors; the first has to be one.
-TENSORS: Final = frozenset(
-    "maximum minimum fmax fmin atan2 arctan2 logaddexp logaddexp2 hypot heaviside logical_and "
-    "logical_or logical_xor".split()
+UNARY: Final = (
+    "abs neg sign square reciprocal sqrt rsqrt exp exp2 expm1 log log1p log2 log10 tanh sigmoid "
+    "sin cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv relu floor ceil trunc "
+    "frac logical_not bitwise_not deg2rad rad2deg lgamma digamma sinc isnan isinf isfinite "
+    "isposinf isneginf signbit absolute negative fix sgn arccos arcsin arctan arcsinh arccosh "
+    "arctanh"
 )
-TENSOR_FIRST: Final = frozenset(
-    "copysign fmod eq ne lt le gt ge greater greater_equal less less_equal not_equal".split()
+BINARY: Final = (
+    "mul maximum minimum fmax fmin atan2 arctan2 remainder fmod floor_divide copysign logaddexp "
+    "logaddexp2 xlogy hypot heaviside eq ne lt le gt ge greater greater_equal less less_equal "
+    "not_equal logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
+    "bitwise_left_shift bitwise_right_shift"
+)
+# Both operands have to be tensors; the first has to be one.
+TENSORS: Final = (
+    "maximum minimum fmax fmin atan2 arctan2 logaddexp logaddexp2 hypot heaviside logical_and "
+    "logical_or logical_xor"
+)
+TENSOR_FIRST: Final = (
+    "copysign fmod eq ne lt le gt ge greater greater_equal less less_equal not_equal"
 )
 # Functions without an in-place method, as in PyTorch.
-NO_INPLACE: Final = frozenset(
-    [
-        "isnan",
-        "isinf",
-        "isfinite",
-        "isposinf",
-        "isneginf",
-        "signbit",
-        "maximum",
-        "minimum",
-        "fmax",
-        "fmin",
-        "logaddexp",
-        "logaddexp2",
-        "bitwise_left_shift_",
-        "bitwise_right_shift_",
-    ]
+NO_INPLACE: Final = (
+    "isnan isinf isfinite isposinf isneginf signbit maximum minimum fmax fmin logaddexp logaddexp2"
 )
+
+
+def words(names: str) -> frozenset[str]:
+    """The names in a text."""
+    return frozenset(names.split())
 
 
 def _unary(name: str, op: Op) -> Any:
@@ -189,16 +95,19 @@ def _binary(name: str, op: Op) -> Any:
         made = apply(op, input, other)
         return made if out is None else give(made, out, name)
 
-    tensors = name in TENSORS
-    first = tensors or name in TENSOR_FIRST
+    tensors = name in words(TENSORS)
+    first = tensors or name in words(TENSOR_FIRST)
     f.__doc__ = f"`{name}` of every pair of elements; shapes broadcast."
     return f
 
 
 def _inplace(name: str, op: Op, pair: bool) -> Any:
+    tensors = name[:-1] in words(TENSORS)
     if pair:
 
         def f(self: Tensor, other: Any) -> Tensor:
+            if tensors:
+                need_tensor(other, name)
             return engine.inplace(op, self, operand(other, name, position=1))
     else:
 
@@ -212,14 +121,14 @@ def _inplace(name: str, op: Op, pair: bool) -> Any:
 def _install() -> None:
     own = vars(Tensor)
     for names, make in ((UNARY, _unary), (BINARY, _binary)):
-        for name in names:
+        for name in names.split():
             op = row(ALIASES.get(name, name))
             if op is None:
                 continue
             FUNCTIONS[name] = f = named(make(name, op), name)
             if name not in own:  # the engine has some of its own, faster ones
                 setattr(Tensor, name, f)
-            if name not in NO_INPLACE:
+            if name not in words(NO_INPLACE):
                 write = _inplace(name + "_", op, make is _binary)
                 setattr(Tensor, name + "_", named(write, name + "_", "Tensor."))
     FUNCTIONS["relu_"] = vars(Tensor)["relu_"]
@@ -391,10 +300,10 @@ def powered(x: Any, y: Any) -> Tensor:
     if x.dtype.rank < 2:
         if isinstance(y, float):
             return powered(apply(ew.cast, x, arg=dt.Defaults.float), y)
+        if x.dtype.kind == "b" and not isinstance(y, bool):
+            x = apply(ew.cast, x, arg=dt.int64)
         if y < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
-        if x.dtype.kind == "b":
-            return apply(ew.pow_, x, y)
     return apply(ew.pow_, x, y) if special is None else special(x)
 
 

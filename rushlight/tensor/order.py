@@ -231,7 +231,8 @@ def topk(
 def _kth(x: Tensor, k: int, dims: Any, keepdim: bool) -> tuple[Tensor, Tensor]:
     if not dims:
         return ordered(x, 0, False)[:2]
-    indices = sh.narrow(apply(ARGSORT, x, arg=(dims[0], False)), dims[0], k, 1)
+    order = apply(ARGSORT, x, arg=(dims[0], False))
+    indices = sh.contiguous_copy(sh.narrow(order, dims[0], k, 1))
     values = apply(ix.gather, x, indices, arg=dims[0])
     if keepdim:
         return values, indices
@@ -418,7 +419,7 @@ def searchsorted(
     """Where values would have to stand in a sorted sequence (its last dimension)."""
     steps = engine.read(sorted_sequence)
     values = engine.read(input) if isinstance(input, Tensor) else np.asarray(input)
-    way = "right" if right or side == "right" else "left"
+    way: Any = "right" if right or side == "right" else "left"
     if steps.ndim == 1:
         found = np.searchsorted(steps, values, way)
     else:

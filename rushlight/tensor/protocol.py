@@ -12,7 +12,8 @@ from rushlight.graph.ops import movement
 from rushlight.tensor import display
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import cast, clone
-from rushlight.tensor.install import method, place, strides
+from rushlight.tensor.history import grad_fn
+from rushlight.tensor.install import integer, method, place, strides
 from rushlight.tensor.literals import array_of
 
 Tensor.__module__ = "torch"
@@ -28,7 +29,7 @@ def parameter_like(kind: type) -> bool:
 def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
     """PyTorch's text; pending work runs."""
     name = "tensor" if parameter_like(type(self)) else type(self).__name__
-    made = self.grad_fn
+    made = grad_fn(self)
     return display.tensor_text(
         engine.read(self),
         self.dtype,
@@ -80,7 +81,7 @@ def __index__(self: Tensor) -> int:
     """An integer tensor of one element as an index."""
     if self.dtype.rank > 1 or self.shape.numel() != 1:
         raise TypeError("only integer tensors of a single element can be converted to an index")
-    return int(engine.item(self))
+    return integer(self, "__index__", "self")
 
 
 # ---------------------------------------------------------------- sequences

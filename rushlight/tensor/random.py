@@ -133,8 +133,12 @@ def _fill_uniform(gen: Any, a: Any, low: float = 0.0, high: float = 1.0) -> Any:
     return Source.draws.fill(a, lambda n: Source.draws.uniform(gen, n, low, high, a.dtype))
 
 
+def _fill_normal(gen: Any, a: Any) -> Any:
+    return Source.draws.normal_into(gen, a)
+
+
 _like("rand_like", _fill_uniform)
-_like("randn_like", lambda gen, a: Source.draws.normal_into(gen, a))
+_like("randn_like", _fill_normal)
 
 
 def _bounds(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[int, int, list[Any]]:
@@ -295,7 +299,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
 
 # ---------------------------------------------------------------- into existing tensors
 def _into(name: str, draw: Callable[..., Any]) -> None:
-    """A method that fills the tensor in the order of its memory; `draw(gen, array, *parameters)`."""
+    """A method that fills the tensor in the order of its memory: `draw(gen, array, ...)`."""
 
     def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         engine.check_inplace(self)

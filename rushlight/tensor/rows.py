@@ -43,8 +43,8 @@ row("exp2", lambda e, x: e.exp2(x), lambda g, out, x: g * out * LN2, types="floa
     reference=np.exp2)  # fmt: skip
 row("log2", lambda e, x: e.log2(x), lambda g, out, x: g / (x * LN2), types="float",
     reference=np.log2, domain=(P,))  # fmt: skip
-row("log10", lambda e, x: e.log2(x) * e.const(LN2 / LN10, x.dtype), lambda g, out, x: g / (x * LN10),
-    types="float", reference=np.log10, domain=(P,))  # fmt: skip
+row("log10", lambda e, x: e.log2(x) * e.const(LN2 / LN10, x.dtype),
+    lambda g, out, x: g / (x * LN10), types="float", reference=np.log10, domain=(P,))  # fmt: skip
 
 # ---------------------------------------------------------------- trigonometry
 row("tan", lambda e, x: e.tan(x), lambda g, out, x: g * (out * out + 1.0), types="float",
@@ -293,14 +293,14 @@ library("argsort", _indices, _argsort)
 
 # ---------------------------------------------------------------- what PyTorch refuses
 NO_BOOL_SUB = (
-    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert "
-    "a mask, use the `~` or `logical_not()` operator instead."
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+    "invert a mask, use the `~` or `logical_not()` operator instead."
 )
 _WORDS: dict[str, tuple[type[Exception], str]] = {
     "neg": (
         RuntimeError,
-        "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
-        "mask, use the `~` or `logical_not()` operator instead.",
+        "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+        "invert a mask, use the `~` or `logical_not()` operator instead.",
     ),
     "relu": (RuntimeError, "Boolean inputs not supported for relu"),
 }
@@ -320,7 +320,7 @@ def _said(name: str) -> Callable[[Op, Sequence[Spec]], Exception]:
 
 
 def refuse(name: str, below: int, error: Callable[[Op, Sequence[Spec]], Exception]) -> None:
-    """Let a row raise where all operands' kinds lie below a rank: 1 refuses bool, 2 integers too."""
+    """Let a row raise where all operands lie below a rank: 1 refuses bool, 2 integers too."""
     made = TABLE[name]
     infer = made.infer
 
@@ -337,8 +337,8 @@ def _refuse_sub(op_: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     if any(bools):
         if len(bools) == 2 and all(bools):
             raise RuntimeError(
-                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` "
-                "or `logical_xor()` operator instead."
+                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the "
+                "`^` or `logical_xor()` operator instead."
             )
         raise RuntimeError(NO_BOOL_SUB)
     return ew.infer(op_, srcs, arg)

