@@ -27,7 +27,7 @@ from .core import (
 from .handles import at_root, find, leaf_key, needs_grad
 from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
-from .tape import make_template
+from .tape import Template, make_template
 from .trie import ENTER, LEAF
 
 ADD: Final = TABLE["add"]
