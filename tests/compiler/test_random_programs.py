@@ -89,6 +89,8 @@ class Maker:
             if self.r.random() < 0.15 and x.dtype.kind == "f":
                 self.numbers.append(self.r.choice([0.1, 2.0, -1.5]))
                 other = self.kit.number(self.p, "d")
+            if dt.bool_ in (x.dtype, other.dtype) and name == "sub":
+                name = "add"
             return make(name, x, other)
         if kind < 0.45:
             return make(self.r.choice(["eq", "lt", "ge"]), x, self.partner(x))
