@@ -286,8 +286,10 @@ def _flat(a: Array) -> Array:
 
 
 def _alias(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
-    if node.op.name == "relayout":
-        return laid_out(xs[0], node.spec)
+    if node.op.name == "relayout":  # a value of its own: its memory may be written later
+        out = empty(node.spec)
+        out[...] = xs[0]
+        return out
     return xs[0]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..base import dtype as dt
 from ..base.dtype import dtype
 from ..graph.op import Op
-from ..graph.scalar import SPECIAL_BINARY, SPECIAL_UNARY, Scalar, ScalarBuilder
+from ..graph.scalar import Scalar, ScalarBuilder
 from .eager_native import special
 
 NUMPY: Final[dict[dtype, Any]] = {d: np.dtype(d.numpy).type for d in dt.ALL}
@@ -134,18 +134,18 @@ class _Trace(ScalarBuilder):
         return Scalar(self, f"v{self.count}", kind)
 
     def unary(self, op: str, x: Scalar) -> Scalar:
-        f = special(op, x.dtype) if op in SPECIAL_UNARY else _UNARY[op]
+        f = _UNARY.get(op) or special(op, x.dtype)
         self.loud = self.loud or op == "sqrt"
         return self.step(f, x.dtype, x)
 
     def binary(self, op: str, x: Scalar, y: Scalar) -> Scalar:
         self.loud = True
-        if op in SPECIAL_BINARY:
-            whole = x.dtype.rank < 2 and op == "pow"
-            return self.step(_power_integers if whole else special(op, x.dtype), x.dtype, x, y)
+        whole = x.dtype.rank < 2
         if op == "div":
-            return self.step(np.divide if x.dtype.rank > 1 else _divide_integers, x.dtype, x, y)
-        return self.step(_BINARY[op], x.dtype, x, y)
+            return self.step(_divide_integers if whole else np.divide, x.dtype, x, y)
+        if op == "pow" and whole:
+            return self.step(_power_integers, x.dtype, x, y)
+        return self.step(_BINARY.get(op) or special(op, x.dtype), x.dtype, x, y)
 
     def compare(self, op: str, x: Scalar, y: Scalar) -> Scalar:
         return self.step(_COMPARE[op], dt.bool_, x, y)

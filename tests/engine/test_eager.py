@@ -181,6 +181,7 @@ def test_results_do_not_share_memory() -> None:
         lambda v: ew.cast(v, arg=dt.float64),
         lambda v: mv.reshape(v, arg=(4, 3)),
         lambda v: join.cat(v, arg=0),
+        lambda v: mv.relayout(v, arg=(4, 1)),
         lambda v: TABLE["sum"](v, arg=((), False)),
     ):
         e = Expression([x])
