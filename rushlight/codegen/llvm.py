@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rushlight.base.target import Target
 from rushlight.codegen.llvm_kernel import KernelWriter
-from rushlight.codegen.llvm_product import ProductWriter
+from rushlight.codegen.llvm_product import ProductWriter, is_packed
 from rushlight.codegen.text import Emitter, Value, module_text
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ def render(program: LoopProgram, target: Target) -> Code:
     return Renderer(program, target).run()
 
 
-def kernel_writer(kernel: Kernel | Product, target: Target) -> KernelWriter | ProductWriter:
-    """What spells a kernel."""
+def kernel_writer(
+    kernel: Kernel | Product, target: Target, shared: bool = False
+) -> KernelWriter | ProductWriter:
+    """What spells a kernel; `shared`: large products have one with run-time sizes."""
     if kernel.kind == "loops":
         return KernelWriter(kernel, target)
-    return ProductWriter(kernel, target)
+    return ProductWriter(kernel, target, shared)
 
 
 class Renderer:
@@ -70,8 +72,10 @@ class Renderer:
 
     def run(self) -> Code:
         p = self.program
+        # several large products share one kernel with run-time sizes: it is long to compile
+        packed = sum(k.kind == "product" and is_packed(k, self.target) for k in p.kernels)
         for n, kernel in enumerate(p.kernels):
-            writer = kernel_writer(kernel, self.target)
+            writer = kernel_writer(kernel, self.target, packed > 1)
             self.functions.update(dict.fromkeys(writer.functions(f"k{n}")))
             self.declarations |= writer.declarations
             self.writers.append(writer)

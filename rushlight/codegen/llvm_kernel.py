@@ -125,7 +125,10 @@ class KernelWriter(Memory):
         self.heavy = costly > 0 or len(inner) > 12
         register = max(16, target.vector_bits // 8)
         lanes = (1 if costly > 1 else 2 if self.heavy else 4) * register // widest
-        strided = any(i.access is not None and abs(i.access.strides[-1]) > 1 for i in inner)
+        strided = any(
+            i.kind == "index" or (i.access is not None and abs(i.access.strides[-1]) > 1)
+            for i in inner
+        )
         return max(4, min(MOST, lanes, 8 if strided else MOST))
 
     # The function

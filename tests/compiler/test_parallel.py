@@ -38,10 +38,19 @@ def programs(kit: Any) -> dict[str, tuple[Any, list[Any]]]:
     m = kit.make("matmul", kit.make("slice", x, arg=(0, 3, 203, 1)), y)
     p.outputs = [m.slot, kit.make("relu", m).slot]
     out["product"] = p, []
+    p = kit.Program()
+    x, y = kit.leaf(p, (150, 300)), kit.leaf(p, (300, 280))
+    m = kit.make("matmul", kit.make("slice", x, arg=(0, 2, 148, 1)), y)
+    turned = kit.make("permute", m, arg=(1, 0))
+    n = kit.make("matmul", turned, kit.make("slice", x, arg=(0, 0, 146, 1)))
+    p.outputs = [m.slot, n.slot]
+    out["products that share a kernel"] = p, []
     return out
 
 
-@pytest.mark.parametrize("name", ["line", "rows", "columns", "product"])
+@pytest.mark.parametrize(
+    "name", ["line", "rows", "columns", "product", "products that share a kernel"]
+)
 def test_any_order(kit: Any, name: str) -> None:
     p, numbers = programs(kit)[name]
     rng = np.random.default_rng(1)
