@@ -1,8 +1,8 @@
 """A classifier with two hidden layers, and three experiments with it.
 
-Two classes of points in five dimensions that no plane separates; an `nn.Module` of one's own, binary
-cross-entropy, gradient descent. Then: watching the probabilities move apart, two activations side by
-side, a loss of one's own. Run it with PyTorch, or with `rushlight run`.
+Two classes of points in five dimensions that no plane separates; an `nn.Module` of one's own,
+binary cross-entropy, gradient descent. Then: watching the probabilities move apart, two activations
+side by side, a loss of one's own. Run it with PyTorch, or with `rushlight run`.
 """
 
 import torch

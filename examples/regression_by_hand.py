@@ -21,7 +21,7 @@ def loss_fn(predicted, y):
 
 
 def grad_fn(x, y, predicted):
-    """The derivatives of the loss by w and b: the mean of 2 (predicted - y) times x, and times 1."""
+    """The derivatives of the loss by w and b: means of 2 (predicted - y) times x, and times 1."""
     d_loss = 2 * (predicted - y)
     return torch.stack([(d_loss * x).mean(), d_loss.mean()])
 

@@ -1,4 +1,4 @@
-"""The article programs under PyTorch and under Rushlight: the same text, numbers to their digits."""
+"""The article programs under PyTorch and under Rushlight: the same text and numbers."""
 
 import os
 import re

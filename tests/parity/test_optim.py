@@ -128,7 +128,8 @@ SCHEDULES = [
     ("OneCycleLR(opt, .5, 40, three_phase=True, anneal_strategy='linear')", None),
     ("OneCycleLR(opt, [.5, .3], epochs=5, steps_per_epoch=8, cycle_momentum=False)", None),
     ("OneCycleLR(adam, .5, 40)", None),
-    ("SequentialLR(opt, [ConstantLR(opt, .1, 5), ExponentialLR(opt, .9), StepLR(opt, 3)], [5, 12])", None),
+    ("SequentialLR(opt, [ConstantLR(opt, .1, 5), ExponentialLR(opt, .9), StepLR(opt, 3)], "
+     "[5, 12])", None),
     ("ChainedScheduler([ConstantLR(opt, .1, 5), ExponentialLR(opt, .9)])", None),
     ("SequentialLR(opt, [LinearLR(opt, .1, 1., 5), CosineAnnealingLR(opt, 20)], [5])", None),
     ("ReduceLROnPlateau(opt, patience=2, cooldown=1)", step_by_step),
