@@ -151,7 +151,7 @@ def _attached(cls: Any, ctx: Any, tensors: list[Tensor | None], output: Any) -> 
     if not places:
         return output
     inputs = [t if n else None for t, n in zip(tensors, ctx.needs_input_grad)]
-    backward = _backward(cls, ctx, inputs, [outputs[i] for i in places], places, len(outputs))
+    backward = _backward(cls, ctx, inputs, outputs, places)
     given = {id(t) for t in tensors if t is not None}
     values = [
         # an input that comes out unchanged is another tensor with the same value
@@ -177,18 +177,19 @@ def _backward(
     cls: Any,
     ctx: Any,
     inputs: list[Tensor | None],
-    results: list[Tensor],
+    outputs: list[Any],
     places: list[int],
-    count: int,
 ) -> Callable[..., Any]:
     """What the engine calls with the gradients of the attached outputs."""
-    like = [engine.detach(r) for r in results]
+    like = [engine.detach(o) if isinstance(o, Tensor) else None for o in outputs]
     shapes = [None if t is None else (tuple(t.shape), t.dtype) for t in inputs]
 
     def run(*grads: Tensor | None) -> list[Tensor | None]:
-        full: list[Tensor | None] = [None] * count
-        for i, g, zero in zip(places, grads, like):
-            full[i] = zeros_like(zero) if g is None and ctx.materialize_grads else g
+        full: list[Tensor | None] = [None] * len(like)
+        for i, g in zip(places, grads):
+            full[i] = g
+        if ctx.materialize_grads:
+            full = [zeros_like(o) if g is None and o is not None else g for g, o in zip(full, like)]
         found = cls.backward(ctx, *full)
         if not isinstance(found, tuple | list):
             found = (found,)

@@ -263,7 +263,10 @@ def get_device(self: Tensor) -> int:
 @method()
 def numpy(self: Tensor, *, force: bool = False) -> Any:
     """The tensor's memory as an array; `force`: detached first."""
-    return engine.to_numpy(engine.detach(self) if force else self)
+    x = engine.detach(self) if force else self
+    if 0 in x.shape and not x.requires_grad:
+        return np.empty(x.shape, x.dtype.numpy)
+    return engine.to_numpy(x)
 
 
 @method("tolist")

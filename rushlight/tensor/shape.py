@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import engine
+from rushlight.base import dtype as dt
 from rushlight.base.shape import (
     Ints,
     broadcast_shapes,
@@ -21,7 +22,7 @@ from rushlight.base.shape import (
 )
 from rushlight.base.size import Size
 from rushlight.engine import Tensor
-from rushlight.graph.ops import movement
+from rushlight.graph.ops import indexing, movement
 from rushlight.graph.ops.movement import normal_dims
 from rushlight.tensor.install import (
     both,
@@ -473,6 +474,12 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
         raise RuntimeError(f"step is {step} but must be > 0")
     if not shape:
         return look(movement.as_strided, self, ((size,), (1,), offset(self)))
+    if step < size and self.requires_grad:
+        # windows that overlap: a gradient has to be added up, which reading by index does
+        windows = np.arange(0, n - size + 1, step)[:, None] + np.arange(size)
+        places = engine.own_array(windows.astype(np.int64), dt.int64, self.device)
+        made = engine.apply(indexing.index, self, places, arg=(d,))
+        return movedim(made, d + 1, -1)
     return look(
         movement.as_strided,
         self,

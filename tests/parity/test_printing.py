@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of expressions
 """Printing beside PyTorch: thousands of arrays, all options, character for character."""
 
 import numpy as np
