@@ -28,7 +28,7 @@ HEAVY = frozenset(
      "pow", "atan2"}
 )  # fmt: skip
 MOST = 32  # lanes of the widest vector
-MOST_SCRATCH = 6 << 10  # elements of a row kept on the stack
+MOST_SCRATCH = 48 << 10  # bytes of a row kept on the stack
 LOCAL = -1000  # numbers of scratch that loops do not know of count down from here
 UNROLL = 4  # loops of so few rounds are written out
 
@@ -232,7 +232,8 @@ class KernelWriter(Memory):
         self.steps(still, env, outer, (), self.width)
         moving = [i for i in body if i not in still]
         if reductions:
-            if self.heavy and not self.across and 2 * MOST <= self.count <= MOST_SCRATCH:
+            room = self.count * sum(i.dtype.itemsize for i in reductions) <= MOST_SCRATCH
+            if self.heavy and not self.across and self.count >= 2 * MOST and room:
                 moving = self.first(moving, reductions, env, outer)
             Reducer(self, moving, reductions, env, outer).run()
         elif self.across:

@@ -101,11 +101,33 @@ class Maker:
             return make(
                 "cast", x, arg=self.r.choice([dt.float32, dt.float64, dt.int32, dt.int64, dt.int8])
             )
+        if kind < 0.56 and x.shape and numel(x.shape):
+            return self.mixed(x)
         if kind < 0.73 and x.shape:
             return self.reduction(x)
         if kind < 0.93:
             return self.movement(x)
         return self.memory(x)
+
+    def mixed(self, x: Any) -> Any:
+        """A product, places that values say, or a normalisation."""
+        make, kind = self.kit.make, self.r.random()
+        if kind < 0.4 and len(x.shape) > 1 and numel(x.shape) < 5000:
+            x = self.floating(x)
+            if x.dtype is dt.float64:
+                x = make("cast", x, arg=dt.float32)
+            y = self.kit.leaf(self.p, (x.shape[-1], self.r.choice([1, 3, 8, 20])))
+            self.leaves.append(self.np.standard_normal(numel(y.shape)).astype(np.float32))
+            return make("matmul", x, y)
+        if kind < 0.7:
+            n = x.shape[0]
+            index = self.np.integers(-n, n, self.r.choice([1, 5, 40]))
+            self.leaves.append(index)
+            return make("index", x, self.kit.leaf(self.p, index.shape, dt.int64), arg=(0,))
+        x = self.floating(x)
+        arg = ((self.r.randrange(len(x.shape)),), True)
+        e = make("exp", make("sub", x, make("amax", x, arg=arg)))
+        return make("div", e, make("sum", e, arg=arg))
 
     def reduction(self, x: Any) -> Any:
         n = len(x.shape)
