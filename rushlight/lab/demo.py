@@ -29,12 +29,12 @@ BATCH = 50
 class Digits(nn.Module):
     """64 pixels, two hidden layers, 10 digits."""
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 128) -> None:
         super().__init__()
         self.hidden1 = nn.Linear(64, width)
         self.hidden2 = nn.Linear(width, width)
         self.relu = nn.ReLU()
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(0.2)
         self.output = nn.Linear(width, 10)
 
     def forward(self, x: Any) -> Any:

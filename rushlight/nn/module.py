@@ -494,19 +494,19 @@ class Module(Convertible, Stateful):
         return (param for _, param in self.named_parameters(recurse=recurse))
 
     def _collect(self, found: dict[int, Parameter], seen: set[Module]) -> bool:
-        """All parameters without their names, which takes a third of the time; False: cannot be
-        done.
-        """
-        if type(self).named_modules is not Module.named_modules:
+        """All parameters, without the cost of their names; False where that cannot be done."""
+        cls = type(self)
+        if cls.named_modules is not Module.named_modules:
             return False
         seen.add(self)
-        for param in self._parameters.values():
+        d = self.__dict__
+        for param in d["_parameters"].values():
             if param is not None:
                 found[id(param)] = param
-        return all(
-            module is None or module in seen or module._collect(found, seen)
-            for module in self._modules.values()
-        )
+        for module in d["_modules"].values():
+            if module is not None and module not in seen and not module._collect(found, seen):
+                return False
+        return True
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

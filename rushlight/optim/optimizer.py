@@ -78,7 +78,7 @@ class Group:
         self.group = group
         self.names = names
         self.params: list[Tensor] = list(group["params"])
-        self.rows: list[Column] = []
+        self.rows: list[tuple[Tensor, Column]] = []
         self.bare: list[Tensor] = []
         self.count = 0
         self.steps: list[int] | None = None
@@ -91,6 +91,7 @@ class Group:
             and self.names == names
             and len(params) == len(self.params)
             and all(map(is_, params, self.params))
+            and not (self.bare and any(p.grad is not None for p in self.bare))
         )
 
 
@@ -143,9 +144,9 @@ class Optimizer:
         if self._stale:
             self._stale = False
             for kept in self._groups:
-                for i, row in enumerate(kept.rows):
+                for i, (p, _) in enumerate(kept.rows):
                     steps = kept.count if kept.steps is None else kept.steps[i]
-                    self._state[row[0]]["step"].fill_(steps)
+                    self._state[p]["step"].fill_(steps)
         self._groups = []
         return self._state
 
@@ -264,13 +265,9 @@ class Optimizer:
         if len(groups) != len(self.param_groups):
             groups = self._collect()
         for i, group in enumerate(self.param_groups):
-            kept = groups[i]
-            if not kept.current(group, self._names(group)) or (
-                kept.bare and any(p.grad is not None for p in kept.bare)
-            ):
+            if not groups[i].current(group, self._names(group)):
                 groups = self._collect()
-                kept = groups[i]
-            self._step_group(kept, group)
+            self._step_group(groups[i], group)
         return loss
 
     # A step is noticed by the schedulers without a wrapper around it.
@@ -278,7 +275,11 @@ class Optimizer:
 
     def _step_group(self, kept: Group, group: dict[str, Any]) -> None:
         rows = kept.rows
-        columns = [(row[0], g, *row[1:]) for row in rows if (g := row[0].grad) is not None]
+        columns: list[Column]
+        if kept.names:
+            columns = [(p, g, *state) for p, state in rows if (g := p.grad) is not None]
+        else:
+            columns = [(p, g) for p in kept.params if (g := p.grad) is not None]
         if not columns:
             return
         self._stale = self._counts_steps
@@ -291,11 +292,11 @@ class Optimizer:
         # Some parameters have taken more steps than others: one update for each count.
         steps = kept.steps or [kept.count] * len(rows)
         by_count: dict[int, list[Column]] = {}
-        for i, row in enumerate(rows):
-            g = row[0].grad
+        for i, (p, state) in enumerate(rows):
+            g = p.grad
             if g is not None:
                 steps[i] = self._next(steps[i])
-                by_count.setdefault(steps[i], []).append((row[0], g, *row[1:]))
+                by_count.setdefault(steps[i], []).append((p, g, *state))
         kept.count = steps[0]
         kept.steps = None if steps.count(steps[0]) == len(steps) else steps
         for count, part in by_count.items():
@@ -314,7 +315,6 @@ class Optimizer:
             steps = []
             for p in kept.params:
                 if not names:
-                    kept.rows.append((p,))
                     continue
                 own = state.get(p, {})
                 fresh = any(own.get(name) is None for name in names)
@@ -328,7 +328,7 @@ class Optimizer:
                     for name in names:
                         if own.get(name) is None:
                             own[name] = self._new_state(p, name, group)
-                kept.rows.append((p, *(own[name] for name in names)))
+                kept.rows.append((p, tuple([own[name] for name in names])))
                 steps.append(int(own["step"].item()) if self._counts_steps else 0 if fresh else 1)
             if steps:
                 kept.count = steps[0]
@@ -566,4 +566,6 @@ def check_fused(fused: Any, foreach: Any, differentiable: Any) -> None:
 
 def as_number(value: Any) -> float:
     """A setting that may be a tensor of one element, as a number."""
+    if value.__class__ is float:
+        return value  # type: ignore[no-any-return]
     return float(value.item() if isinstance(value, Tensor) else value)  # type: ignore[arg-type]
