@@ -59,6 +59,50 @@ _names |= {kind.name: kind for kind in _dt.ALL}
 _names |= {kind.alias: kind for kind in _dt.ALL if kind.alias}
 globals().update(_names)
 
+# Functions of the public namespace that are `nn.functional`'s, loaded with it when first used.
+_OF_NN = frozenset(
+    [
+        "adaptive_avg_pool1d",
+        "alpha_dropout",
+        "avg_pool1d",
+        "batch_norm",
+        "bilinear",
+        "binary_cross_entropy_with_logits",
+        "celu",
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "conv_transpose3d",
+        "cosine_embedding_loss",
+        "cosine_similarity",
+        "dropout",
+        "embedding",
+        "embedding_bag",
+        "feature_alpha_dropout",
+        "group_norm",
+        "hardshrink",
+        "hinge_embedding_loss",
+        "instance_norm",
+        "kl_div",
+        "layer_norm",
+        "margin_ranking_loss",
+        "max_pool1d",
+        "max_pool2d",
+        "max_pool3d",
+        "pairwise_distance",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "poisson_nll_loss",
+        "prelu",
+        "rms_norm",
+        "rrelu",
+        "selu",
+        "threshold",
+        "triplet_margin_loss",
+    ]
+)
 # Submodules of the public namespace that are loaded when first used.
 _LAZY = frozenset(
     [
@@ -106,6 +150,10 @@ def __getattr__(name: str) -> _Any:
         except ModuleNotFoundError as error:
             if error.name != f"{__name__}.{name}":
                 raise
+    if name in _OF_NN:
+        functional = _importlib.import_module(f"{__name__}.nn.functional")
+        if hasattr(functional, name):
+            return getattr(functional, name)
     raise AttributeError(
         f"module 'torch' has no attribute {name!r}: Rushlight does not have it (yet)"
     )

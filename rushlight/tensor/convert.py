@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import engine
 from rushlight.base.device import device as Device
 from rushlight.base.dtype import ALL, dtype
+from rushlight.base.shape import numel
 from rushlight.engine import Tensor
 from rushlight.engine.leaves import rewire
 from rushlight.graph.ops import elementwise as ew
@@ -23,6 +24,7 @@ from rushlight.tensor.install import (
     need_tensor,
     number,
     place,
+    sizes,
 )
 from rushlight.tensor.kinds import contiguous_format, memory_format, preserve_format, strided
 from rushlight.tensor.literals import array_of
@@ -308,6 +310,66 @@ def from_operand(x: Any) -> Tensor | None:
 
 
 engine.set_entry(lambda x: from_operand(x) if isinstance(x, np.generic) else None)
+
+
+# ---------------------------------------------------------------- another shape on the spot
+def _reshaped_in_place(name: str, f: Callable[..., Tensor]) -> None:
+    def write(self: Tensor, *args: Any) -> Tensor:
+        if self.requires_grad:
+            raise RuntimeError(
+                f"{name}: a tensor with a history cannot change its shape in place here; use "
+                f"x = x.{name[:-1]}(...)"
+            )
+        engine.set_data(self, f(self, *args))
+        return self
+
+    write.__doc__ = f"`{name[:-1]}`, of this very tensor."
+    method(name)(write)
+
+
+for _name, _f in (
+    ("t_", sh.t), ("transpose_", sh.transpose), ("swapaxes_", sh.transpose),
+    ("swapdims_", sh.transpose), ("squeeze_", sh.squeeze), ("unsqueeze_", sh.unsqueeze),
+    ("as_strided_", sh.as_strided),
+):  # fmt: skip
+    _reshaped_in_place(_name, _f)
+
+
+@method()
+def resize_(self: Tensor, *size: Any, memory_format: Any = contiguous_format) -> Tensor:
+    """Another size: the elements in order, zeros where there were none."""
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    shape = sizes(size, "resize_")
+    old = engine.read(self).reshape(-1)
+    a = np.zeros(numel(shape), self.dtype.numpy)
+    a[: old.size] = old[: a.size]
+    engine.set_data(self, engine.own_array(a.reshape(shape), self.dtype, self.device))
+    return self
+
+
+@method()
+def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+    """`resize_` to the size of another."""
+    return resize_(self, tuple(the_template.shape))
+
+
+@method()
+def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
+    """Refer to the memory of another tensor (of none: no elements)."""
+    if source is None:
+        source = engine.own_array(np.zeros(0, self.dtype.numpy), self.dtype, self.device)
+    engine.set_data(self, engine.detach(source))
+    return self
+
+
+@method()
+def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Replace every element by a Python function of it."""
+    a = engine.read(self)
+    made = np.array([callable(v) for v in a.reshape(-1).tolist()], self.dtype.numpy)
+    return engine.assign(self, engine.own_array(made.reshape(a.shape), self.dtype, self.device))
+
 
 # ---------------------------------------------------------------- tests of type
 function("is_tensor")(lambda obj, /: isinstance(obj, Tensor))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import numpy as np
+
+from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
-from rushlight.tensor.convert import cast
+from rushlight.engine.core import Rec
+from rushlight.tensor import convert
 from rushlight.tensor.creation import filled, tensor
 from rushlight.tensor.install import place, sizes
+from rushlight.tensor.literals import array_of
 
 
 def build(kind: dtype, args: tuple[Any, ...], name: str) -> Tensor:
@@ -19,13 +24,13 @@ def build(kind: dtype, args: tuple[Any, ...], name: str) -> Tensor:
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         data = args[0]
         if isinstance(data, Tensor):
-            return cast(data, kind)
+            return convert.cast(data, kind)
         if type(data).__name__ == "Size":
             return filled(tuple(data), 0, kind, place(None))
         return tensor(data, dtype=kind)
     if len(args) == 1 and isinstance(args[0], Tensor):
         if args[0].shape:
-            return cast(args[0], kind)
+            return convert.cast(args[0], kind)
         raise TypeError("new(): data must be a sequence (got Tensor)")
     return filled(sizes(args, name), 0, kind, place(None))
 
@@ -50,3 +55,51 @@ TYPES: Final[dict[str, Any]] = {
     )
     for kind in dt.ALL
 }
+
+
+# ---------------------------------------------------------------- Tensor(...) itself
+def take_over(self: Tensor, made: Tensor) -> None:
+    """Make `self` another handle on what `made` has just entered."""
+    self.rec, self.epoch, self.slot = made.rec, made.epoch, made.slot
+    self.st, self.fam, self.reg = made.st, made.fam, made.reg
+
+
+def entered(args: tuple[Any, ...]) -> Tensor:
+    """What `torch.Tensor(*args)` holds, as memory that no record has made."""
+    kind = dt.Defaults.float
+    one = args[0] if len(args) == 1 else None
+    if isinstance(one, Tensor) and one.shape:
+        if one.dtype is not kind:
+            raise TypeError(
+                f"torch.Tensor(tensor): expected {kind.typename}Tensor, got "
+                f"{one.dtype.typename}Tensor"
+            )
+        return cast(Tensor, engine.become(Tensor, one, False))
+    if len(args) == 1 and not hasattr(one, "__index__") and type(one).__name__ != "Size":
+        a, _ = array_of(one, kind)
+    else:
+        a = np.zeros(sizes(args, "new") if args else (0,), kind.numpy)
+    return engine.own_array(a, kind, place(None))
+
+
+NOTHING: Final = object()
+
+
+def construct(
+    self: Tensor, rec: Any = NOTHING, epoch: Any = NOTHING, *rest: Any, **named: Any
+) -> None:
+    """`torch.Tensor(2, 3)` and `torch.Tensor([1.0])`, beside the recorder's own use."""
+    if type(rec) is Rec:
+        self.rec = rec
+        self.epoch = epoch
+        self.slot = rec.slot
+        self.st = None
+        self.fam = None
+        self.reg = 0
+        return
+    if set(named) - {"device"}:
+        raise TypeError(f"Tensor() got an unexpected keyword argument '{next(iter(named))}'")
+    take_over(self, entered(tuple(a for a in (rec, epoch, *rest) if a is not NOTHING)))
+
+
+setattr(Tensor, "__init__", construct)

@@ -42,7 +42,7 @@ ALIASES: Final[dict[str, str]] = {
 UNARY: Final = (
     "abs neg sign square reciprocal sqrt rsqrt exp exp2 expm1 log log1p log2 log10 tanh sigmoid "
     "sin cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv relu floor ceil trunc "
-    "frac logical_not bitwise_not deg2rad rad2deg lgamma digamma sinc isnan isinf isfinite "
+    "frac logical_not bitwise_not deg2rad rad2deg lgamma digamma i0 sinc isnan isinf isfinite "
     "isposinf isneginf signbit absolute negative fix sgn arccos arcsin arctan arcsinh arccosh "
     "arctanh"
 )
@@ -131,7 +131,8 @@ def _install() -> None:
             if name not in words(NO_INPLACE):
                 write = _inplace(name + "_", op, make is _binary)
                 setattr(Tensor, name + "_", named(write, name + "_", "Tensor."))
-    FUNCTIONS["relu_"] = vars(Tensor)["relu_"]
+                if make is _unary or name == "xlogy":
+                    FUNCTIONS[name + "_"] = write
 
 
 assert rows  # the rows it enters are installed here

@@ -173,6 +173,11 @@ def _signbit(e: Any, x: Any) -> Any:
 row("signbit", _signbit, types="test", reference=np.signbit)
 
 
+row("sinc", lambda e, x: e.where(x.eq(0), 1, e.sin(x * math.pi) / (x * math.pi)),
+    lambda g, out, x: g * ew.where(ew.eq(x, 0.0), 0.0, (ew.cos(x * math.pi) - out) / x),
+    types="float", reference=np.sinc)  # fmt: skip
+
+
 # ---------------------------------------------------------------- two operands
 def _copysign(e: Any, x: Any, y: Any) -> Any:
     a = e.abs(x)
@@ -289,6 +294,38 @@ def _argsort(x: Any, arg: Any = None) -> Any:
 library("cumsum", _same, _running(np.cumsum), _cumsum_grad)
 library("cumprod", _same, _running(np.cumprod), _cumprod_grad)
 library("argsort", _indices, _argsort)
+
+
+# ---------------------------------------------------------------- special functions, by SciPy
+def _float(op_: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    x = srcs[0]
+    return Spec(x.shape, x.dtype if x.dtype.rank > 1 else dt.Defaults.float, None, x.device)
+
+
+def _special(name: str) -> Callable[..., Any]:
+    def call(x: Any, arg: Any = None) -> Any:
+        import scipy.special
+
+        return getattr(scipy.special, name)(x if x.dtype.kind == "f" else x.astype(np.float64))
+
+    return call
+
+
+library("erfc", _float, _special("erfc"),
+        lambda g, out, x: g * (ew.exp(-(x * x)) * (-2.0 / math.sqrt(math.pi))))  # fmt: skip
+library("erfinv", _float, _special("erfinv"),
+        lambda g, out, x: g * (ew.exp(out * out) * (math.sqrt(math.pi) / 2.0)))  # fmt: skip
+library("lgamma", _float, _special("gammaln"), lambda g, out, x: g * op("digamma")(x))
+library("digamma", _float, _special("psi"), lambda g, out, x: g * op("trigamma")(x))
+library("trigamma", _float, lambda x, arg=None: _polygamma(x))
+library("i0", _float, _special("i0"), lambda g, out, x: g * op("i1")(x))
+library("i1", _float, _special("i1"))
+
+
+def _polygamma(x: Any) -> Any:
+    import scipy.special
+
+    return scipy.special.polygamma(1, x)
 
 
 # ---------------------------------------------------------------- what PyTorch refuses

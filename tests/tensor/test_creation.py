@@ -145,3 +145,42 @@ def test_public_names_are_sorted_and_there():
     assert list(torch.__all__) == sorted(torch.__all__)
     assert not [name for name in torch.__all__ if not hasattr(torch, name)]
     assert len(set(torch.__all__)) == len(torch.__all__)
+
+
+def test_the_old_constructors():
+    assert torch.Tensor(2, 3).shape == (2, 3)
+    assert torch.Tensor([1, 2]).tolist() == [1.0, 2.0]
+    assert torch.Tensor().shape == (0,)
+    assert torch.LongTensor([1, 2]).dtype is torch.int64
+    assert isinstance(torch.ones(1), torch.FloatTensor)
+    assert not isinstance(torch.ones(1), torch.LongTensor)
+    x = torch.Tensor([[1, 2], [3, 4]])
+    assert (x @ x).tolist() == [[7, 10], [15, 22]]
+    assert type(x) is torch.Tensor
+    with pytest.raises(TypeError):
+        torch.Tensor("a")
+
+
+def test_the_constructor_sets_what_the_recorder_sets():
+    x = torch.ones(2)
+    made = type(x).__new__(type(x))
+    made.__init__(x.rec, 7)
+    assert (made.rec, made.epoch, made.slot) == (x.rec, 7, x.rec.slot)
+    assert (made.st, made.fam, made.reg) == (None, None, 0)
+    assert set(type(x).__slots__) == {"rec", "epoch", "slot", "st", "fam", "reg"}
+
+
+def test_another_shape_on_the_spot():
+    x = torch.arange(3.0)
+    assert x.unsqueeze_(0) is x and x.shape == (1, 3)
+    assert x.t_().shape == (3, 1)
+    assert x.resize_(2, 2).tolist() == [[0, 1], [2, 0]]
+
+
+def test_questions_about_devices():
+    assert not torch.cuda.is_available()
+    assert torch.cuda.device_count() == 0
+    torch.cuda.manual_seed_all(1)
+    torch.backends.cudnn.deterministic = True
+    with pytest.raises(AssertionError, match="CUDA"):
+        torch.cuda.synchronize()

@@ -98,9 +98,9 @@ def test_refusals():
     for bad in (lambda: -k, lambda: k - k, lambda: k - 1, lambda: k.relu()):
         with pytest.raises(RuntimeError):
             bad()
-    with pytest.raises(TypeError, match="argument 'input' .* must be Tensor, not int"):
+    with pytest.raises(TypeError, match=r"argument 'input' .* must be Tensor, not int"):
         torch.exp(3)
-    with pytest.raises(TypeError, match="argument 'other' .* must be Tensor, not float"):
+    with pytest.raises(TypeError, match=r"argument 'other' .* must be Tensor, not float"):
         torch.maximum(torch.ones(1), 2.0)
     with pytest.raises(RuntimeError, match=r"size of tensor a \(2\) must match"):
         torch.ones(2) + torch.ones(3)

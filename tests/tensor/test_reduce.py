@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of cases
 """Reductions, orders and products against NumPy."""
 
 import numpy as np

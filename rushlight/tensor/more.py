@@ -1,0 +1,175 @@
+"""Functions made of others that programs call now and then: distances, moments, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.engine import Tensor
+from rushlight.graph.ops import contract, movement
+from rushlight.graph.ops import elementwise as ew
+from rushlight.tensor import reduce
+from rushlight.tensor import shape as sh
+from rushlight.tensor.creation import filled, owned
+from rushlight.tensor.install import both, element_type, function, need_tensor, number, place
+
+apply: Callable[..., Tensor] = engine.apply
+look: Callable[..., Tensor] = engine.view
+
+
+@function()
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "") -> Tensor:
+    """Distances between all rows of two matrices (or batches of them)."""
+    need_tensor(x1, "cdist", "x1")
+    need_tensor(x2, "cdist", "x2", 2)
+    away = apply(ew.sub, look(movement.unsqueeze, x1, len(x1.shape) - 1),
+                 look(movement.unsqueeze, x2, len(x2.shape) - 2))  # fmt: skip
+    return reduce.vector_norm(away, float(p), (len(away.shape) - 1,), False)
+
+
+@both()
+def cov(
+    input: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:
+    """The covariance matrix of variables in rows."""
+    if fweights is not None or aweights is not None:
+        raise NotImplementedError("cov: weights are not supported; scale the observations")
+    x = input if len(input.shape) == 2 else sh.reshape(input, 1, -1)
+    away = apply(ew.sub, x, reduce.mean(x, 1, True))
+    made = apply(contract.matmul, away, sh.t(away))
+    made = apply(ew.div, made, float(max(x.shape[1] - correction, 0)))
+    return made if len(input.shape) == 2 else sh.reshaped(made, ())
+
+
+@both()
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlation matrix of variables in rows."""
+    c = cov(input)
+    if not c.shape:
+        return apply(ew.div, c, c)
+    d = apply(ew.sqrt, sh.diagonal(c))
+    return apply(ew.div, apply(ew.div, c, look(movement.unsqueeze, d, 1)), d)
+
+
+@function("trapezoid", "trapz")
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
+    """The integral of samples along a dimension."""
+    d = reduce.one_dim(y, dim)[0]
+    n = y.shape[d]
+    pairs = apply(ew.add, sh.narrow(y, d, 1, n - 1), sh.narrow(y, d, 0, n - 1))
+    if x is None:
+        return apply(ew.mul, reduce.sum_(pairs, d), number(dx, "trapezoid", "dx") / 2)
+    last = len(x.shape) - 1
+    steps = apply(ew.sub, sh.narrow(x, last, 1, n - 1), sh.narrow(x, last, 0, n - 1))
+    if last == 0:
+        steps = sh.reshaped(steps, tuple(n - 1 if k == d else 1 for k in range(len(y.shape))))
+    return apply(ew.div, reduce.sum_(apply(ew.mul, pairs, steps), d), 2.0)
+
+
+@function()
+def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tensor:
+    """Powers of a vector's elements, one element a row."""
+    n = x.shape[0] if N is None else N
+    powers = np.arange(n) if increasing else np.arange(n)[::-1]
+    exponents = owned(np.ascontiguousarray(powers).astype(x.dtype.numpy), x.dtype, x.device)
+    return apply(ew.pow_, look(movement.unsqueeze, x, 1), exponents)
+
+
+@function()
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Coordinates in `shape` of indices into its flattened form."""
+    found = np.unravel_index(engine.read(indices), tuple(shape))
+    return tuple(owned(np.array(i, np.int64), dt.int64, indices.device) for i in found)
+
+
+@function()
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """A number as a tensor without dimensions, of the default type."""
+    kind = dt.Defaults.float if dtype is None else element_type(dtype, "scalar_tensor")
+    return filled((), number(s, "scalar_tensor", "s", 1), kind, place(device))
+
+
+@both()
+def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`narrow` as a copy."""
+    return apply(ew.copy, sh.narrow(input, dim, start, length))
+
+
+@both()
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Slices along a dimension scaled down to a norm of at most `maxnorm`."""
+    d = reduce.one_dim(input, dim)[0]
+    others = tuple(k for k in range(len(input.shape)) if k != d)
+    size = reduce.vector_norm(input, float(p), others, True)
+    scale = apply(ew.where, apply(ew.gt, size, maxnorm), maxnorm / (size + 1e-7), 1.0)
+    return apply(ew.mul, input, scale)
+
+
+@function()
+def typename(obj: Any, /) -> str:
+    """`'torch.FloatTensor'` for a tensor, else the type's full name."""
+    if isinstance(obj, Tensor):
+        return f"torch.{obj.dtype.typename}Tensor"
+    kind = obj if isinstance(obj, type) else type(obj)
+    where = kind.__module__
+    return kind.__qualname__ if where in ("builtins", "") else f"{where}.{kind.__qualname__}"
+
+
+@function()
+def set_default_tensor_type(t: Any, /) -> None:
+    """The old `set_default_dtype`: `torch.DoubleTensor` or its name."""
+    name = t if isinstance(t, str) else t.__name__
+    for kind in (dt.float32, dt.float64):
+        if name.removeprefix("torch.") == f"{kind.typename}Tensor":
+            dt.Defaults.float = kind
+            return
+    raise TypeError(f"only floating-point types are supported as the default type, not {name}")
+
+
+# ---------------------------------------------------------------- settings that change nothing here
+class Switches:
+    """What programs set: results are the same bits in any case."""
+
+    deterministic = False
+    warn_only = False
+    precision = "highest"
+
+
+@function()
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Remembered: every result is deterministic in any case."""
+    Switches.deterministic, Switches.warn_only = bool(mode), warn_only
+
+
+@function()
+def are_deterministic_algorithms_enabled() -> bool:
+    """What `use_deterministic_algorithms` was told."""
+    return Switches.deterministic
+
+
+@function()
+def set_float32_matmul_precision(precision: str) -> None:
+    """Remembered: products are always of full precision."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"precision has to be highest, high or medium, not {precision!r}")
+    Switches.precision = precision
+
+
+@function()
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` was told."""
+    return Switches.precision
+
+
+@function()
+def set_flush_denormal(mode: bool) -> bool:
+    """False: denormal numbers are kept, a request to flush them is not honoured."""
+    return not mode
