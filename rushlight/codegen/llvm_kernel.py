@@ -23,10 +23,6 @@ from rushlight.graph.scalar import Scalar
 if TYPE_CHECKING:
     from rushlight.compiler.loops import Instr, Kernel, Stage
 
-HEAVY = frozenset(
-    {"exp", "exp2", "expm1", "log", "log2", "log1p", "tanh", "sigmoid", "erf", "sin", "cos", "tan",
-     "pow", "atan2"}
-)  # fmt: skip
 MOST = 32  # lanes of the widest vector
 MOST_SCRATCH = 48 << 10  # bytes of a row kept on the stack
 LOCAL = -1000  # numbers of scratch that loops do not know of count down from here
@@ -121,7 +117,7 @@ class KernelWriter(Memory):
         steps = [i for s in self.k.stages for i in s.body]
         widest = max([i.dtype.itemsize for i in steps if i.dtype.kind != "b"], default=1)
         inner = [i for s in self.k.stages if s.over == "inner" for i in s.body]
-        costly = sum(i.op is not None and i.op.name in HEAVY for i in inner)
+        costly = sum(i.cost for i in inner)
         self.heavy = costly > 0 or len(inner) > 12
         register = max(16, target.vector_bits // 8)
         lanes = (1 if costly > 1 else 2 if self.heavy else 4) * register // widest

@@ -11,12 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..base.shape import Ints, numel
+from .cost import special_steps
 from .values import Ref, Value, Values, identity, unit
 
-COSTLY = frozenset(
-    {"exp", "exp2", "expm1", "log", "log2", "log1p", "tanh", "sigmoid", "erf", "sin", "cos", "tan",
-     "pow", "atan2", "gelu", "softplus", "silu"}
-)  # fmt: skip
 ROW_LIMIT = 1 << 15  # elements of a row that is read in several phases: it should stay in cache
 SMALL = 1 << 12  # below this many elements unrelated work shares a loop
 MOST_MEMBERS = 48
@@ -117,7 +114,7 @@ class Grouper:
         """Whether a value is so cheap that every group computes it for itself."""
         if v.kind in ("number", "const", "iota"):
             return True
-        if v.kind != "row" or v.shape or v.op is None or v.op.name in COSTLY:
+        if v.kind != "row" or v.shape or v.op is None or special_steps(v.op, len(v.srcs)):
             return False
         return all(r.value in self.inline for r in v.srcs)
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from ..base import dtype as dt
 from ..base.shape import Ints
 from ..graph.op import Op
+from .cost import special_steps
 
 InstrKind = Literal["load", "number", "const", "iota", "row", "reduce", "dot", "store", "index"]
 Over = Literal["once", "row", "inner"]
@@ -46,6 +47,11 @@ class Instr:
     arg: Any = None
     ctype: dt.dtype | None = None
     access: Access | None = None
+
+    @property
+    def cost(self) -> int:
+        """How many special functions the step takes."""
+        return special_steps(self.op, len(self.srcs)) if self.kind == "row" and self.op else 0
 
     def access_of(self, param: int, rank: int) -> Access:
         """An access to a row's scratch, which needs no strides."""

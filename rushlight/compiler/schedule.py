@@ -10,7 +10,8 @@ from typing import Any
 
 from ..base.shape import Ints, numel
 from ..graph.node import Program
-from .group import COSTLY, Group, Grouping
+from .cost import special_steps
+from .group import Group, Grouping
 from .loops import Access, Instr, Kernel, LoopProgram, Output, Param, Stage
 from .memory import place_memory
 from .products import product
@@ -140,7 +141,9 @@ class Builder:
     def dear(self, m: int) -> bool:
         """Whether computing a member once more costs more than a trip to memory."""
         v = self.items[m]
-        if v.kind == "index" or (v.op is not None and v.op.name in COSTLY):
+        if v.kind == "index":
+            return True
+        if v.kind == "row" and v.op is not None and special_steps(v.op, len(v.srcs)):
             return True
         return any(
             self.g.level.get(r.value) == "full" and self.items[r.value].kind == "row"
