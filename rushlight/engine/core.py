@@ -120,7 +120,6 @@ class Storage:
     __slots__ = (
         "epoch",
         "exposed",
-        "key",
         "leaf",
         "mem",
         "members",
@@ -128,6 +127,7 @@ class Storage:
         "moved",
         "old",
         "own",
+        "shown",
         "slot",
         "spec",
         "ver",
@@ -148,9 +148,7 @@ class Storage:
         ] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
         self.moved: bool = False  # became private: the next use reads memory once more
         self.old: bool = mem is not None  # existed before this epoch: always written back
-        self.key: Any = (
-            None  # the interned argument of its LEAF records, for (no gradient, gradient)
-        )
+        self.shown: Optional[dict[Any, Rec]] = None  # its views that were handed out
 
 
 class Fam:

@@ -43,6 +43,14 @@ OWN_BASE: Final = [
 
 def leaf_key(spec: Spec, rg: bool) -> Any:
     """The interned argument of a LEAF record."""
+    keys = spec.keys
+    if keys is None:
+        keys = (interned(spec, False), interned(spec, True))
+        spec.keys = keys
+    return keys[1] if rg else keys[0]
+
+
+def interned(spec: Spec, rg: bool) -> Any:
     key = (spec.shape, spec.dtype, spec.strides, spec.device, rg)
     found = KEYS.get(key)
     if found is None:
@@ -112,13 +120,9 @@ def fslot(e: Engine, f: Fam) -> i64:
             )
         s.moved = False
         rg = f.hist is not None
-        keys = s.key
-        if keys is None:
-            keys = (leaf_key(s.spec, False), leaf_key(s.spec, True))
-            s.key = keys
         if e.cur.nleaf != len(e.lvals):
             mend(e)
-        r = peek(e, LEAF, NONE, NONE, NONE, keys[1] if rg else keys[0])
+        r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
         if r.nsts != len(e.sts) or (rg and r.gidx != len(e.gleaves)):
             mend(e)
             e.dirty = True

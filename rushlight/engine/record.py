@@ -52,10 +52,13 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
         x = detach(x)  # a view made without gradient mode has no history
     s = x.st
     if s is not None and s.mem is not None and still(e, x, s):
-        shape, strides, offset = mv.region_of(op, x.rec.spec, arg)
-        have: Spec = x.rec.spec
-        t = shown(x, s, op, Spec(shape, have.dtype, strides, have.device, offset=offset))
-        t.fam = x.fam
+        f = x.fam
+        if f is None:
+            f = Fam(s, None, x.rec)
+            x.fam = f
+        t = Tensor(shown(s, op, x.rec, arg, f.hist is not None), 0)
+        t.st = s
+        t.fam = f
         return t
     if x.epoch == e.epoch and s is not None:
         r = e.cur.nxt
@@ -83,19 +86,31 @@ def still(e: Engine, x: Tensor, s: Storage) -> bool:
     return settled(e, s) and (x.rec.region is not None or x.epoch != e.epoch)
 
 
-def shown(x: Tensor, s: Storage, op: Op, spec: Spec) -> Tensor:
-    """A handle that shows part of ``x``'s memory; nothing is recorded."""
+def shown(s: Storage, op: Op, of: Rec, arg: Any, rg: bool) -> Rec:
+    """What describes a view of memory that stands still; nothing is recorded."""
+    views = s.shown
+    if views is None:
+        views = {}
+        s.shown = views
+    key = (op.code, of.region, arg)
+    r = views.get(key)
+    if r is not None and r.rg == rg:
+        return r
+    have: Spec = of.spec
+    shape, strides, offset = mv.region_of(op, have, arg)
     r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
     r.row = op
-    r.spec = spec
-    r.size = size_of(spec.shape)
-    r.region = (spec.shape, spec.strides, spec.offset)
-    r.rg = needs_grad(x)
-    if x.fam is None:
-        x.fam = Fam(s, None, x.rec)
-    t = Tensor(r, 0)
-    t.st = s
-    return t
+    r.spec = Spec(shape, have.dtype, strides, have.device, offset=offset)
+    r.size = size_of(shape)
+    r.region = (shape, strides, offset)
+    r.rg = rg
+    if len(views) >= MAX_VIEWS:
+        views.clear()
+    views[key] = r
+    return r
+
+
+MAX_VIEWS: Final = 256  # views of one storage that are remembered
 
 
 def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Optional[Fam]) -> None:

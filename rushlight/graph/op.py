@@ -25,7 +25,7 @@ class Spec:
     storage, in elements.  ``number``: ``'b'``, ``'i'`` or ``'f'`` for a Python number.
     """
 
-    __slots__ = ("device", "dtype", "number", "offset", "shape", "strides")
+    __slots__ = ("device", "dtype", "keys", "number", "offset", "shape", "strides")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Spec:
         self.device = device
         self.number = number
         self.offset = offset
+        self.keys: Any = None  # the recorder's: what identifies memory of this kind when it enters
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}" + (
