@@ -7,9 +7,11 @@ from typing import Any, Final, Optional
 import numpy as np
 from mypy_extensions import mypyc_attr
 
+from ..base.dtype import ALL
 from ..base.shape import is_contiguous, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
+from ..runtime.scalars import readers
 from .core import (
     DUMMY,
     FLUSH,
@@ -248,6 +250,12 @@ def item(t: Tensor) -> object:
     s = current(t)
     region = t.rec.region
     offset = 0 if region is None else region[2] * spec.dtype.itemsize
+    table = READERS
+    if not table:
+        table.extend(native_readers())
+    f = table[spec.dtype.code]
+    if f is not None:
+        return f(s.mem.address + offset)
     return s.mem.array(NUMPY[spec.dtype.code], (), None, offset).item()
 
 
@@ -355,6 +363,14 @@ def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     ):
         return from_array(a, dtype, device)
     return entered(Storage(Held(a.reshape(-1)), spec), None)
+
+
+READERS: Final[list[Any]] = []  # by dtype code: from an address to a Python number, None where not native
+
+
+def native_readers() -> list[Any]:
+    found = readers()
+    return [found.get(d.numpy) for d in ALL]
 
 
 def calibrate() -> None:
