@@ -241,6 +241,8 @@ def winner(x: Tensor, op: Any, dims: Ints, keepdim: bool) -> Tensor:
         x = apply(ew.cast, x, arg=dt.uint8)
     if not x.shape:
         return apply(ew.cast, apply(ew.zeros_like, engine.detach(x)), arg=dt.int64)
+    if 0 in x.shape and all(x.shape[d] for d in dims):
+        return engine.full(rd.reduced_shape(tuple(x.shape), dims, keepdim), 0, dt.int64, x.device)
     return apply(op, x, arg=(dims, keepdim))
 
 
