@@ -23,7 +23,7 @@ class _Inputs(Function):
     """Identity whose backward reports the gradient of a module's inputs."""
 
     @staticmethod
-    def forward(ctx: Any, hooks: BackwardHooks, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, hooks: BackwardHooks, *tensors: Any) -> tuple[Tensor, ...]:
         ctx.hooks = hooks
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(t for t in tensors if not t.requires_grad))
@@ -38,7 +38,7 @@ class _Outputs(Function):
     """Identity whose backward reports the gradient of a module's outputs."""
 
     @staticmethod
-    def forward(ctx: Any, hooks: BackwardHooks, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, hooks: BackwardHooks, *tensors: Any) -> tuple[Tensor, ...]:
         ctx.hooks = hooks
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(t for t in tensors if not t.requires_grad))
@@ -73,7 +73,7 @@ class BackwardHooks:
         """The module's arguments, its tensors passed through the input node."""
         self.n_inputs = len(args)
         out, self.input_at = self._through(_Inputs, args)
-        return out
+        return out  # type: ignore[no-any-return]
 
     def outputs(self, result: Any) -> Any:
         """The module's result, its tensors passed through the output node."""
@@ -97,7 +97,8 @@ class BackwardHooks:
         out = list(args)
         for i, t in zip(at, through):
             out[i] = t
-        return (tuple(out) if type(args) is tuple else type(args)(*out)), at
+        remade: tuple[Any, ...] = tuple(out) if type(args) is tuple else type(args)(*out)
+        return remade, at
 
     def on_outputs(self, grads: Grads) -> Grads:
         """Call the pre-hooks with the outputs' gradients; without inputs the hooks as well."""

@@ -46,7 +46,7 @@ def state_of(cls: type[Any]) -> CallState:
     if found is None:
         found = CallState()
         type.__setattr__(cls, "_call_state", found)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _own_call(cls: type[Any]) -> Any:

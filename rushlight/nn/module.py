@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
+from .. import engine
 from ..engine import Tensor
 from . import calls
 from .calls import GLOBAL, slow_call
@@ -297,7 +298,7 @@ class Module(Convertible, Stateful):
                     f"cannot assign '{typename(param)}' object to parameter '{name}' "
                     "(torch.nn.Parameter or None required)"
                 )
-            if not param.is_leaf:
+            if not engine.is_leaf(param):
                 raise ValueError(
                     f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must "
                     "be created "
@@ -396,7 +397,7 @@ class Module(Convertible, Stateful):
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Whether gradients are computed for the parameters."""
         for p in self.parameters():
-            p.requires_grad_(requires_grad)
+            p.requires_grad = requires_grad
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:

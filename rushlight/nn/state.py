@@ -116,7 +116,7 @@ class Stateful:
         if type(self).get_extra_state is not Stateful.get_extra_state:
             destination[prefix + _EXTRA] = self.get_extra_state()
 
-    def _persistent(self) -> Iterator[tuple[str, Tensor]]:
+    def _persistent(self) -> Iterator[tuple[str, Any]]:
         for name, param in self._parameters.items():
             if param is not None:
                 yield name, param
@@ -212,7 +212,8 @@ class Stateful:
 
     def _load_one(self, name: str, key: str, param: Any, value: Any, assign: bool) -> str | None:
         """Copy (or assign) one tensor; the error message when it does not fit."""
-        if not isinstance(value, Tensor):
+        given: Any = value
+        if not isinstance(given, Tensor):
             return (
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
                 "object "
@@ -236,7 +237,7 @@ class Stateful:
                     if not isinstance(value, Parameter):
                         value = Parameter(value, requires_grad=param.requires_grad)
                     else:
-                        value.requires_grad_(param.requires_grad)
+                        value.requires_grad = param.requires_grad
                 setattr(self, name, value)
         except Exception as error:
             return (

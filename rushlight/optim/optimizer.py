@@ -104,6 +104,12 @@ class Optimizer:
     _enough_steps: ClassVar[int | None] = None  # from which count on its numbers stay the same
     _group_defaults: ClassVar[Mapping[str, Any]] = {}  # settings that old pickles lack
 
+    _state: defaultdict[Any, Any]
+    _groups: list[Group]
+    _stale: bool  # the step counts of the state are behind
+    _optimizer_step_pre_hooks: OrderedDict[int, Hook]
+    _optimizer_step_post_hooks: OrderedDict[int, Hook]
+
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self._hook_dicts()
@@ -214,7 +220,7 @@ class Optimizer:
                     f"optimizer can only optimize Tensors, but one of the params is {typename(p)}"
                 )
             if not self.defaults.get("differentiable", None) and not (
-                p.is_leaf or getattr(p, "retains_grad", False)
+                engine.is_leaf(p) or getattr(p, "retains_grad", False)
             ):
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
@@ -567,5 +573,5 @@ def check_fused(fused: Any, foreach: Any, differentiable: Any) -> None:
 def as_number(value: Any) -> float:
     """A setting that may be a tensor of one element, as a number."""
     if value.__class__ is float:
-        return value  # type: ignore[no-any-return]
+        return value
     return float(value.item() if isinstance(value, Tensor) else value)  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ def _drop(x: Any, p: float, training: bool, inplace: bool, feature: bool, name: 
         keeps = _keeps(x, p, feature)
         keeps /= keeps.dtype.type(1 - p)
         out = x * _enter(keeps, x)
-    return engine.settle(name, x, out) if inplace else out  # type: ignore[no-any-return]
+    return engine.settle(name, x, out) if inplace else out
 
 
 def _alpha_drop(
@@ -63,7 +63,7 @@ def _alpha_drop(
         a = 1.0 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
         shift = (keeps + one(-1)) * one(_ALPHA * a) + one(_ALPHA * a * p)
         out = x * _enter(keeps * one(a), x) + _enter(shift, x)
-    return engine.settle(name, x, out) if inplace else out  # type: ignore[no-any-return]
+    return engine.settle(name, x, out) if inplace else out
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -48,7 +48,7 @@ def rms_norm(
         else eps
     )
     out = x * ((x * x).mean(dims, keepdim=True) + eps).rsqrt()
-    return out if weight is None else out * weight
+    return out if weight is None else out * weight  # type: ignore[no-any-return]
 
 
 def _last_dims(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
@@ -203,7 +203,7 @@ def normalize(
     """``x`` over its p-norm along ``dim``, which counts as at least ``eps``."""
     x: Any = input
     made = x / x.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(x)
-    return made if out is None else engine.assign(out, made)  # type: ignore[no-any-return]
+    return made if out is None else engine.assign(out, made)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:

@@ -15,7 +15,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     for p in parameters:
         x: Any = p
         flat.append(x.reshape(-1))
-    return cat(flat)  # type: ignore[no-any-return]
+    return cat(flat)
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

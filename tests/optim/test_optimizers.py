@@ -1,0 +1,209 @@
+"""Optimisers: values PyTorch 2.13 gave once, states, groups, hooks, and what is cached."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import rushlight as torch
+from rushlight import optim
+
+# Five steps on sum(p^3 - p) from (1, -2, 0.5), as PyTorch does them.
+FIVE = [
+    ("Adam", {"lr": 0.1}, [0.5468448996543884, -2.5022425651550293, 0.5484991073608398]),
+    (
+        "AdamW",
+        {"lr": 0.1, "amsgrad": True},
+        [0.5436344146728516, -2.491257667541504, 0.5480442643165588],
+    ),
+    ("Adagrad", {"lr": 0.1}, [0.7419570684432983, -2.342625617980957, 0.5775834321975708]),
+    (
+        "RMSprop",
+        {"lr": 0.1, "centered": True, "momentum": 0.5},
+        [0.6939679384231567, -9.423781394958496, 0.24150124192237854],
+    ),
+]
+
+
+def parameter():
+    return torch.tensor([1.0, -2.0, 0.5], requires_grad=True)
+
+
+def descend(p, opt, steps):
+    for _ in range(steps):
+        opt.zero_grad()
+        (p**3 - p).sum().backward()
+        opt.step()
+
+
+@pytest.mark.parametrize(("name", "settings", "expected"), FIVE)
+def test_five_steps(name, settings, expected):
+    p = parameter()
+    descend(p, getattr(optim, name)([p], **settings), 5)
+    assert p.tolist() == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_by_the_formula(nesterov):
+    p = torch.tensor([1.0, -0.5], requires_grad=True)
+    opt = optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=nesterov)
+    want, buf = np.array([1.0, -0.5]), None
+    for _ in range(4):
+        opt.zero_grad()
+        (p**2).sum().backward()
+        opt.step()
+        g = 2 * want + 0.1 * want
+        buf = g if buf is None else 0.9 * buf + g
+        want = want - 0.1 * (g + 0.9 * buf if nesterov else buf)
+    assert p.tolist() == pytest.approx(want.tolist(), rel=1e-5)
+    assert opt.state[p]["momentum_buffer"].tolist() == pytest.approx(buf.tolist(), rel=1e-5)
+
+
+def test_dampening_does_not_touch_the_first_step():
+    p = torch.tensor([1.0], requires_grad=True)
+    opt = optim.SGD([p], lr=0.1, momentum=0.5, dampening=0.5)
+    p.grad = torch.tensor([1.0])
+    opt.step()
+    assert p.item() == pytest.approx(0.9)
+    opt.step()
+    assert p.item() == pytest.approx(0.8)  # 0.5 * 1 + 0.5 * 1
+
+
+def test_the_step_is_counted_as_pytorch_keeps_it():
+    p = parameter()
+    opt = optim.Adam([p])
+    assert opt.state_dict()["state"] == {}
+    descend(p, opt, 3)
+    state = opt.state_dict()["state"][0]
+    assert list(state) == ["step", "exp_avg", "exp_avg_sq"]
+    assert state["step"].dtype is torch.float32
+    assert state["step"].item() == 3.0
+    descend(p, opt, 1)
+    assert opt.state[p]["step"].item() == 4.0
+
+
+def test_states_come_back():
+    p, q = parameter(), parameter()
+    first, second = optim.Adam([p], lr=0.1), optim.Adam([q], lr=0.2)
+    descend(p, first, 3)
+    with torch.no_grad():
+        q.copy_(p)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert second.param_groups[0]["lr"] == 0.1
+    descend(p, first, 2)
+    descend(q, second, 2)
+    assert p.tolist() == q.tolist()
+    third = pickle.loads(pickle.dumps(first))
+    r = third.param_groups[0]["params"][0]
+    descend(p, first, 1)
+    descend(r, third, 1)
+    assert r.tolist() == p.tolist()
+
+
+def test_parameters_without_a_gradient_stay_and_are_counted_apart():
+    p, q = parameter(), parameter()
+    opt = optim.Adam([p, q], lr=0.1)
+    descend(p, opt, 2)
+    assert q.tolist() == [1.0, -2.0, 0.5]
+    assert q not in opt.state
+    for _ in range(2):
+        opt.zero_grad()
+        ((p**3 - p) + (q**3 - q)).sum().backward()
+        opt.step()
+    assert [opt.state[t]["step"].item() for t in (p, q)] == [4.0, 2.0]
+    alone = parameter()
+    descend(alone, optim.Adam([alone], lr=0.1), 2)
+    assert q.tolist() == alone.tolist()
+
+
+def test_what_is_changed_in_the_state_counts():
+    p = parameter()
+    opt = optim.Adam([p], lr=0.1)
+    descend(p, opt, 2)
+    opt.state[p]["exp_avg"] = torch.zeros(3)
+    opt.state[p]["exp_avg_sq"] = torch.ones(3)
+    opt.state[p]["step"] = torch.tensor(0.0)
+    p.grad = torch.ones(3)
+    before = p.tolist()
+    opt.step()
+    m, v = 0.1 / (1 - 0.9), (0.999 + 0.001) / (1 - 0.999)
+    assert p.tolist() == pytest.approx([x - 0.1 * m / v**0.5 for x in before], rel=1e-5)
+
+
+def test_a_parameter_can_be_replaced_in_its_group():
+    p = parameter()
+    opt = optim.SGD([p], lr=0.1)
+    descend(p, opt, 1)
+    q = torch.tensor([1.0], requires_grad=True)
+    opt.param_groups[0]["params"][0] = q
+    q.grad = torch.tensor([2.0])
+    opt.step()
+    assert q.item() == pytest.approx(0.8)
+
+
+def test_groups_have_settings_of_their_own():
+    p, q = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    opt = optim.SGD([{"params": [p]}, {"params": [q], "lr": 0.5}], lr=0.1)
+    opt.add_param_group({"params": torch.ones(1, requires_grad=True), "weight_decay": 0.1})
+    p.grad, q.grad = torch.ones(1), torch.ones(1)
+    opt.step()
+    assert (p.item(), q.item()) == (pytest.approx(0.9), 0.5)
+    assert repr(opt).startswith("SGD (\nParameter Group 0\n    dampening: 0\n")
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        opt.add_param_group({"params": [p]})
+    with pytest.raises(ValueError, match="non-leaf"):
+        optim.SGD([p * 2])
+    with pytest.raises(ValueError, match="empty parameter list"):
+        optim.SGD([])
+
+
+def test_hooks_and_closures():
+    p = parameter()
+    opt = optim.SGD([p], lr=0.1)
+    log = []
+    handle = opt.register_step_pre_hook(lambda o, args, kwargs: log.append("pre"))
+    opt.register_step_post_hook(lambda o, args, kwargs: log.append("post"))
+
+    def closure():
+        log.append(torch.is_grad_enabled())
+        opt.zero_grad()
+        loss = (p**2).sum()
+        loss.backward()
+        return loss
+
+    with torch.no_grad():
+        assert opt.step(closure).item() == pytest.approx(5.25)
+    assert log == ["pre", True, "post"]
+    handle.remove()
+    opt.step()
+    assert log == ["pre", True, "post", "post"]
+
+
+def test_zero_grad():
+    p = parameter()
+    opt = optim.SGD([p], lr=0.1)
+    p.sum().backward()
+    opt.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0.0, 0.0, 0.0]
+    opt.zero_grad()
+    assert p.grad is None
+
+
+def test_a_step_writes_into_the_parameters_own_memory():
+    p = parameter()
+    view, array = p.detach(), p.detach().numpy()
+    opt = optim.Adam([p], lr=0.1)
+    descend(p, opt, 2)
+    assert view.tolist() == p.tolist()
+    assert array.tolist() == p.tolist()
+
+
+def test_a_learning_rate_may_change_every_step():
+    p = torch.zeros(1, requires_grad=True)
+    opt = optim.SGD([p], lr=1.0)
+    for i in range(1, 5):
+        p.grad = torch.ones(1)
+        opt.param_groups[0]["lr"] = 10.0**-i
+        opt.step()
+    assert p.item() == pytest.approx(-0.1111, rel=1e-5)
