@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -16,6 +17,10 @@ class Convertible:
 
     _parameters: dict[str, Any]
     _buffers: dict[str, Any]
+
+    def parameters(self, recurse: bool = True) -> Iterator[Any]:
+        """The parameters."""
+        raise NotImplementedError
 
     def children(self) -> Iterator[Any]:
         """The children."""
@@ -95,6 +100,41 @@ class Convertible:
     def share_memory(self) -> Self:
         """Put parameters and buffers into memory that processes share."""
         return self._apply(lambda t: t.share_memory_())
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Whether gradients are computed for the parameters."""
+        for p in self.parameters():
+            p.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to zero."""
+        if self.__dict__.get("_is_replica", False):
+            warnings.warn(
+                "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. "
+                "The parameters are copied (in a differentiable manner) from the original module. "
+                "This means they are not leaf nodes in autograd and so don't accumulate gradients. "
+                "If you need gradients in your forward method, consider using autograd.grad "
+                "instead.",
+                stacklevel=2,
+            )
+        for p in self.parameters():
+            zero_grad(p, set_to_none)
+
+
+def zero_grad(p: Any, set_to_none: bool) -> None:
+    """Forget one tensor's gradient, or set it to zero in place."""
+    grad = p.grad
+    if grad is None:
+        return
+    if set_to_none:
+        p.grad = None
+        return
+    if grad.grad_fn is not None:
+        grad.detach_()
+    else:
+        grad.requires_grad_(False)
+    grad.zero_()
 
 
 def _parse_to(*args: Any, **kwargs: Any) -> tuple[Device | None, DType | None, bool, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
@@ -394,26 +393,6 @@ class Module(Convertible, Stateful):
         """Evaluation mode."""
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Whether gradients are computed for the parameters."""
-        for p in self.parameters():
-            p.requires_grad = requires_grad
-        return self
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or set them to zero."""
-        if self.__dict__.get("_is_replica", False):
-            warnings.warn(
-                "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. "
-                "The parameters are copied (in a differentiable manner) from the original module. "
-                "This means they are not leaf nodes in autograd and so don't accumulate gradients. "
-                "If you need gradients in your forward method, consider using autograd.grad "
-                "instead.",
-                stacklevel=2,
-            )
-        for p in self.parameters():
-            zero_grad(p, set_to_none)
-
     # ------------------------------------------------------------ hooks
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """``hook(module, grad_output)`` before the module's gradients; may return another
@@ -591,18 +570,3 @@ def _hooked(hooks: Hooks, module: Module, name: str, value: Any) -> Any:
         if got is not None:
             value = got
     return value
-
-
-def zero_grad(p: Any, set_to_none: bool) -> None:
-    """Forget one tensor's gradient, or set it to zero in place."""
-    grad = p.grad
-    if grad is None:
-        return
-    if set_to_none:
-        p.grad = None
-        return
-    if grad.grad_fn is not None:
-        grad.detach_()
-    else:
-        grad.requires_grad_(False)
-    grad.zero_()

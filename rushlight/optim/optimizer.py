@@ -23,8 +23,8 @@ from ..base import dtype as dt
 from ..base.device import CPU
 from ..base.shape import contiguous_strides
 from ..engine import Tensor
+from ..nn.conversion import zero_grad
 from ..nn.handles import Hook, RemovableHandle
-from ..nn.module import zero_grad
 from ..nn.typename import typename
 
 ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
