@@ -97,12 +97,19 @@ class Memory:
     ) -> tuple[Value, int | None, bool]:
         """Address of the first lane and the step between lanes (None: uneven)."""
         if self.is_local(access):
-            return self.e.multiply(at[0], self.width if self.across else 1), 1, True
+            flat = at[0]
+            for x, n in zip(at[1:], self.k.inner[1:]):
+                flat = self.e.add(self.e.multiply(flat, n), x)
+            return self.e.multiply(flat, self.width if self.across else 1), 1, True
         start = self.outside(access, outer)
         strides = self.inside(access)
         lane: int | None = access.strides[self.rank - 1] if self.across else 0
         if at:
-            if len(strides) == 1 or (known(at[0]) == 0 and width == 1):
+            if len(at) == len(strides) > 1:
+                for x, s in zip(at, strides):
+                    start = self.e.add(start, self.e.multiply(x, s)) if s else start
+                lane = strides[-1]
+            elif len(strides) == 1 or (known(at[0]) == 0 and width == 1):
                 start = self.e.add(start, self.e.multiply(at[0], strides[0]) if strides else "0")
                 if not self.across:
                     lane = strides[0] if strides else 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST = 32  # lanes of the widest vector
 MOST_SCRATCH = 48 << 10  # bytes of a row kept on the stack
+MOST_GATHERED = 512 << 10  # the same where the row lies in pieces
 LOCAL = -1000  # numbers of scratch that loops do not know of count down from here
 UNROLL = 4  # loops of so few rounds are written out
 
@@ -57,6 +58,8 @@ class KernelWriter(Memory):
             blocks = -(-kernel.outer[d] // n)
             self.sizes = (*kernel.outer[:d], blocks, *kernel.outer[d + 1 :])
             self.rows = numel(self.sizes)
+        # vectors along a row of several pieces would lie in two of them
+        self.torn = len(kernel.inner) > 1 and kernel.inner[-1] % MOST != 0
         self.turned: Env = {}  # loads of a block that are already in registers
         self.parallel = kernel.tasks > 1 and self.rows > 1
         self.tasks = min(kernel.tasks, self.rows) if self.parallel else 1
@@ -228,8 +231,10 @@ class KernelWriter(Memory):
         self.steps(still, env, outer, (), self.width)
         moving = [i for i in body if i not in still]
         if reductions:
-            room = self.count * sum(i.dtype.itemsize for i in reductions) <= MOST_SCRATCH
-            if self.heavy and not self.across and self.count >= 2 * MOST and room:
+            size = self.count * sum(i.dtype.itemsize for i in reductions)
+            long = self.heavy and self.count >= 2 * MOST and size <= MOST_SCRATCH
+            torn = self.torn and size <= MOST_GATHERED
+            if (long or torn) and not self.across:
                 moving = self.first(moving, reductions, env, outer)
             Reducer(self, moving, reductions, env, outer).run()
         elif self.across:
@@ -245,7 +250,7 @@ class KernelWriter(Memory):
         Long bodies are then written once and not for every kind of piece of a row.
         """
         taken = {s: i for i in body for r in reductions for s in r.srcs if i.id == s}
-        if all(i.kind == "load" for i in taken.values()):
+        if all(i.kind == "load" for i in taken.values()) and not self.torn:
             return body
         self.sweep([*body, *(self.scratch(i, "store") for i in taken.values())], env, outer)
         return [self.scratch(i, "load") for i in taken.values()]
@@ -264,6 +269,9 @@ class KernelWriter(Memory):
 
     def sweep(self, body: list[Instr], env: Env, outer: Index) -> None:
         """A loop over the inner index with vectors along it."""
+        if self.torn:
+            self.in_pieces(body, env, outer)
+            return
         width = power_below(min(self.count, self.widest))
         if self.k.ordered:
             self.in_order(body, env, outer, width)
@@ -286,6 +294,22 @@ class KernelWriter(Memory):
         if self.count % width:
             self.run(body, env, outer, str(self.count - width), width)
 
+    def in_pieces(self, body: list[Instr], env: Env, outer: Index) -> None:
+        """A loop over a row that lies in pieces, with vectors along each."""
+        *lead, n = self.k.inner
+        width = power_below(min(n, self.widest))
+
+        def piece(r: Value, _: list[Value]) -> None:
+            index = self.digits(r, tuple(lead))
+
+            def step(j: Value, _: list[Value]) -> None:
+                at = j if not n % width else self.least(j, n - width)
+                self.run(body, env, outer, (*index, at), width)
+
+            self.e.loop(0, n, width, step)
+
+        self.e.loop(0, numel(tuple(lead)), 1, piece)
+
     def in_order(self, body: list[Instr], env: Env, outer: Index, width: int) -> None:
         """A loop that writes every place in turn: vectors only where they are apart."""
         moving = any(
@@ -305,10 +329,12 @@ class KernelWriter(Memory):
                 need.update(i.srcs)
         return need
 
-    def run(self, body: list[Instr], env: Env, outer: Index, j: Value, width: int) -> None:
+    def run(
+        self, body: list[Instr], env: Env, outer: Index, j: Value | Index, width: int
+    ) -> None:
         """One round of the inner loop; the values it made."""
         self.made = dict(env)
-        self.steps(body, self.made, outer, (j,), width)
+        self.steps(body, self.made, outer, j if isinstance(j, tuple) else (j,), width)
 
     # Steps
 
