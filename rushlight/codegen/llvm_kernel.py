@@ -329,9 +329,7 @@ class KernelWriter(Memory):
                 need.update(i.srcs)
         return need
 
-    def run(
-        self, body: list[Instr], env: Env, outer: Index, j: Value | Index, width: int
-    ) -> None:
+    def run(self, body: list[Instr], env: Env, outer: Index, j: Value | Index, width: int) -> None:
         """One round of the inner loop; the values it made."""
         self.made = dict(env)
         self.steps(body, self.made, outer, j if isinstance(j, tuple) else (j,), width)

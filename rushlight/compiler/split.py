@@ -18,6 +18,7 @@ SPAN = 1 << 12
 LANES = 32
 GROUP = 16
 LINE = 1 << 16  # elements of a reduction along a row that is worth cutting
+PIECES = 512 << 10  # bytes of a row that a kernel gathers into scratch
 NARROW = 64  # columns up to which a group of 256 rows stays in cache
 
 CUT = frozenset({"sum", "prod", "amax", "amin", "any", "all"})
@@ -36,6 +37,8 @@ def split(kernel: Kernel, buffers: list[int], numbers: list[int], values: Values
     """The launches that do a kernel's work."""
     if kernel.ordered:
         return [Launch(kernel, buffers, numbers)]
+    if lies_in_pieces(kernel):
+        return gathered(kernel, buffers, numbers, values)
     group = group_size(kernel)
     if group:
         return cut(kernel, buffers, numbers, values, group)
@@ -48,6 +51,75 @@ def split(kernel: Kernel, buffers: list[int], numbers: list[int], values: Values
     if total > TASK and kernel.outer:
         kernel.tasks = max(1, min(64, total // (TASK // 2), numel(kernel.outer)))
     return [Launch(kernel, buffers, numbers)]
+
+
+def lies_in_pieces(kernel: Kernel) -> bool:
+    """Whether a reduction's rows are scattered over memory and too long for a kernel's scratch."""
+    loops = [s for s in kernel.stages if s.over == "inner"]
+    if kernel.lanes != "inner" or len(loops) != 1 or len(kernel.inner) < 2:
+        return False
+    reductions = [i for i in loops[0].body if i.kind == "reduce"]
+    size = sum(i.dtype.itemsize for i in reductions) * numel(kernel.inner)
+    return size > PIECES and kernel.inner[-1] % LANES != 0
+
+
+def gathered(
+    kernel: Kernel, buffers: list[int], numbers: list[int], values: Values
+) -> list[Launch]:
+    """A reduction in two: what it takes is laid side by side first."""
+    at = next(n for n, s in enumerate(kernel.stages) if s.over == "inner")
+    loop, before, after = kernel.stages[at], kernel.stages[:at], kernel.stages[at + 1 :]
+    reductions = [i for i in loop.body if i.kind == "reduce"]
+    taken = sorted({i.srcs[0] for i in reductions})
+    kind_of = {i.id: i.dtype for s in kernel.stages for i in s.body}
+    shape, rank = (*kernel.outer, *kernel.inner), len(kernel.outer)
+    strides, params = _dense(shape), len(kernel.params)
+    temporary = [_blank(values, kind_of[x], numel(shape)) for x in taken]
+    body = [i for i in loop.body if i.kind != "reduce"]
+    for n, x in enumerate(taken):
+        access = Access(params + n, strides, 0)
+        body.append(Instr(-1, "store", kind_of[x], (x,), access=access))
+    pre = [Stage(s.over, tuple(i for i in s.body if i.kind != "store")) for s in before]
+    stages = [s for s in [*pre, Stage("inner", tuple(body))] if s.body]
+    first = replace(
+        kernel,
+        outer=shape[:-1],
+        inner=shape[-1:],
+        params=[
+            *(replace_written(p, n, stages) for n, p in enumerate(kernel.params)),
+            *(Param(kind_of[x], True) for x in taken),
+        ],
+        stages=stages,
+    )
+
+    def along(i: Instr) -> Instr:
+        """A step once a row, whose inner index is one line now."""
+        if i.access is None:
+            return i
+        a = i.access
+        return replace(i, access=Access(a.param, (*a.strides[:rank], 0), a.offset))
+
+    top = max(kind_of)
+    loads = [
+        Instr(
+            top + 1 + n, "load", kind_of[x],
+            access=Access(params + n, (*strides[:rank], 1), 0),
+        )
+        for n, x in enumerate(taken)
+    ]  # fmt: skip
+    folds = [replace(i, srcs=(loads[taken.index(i.srcs[0])].id,)) for i in reductions]
+    second = replace(
+        kernel,
+        inner=(numel(kernel.inner),),
+        params=[*kernel.params, *(Param(kind_of[x], False) for x in taken)],
+        stages=[
+            *(Stage(s.over, tuple(map(along, s.body))) for s in before),
+            Stage("inner", (*loads, *folds)),
+            *(Stage(s.over, tuple(map(along, s.body))) for s in after),
+        ],
+    )
+    names = [*buffers, *temporary]
+    return split(first, names, numbers, values) + split(second, names, numbers, values)
 
 
 def group_size(kernel: Kernel) -> int:

@@ -68,6 +68,36 @@ LONG = [
 ]  # fmt: skip
 
 
+PIECES = [
+    ((4, 3, 7, 7), (0, 2, 3)), ((20, 6, 10, 9), (0, 2, 3)), ((5, 4, 33), (0, 2)),
+    ((90, 2, 1511), (0, 2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "dims"), PIECES)
+@pytest.mark.parametrize("name", ["sum", "amax", "argmax"])
+def test_rows_in_pieces(kit: Any, shape: Any, dims: Any, name: str) -> None:
+    """Batch normalisation's rows: they lie scattered, in pieces that are no whole vectors."""
+    n = int(np.prod(shape))
+    p = kit.Program()
+    x = kit.leaf(p, shape)
+    if name == "argmax":
+        r = kit.make(
+            name, kit.make("permute", x, arg=(1, 0, *range(2, len(shape)))), arg=((1,), True)
+        )
+        p.outputs = [r.slot]
+        check(kit, p, [values(dt.float32, n)])
+        return
+    y = kit.make("mul", x, x)
+    r = kit.make(name, y, arg=(dims, True))
+    k = kit.number(p, "d")
+    scaled = kit.make("mul", r, k)
+    p.outputs = [scaled.slot, kit.make("neg", y).slot]
+    if n < 1 << 16:
+        p.outputs.append(kit.make("sub", x, scaled).slot)
+    check(kit, p, [values(dt.float32, n)], [0.5])
+
+
 @pytest.mark.parametrize(("shape", "dims"), LONG)
 @pytest.mark.parametrize("name", ["sum", "amax", "any"])
 def test_cut_reductions(kit: Any, shape: Any, dims: Any, name: str) -> None:
