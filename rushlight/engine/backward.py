@@ -73,7 +73,7 @@ class Run:
     def begun(self, bt: Template, f: Frame) -> Seeds:
         """Running sums of entries that ``bt`` adds to, taken out: by the entries' slots in ``f``'s stretch."""
         out: Seeds = {}
-        for k, _ in bt.grads:
+        for k, slot in bt.entries.items():
             hist = f.gleaves[k]
             fr = hist.frame
             h: Optional[Tensor] = None
@@ -87,7 +87,7 @@ class Run:
                 if pair is not None:
                     h = pair[1].pop(hist.slot, None)
             if h is not None:
-                out[bt.entries[k]] = h
+                out[slot] = h
         return out
 
     def settle(self) -> None:
@@ -197,31 +197,20 @@ def backward_here(run: Run, seeds: Seeds) -> None:
     """Seeds at slots of the current stretch."""
     e = run.e
     w = run.wanted
-    epoch = e.epoch
     caps = tuple(sorted(w.slots)) if w is not None else ()
 
-    def piece(now: Seeds, stop: int) -> Seeds:
-        if e.epoch != epoch:
-            raise RuntimeError(
-                "backward: a hook or a custom function read a value of the graph that is being differentiated; "
-                "this is not supported inside one un-run stretch"
-            )
-        order = sorted(now)
-        pairs = [(s, int(find(e, now[s]))) for s in order]
-        only = w.entries(e.gleaves) if w is not None else None
-        key = (tuple(pairs), stop, caps, only)
-        r = e.cur.nxt
-        if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
-            r = piece_record(e, NONE, run.flags, key, pairs, stop, caps, only)
-        hs, pending, caught = handles(e, r)
-        e.cur = r
-        if w is not None:
-            for j, (s, _) in enumerate(r.info):
-                w.keep(w.slots, s, caught[j])
-        run.give(r.grads, hs, e.gleaves)
-        return {s: pending[j] for j, (s, _) in enumerate(r.pend)}
-
-    descend(run, seeds, e.hooks, {i: c for i, c in enumerate(e.calls)}, piece)
+    pairs = [(s, int(find(e, seeds[s]))) for s in sorted(seeds)]
+    only = w.entries(e.gleaves) if w is not None else None
+    key = (tuple(pairs), -1, caps, only)
+    r = e.cur.nxt
+    if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
+        r = piece_record(e, NONE, run.flags, key, pairs, -1, caps, only)
+    hs, _, caught = handles(e, r)
+    e.cur = r
+    if w is not None:
+        for j, (s, _) in enumerate(r.info):
+            w.keep(w.slots, s, caught[j])
+    run.give(r.grads, hs, e.gleaves)
 
 
 # ---------------------------------------------------------------- older stretches
@@ -249,7 +238,10 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         # additions is that of the walk, wherever stretches were cut.
         begun = run.begun(bt, f)
         if begun:
-            now = {**now, **begun}
+            now = dict(now)
+            for s, h in begun.items():
+                have = now.get(s)
+                now[s] = h if have is None else apply(ADD, (h, have), None)
             order = tuple(sorted(now))
             bt = template(order, stop, only)
         if f.freed & bt.vmask:
@@ -299,9 +291,7 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     """``t.backward()`` of one scalar: the hot case."""
     e = mine()
     check_root(t)
-    if e.hooks or e.calls:
-        start([t], [None], retain, create, None)
-        return
+    run_first(e)
     SLOW[0].bound(e)
     root = int(find(e, t))
     flags = (1 if retain else 0) | (2 if create else 0)
@@ -310,7 +300,6 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
         r = piece_record(e, root, flags, None, [(root, -1)], -1, (), None)
     leaves = e.gleaves
     ep = e.epoch
-    run: Optional[Run] = None
     live = e.live
     hs: list[Tensor] = []
     for _, g in r.grads:
@@ -318,21 +307,29 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
         live.append(h)
         hs.append(h)
     e.cur = r
-    for j, (k, _) in enumerate(r.grads):
+    plain = True
+    for k, _ in r.grads:
         hist = leaves[k]
-        if run is None and (
-            hist.frame is not None or hist.hooks is not None or hist.grad is not None
-        ):
-            run = Run(e, retain, create, None)
-        if run is None:
+        if hist.frame is not None or hist.hooks is not None or hist.grad is not None:
+            plain = False
+    if plain:
+        for j, (k, _) in enumerate(r.grads):
+            hist = leaves[k]
             hist.grad = hs[j]
             if AFTER and id(hist) in AFTER:
                 accumulate_hooks(hist)
-        else:
-            run.give([r.grads[j]], [hs[j]], leaves)
-    if run is not None:
+    else:
+        run = Run(e, retain, create, None)
+        run.give(r.grads, hs, leaves)
         complete(run)
     if e.now:
+        SLOW[0].flush(e)
+
+
+def run_first(e: Engine) -> None:
+    """A stretch with hooks or custom functions is run before it is differentiated: Python called on the way down
+    may read values, which ends the current stretch."""
+    if e.hooks or e.calls:
         SLOW[0].flush(e)
 
 
@@ -384,6 +381,7 @@ def start(
                     f"{t.rec.size}."
                 )
         given.append(g)
+    run_first(e)
     SLOW[0].bound(e)
     for i, t in enumerate(roots):
         s = int(find(e, t))
@@ -440,6 +438,7 @@ def gradients(
     e = mine()
     w = Wanted()
     where: list[tuple[dict[Any, Optional[Tensor]], Any]] = []
+    run_first(e)
     SLOW[0].bound(e)
     for t in inputs:
         if not needs_grad(t):
@@ -459,8 +458,13 @@ def gradients(
         where[-1][0][where[-1][1]] = None
     start(outputs, grads, retain, create, w)
     out: list[Optional[Tensor]] = []
-    for d, k in where:
+    for (d, k), t in zip(where, inputs):
         g = d[k]
+        if g is None and d is w.slots and not at_root(t) and t.fam is not None and t.fam.hist is not None:
+            raise RuntimeError(
+                "autograd.grad: this input is a view of a tensor, and values that use it were computed before; "
+                "differentiate with respect to the tensor it is a view of, or take the view's .clone() first"
+            )
         if g is None and not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "

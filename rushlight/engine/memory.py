@@ -68,6 +68,8 @@ def byte_strides(strides: tuple[int, ...], size: int) -> tuple[int, ...]:
 def base_array(mem: Any, spec: Spec) -> Any:
     """The array of a base: dense memory in ``spec``'s layout."""
     d = spec.dtype
+    if numel(spec.shape) == 0:
+        return np.empty(spec.shape, NUMPY[d.code])
     return mem.array(NUMPY[d.code], spec.shape, byte_strides(spec.strides, d.itemsize), 0)
 
 

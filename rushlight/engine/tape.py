@@ -262,12 +262,13 @@ def make_template(
     for i in sorted(tp.g):
         if i >= n0:
             continue
+        entry = (recs[i].op == LEAF or recs[i].op == ENTER) and recs[i].rg
+        if entry:
+            bt.entries[int(recs[i].gidx)] = i
         if i <= stop:
             bt.pend.append((i, tp.g[i]))
-        elif recs[i].op == LEAF or recs[i].op == ENTER:
-            if recs[i].rg:
-                bt.grads.append((int(recs[i].gidx), tp.g[i]))
-                bt.entries[int(recs[i].gidx)] = i
+        elif entry:
+            bt.grads.append((int(recs[i].gidx), tp.g[i]))
         if i in caps and i > stop:
             bt.caps.append((i, tp.g[i]))
     return bt
