@@ -1,6 +1,6 @@
 """Neural networks: modules, layers, losses, initialisers: ``torch.nn``."""
 
-from . import functional, init, parameter, utils
+from . import functional, init, modules, parameter, utils
 from .activation import (
     CELU,
     ELU,
@@ -187,6 +187,7 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "modules",
     "parameter",
     "utils",
 ]

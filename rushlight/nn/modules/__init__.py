@@ -1,0 +1,56 @@
+"""``torch.nn.modules``: the names of ``torch.nn`` under the paths PyTorch keeps them at.
+
+The layers live one folder up; programs that write ``from torch.nn.modules.linear import Linear``
+find them here as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from .. import (
+    activation,
+    container,
+    distance,
+    dropout,
+    embedding,
+    flatten,
+    linear,
+    loss,
+    module,
+    normalization,
+    parameter_containers,
+)
+
+# PyTorch's file -> ours.
+_FILES = {
+    "activation": activation,
+    "batchnorm": normalization,
+    "container": container,
+    "distance": distance,
+    "dropout": dropout,
+    "flatten": flatten,
+    "instancenorm": normalization,
+    "linear": linear,
+    "loss": loss,
+    "module": module,
+    "normalization": normalization,
+    "sparse": embedding,
+}
+# PyTorch has these two among the other containers.
+for _kind in (parameter_containers.ParameterList, parameter_containers.ParameterDict):
+    setattr(container, _kind.__name__, _kind)
+for _name, _file in _FILES.items():
+    sys.modules[f"{__name__}.{_name}"] = _file
+    globals()[_name] = _file
+
+
+def __getattr__(name: str) -> Any:
+    """A layer by its name."""
+    if not name.startswith("__"):
+        for file in _FILES.values():
+            found = vars(file).get(name)
+            if isinstance(found, type) and issubclass(found, module.Module):
+                return found
+    raise AttributeError(f"module 'torch.nn.modules' has no attribute {name!r}")
