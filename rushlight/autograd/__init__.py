@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.autograd import function, grad_mode
+from rushlight.autograd import function, functional, grad_mode
 from rushlight.autograd.engine import backward, grad
 from rushlight.autograd.function import Function
 from rushlight.autograd.grad_mode import (
@@ -13,6 +13,7 @@ from rushlight.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from rushlight.autograd.gradcheck import gradcheck, gradgradcheck
 from rushlight.engine import Tensor
 from rushlight.tensor.convert import detach, requires_grad_
 from rushlight.tensor.creation import as_tensor
@@ -23,8 +24,11 @@ __all__ = [
     "backward",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "no_grad",
     "set_detect_anomaly",

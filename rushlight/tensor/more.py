@@ -12,6 +12,7 @@ from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops import elementwise as ew
+from rushlight.runtime import pool
 from rushlight.tensor import reduce
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled, owned
@@ -173,3 +174,28 @@ def get_float32_matmul_precision() -> str:
 def set_flush_denormal(mode: bool) -> bool:
     """False: denormal numbers are kept, a request to flush them is not honoured."""
     return not mode
+
+
+@function()
+def get_num_threads() -> int:
+    """Threads that large kernels may use."""
+    return pool.threads()
+
+
+@function()
+def set_num_threads(count: int, /) -> None:
+    """Let large kernels use so many threads: results do not depend on it."""
+    if not isinstance(count, int) or count < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {count!r}")
+    pool.set_threads(count)
+
+
+@function()
+def get_num_interop_threads() -> int:
+    """1: operations do not run beside each other."""
+    return 1
+
+
+@function()
+def set_num_interop_threads(count: int, /) -> None:
+    """Nothing: operations do not run beside each other."""

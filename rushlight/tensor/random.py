@@ -101,7 +101,7 @@ rand = _new("rand", _rand)
 randn = _new("randn", _randn)
 
 
-def _like(name: str, fill: Callable[[Any, Any], Any]) -> None:
+def _like(name: str, fill: Callable[[Any, Any], Any]) -> Any:
     def make(
         input: Tensor,
         *,
@@ -119,7 +119,7 @@ def _like(name: str, fill: Callable[[Any, Any], Any]) -> None:
         return owned(fill(generator_of(generator), a), kind, where, requires_grad)
 
     make.__doc__ = f"`{name}`: random numbers in the shape, dtype and layout of a tensor."
-    function(name)(make)
+    return function(name)(make)
 
 
 def laid_array(shape: Ints, steps: Ints, kind: dtype) -> Any:
@@ -137,8 +137,8 @@ def _fill_normal(gen: Any, a: Any) -> Any:
     return Source.draws.normal_into(gen, a)
 
 
-_like("rand_like", _fill_uniform)
-_like("randn_like", _fill_normal)
+rand_like = _like("rand_like", _fill_uniform)
+randn_like = _like("randn_like", _fill_normal)
 
 
 def _bounds(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[int, int, list[Any]]:
