@@ -460,7 +460,13 @@ def gradients(
     out: list[Optional[Tensor]] = []
     for (d, k), t in zip(where, inputs):
         g = d[k]
-        if g is None and d is w.slots and not at_root(t) and t.fam is not None and t.fam.hist is not None:
+        if (
+            g is None
+            and d is w.slots
+            and not at_root(t)
+            and t.fam is not None
+            and t.fam.hist is not None
+        ):
             raise RuntimeError(
                 "autograd.grad: this input is a view of a tensor, and values that use it were computed before; "
                 "differentiate with respect to the tensor it is a view of, or take the view's .clone() first"

@@ -365,7 +365,9 @@ def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     return entered(Storage(Held(a.reshape(-1)), spec), None)
 
 
-READERS: Final[list[Any]] = []  # by dtype code: from an address to a Python number, None where not native
+READERS: Final[
+    list[Any]
+] = []  # by dtype code: from an address to a Python number, None where not native
 
 
 def native_readers() -> list[Any]:

@@ -201,11 +201,8 @@ def template_record(
     to: dict[int, int] = {}
     for j, s in enumerate(bt.need):
         to[s] = srcs[ns + j]
-    for v in bt.views:  # of a graft only the value is read
-        if v.row.name == "graft":
-            to[int(v.slot)] = to[v.srcs[0]]
-        else:
-            to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs[:1]])
+    for v in bt.views:
+        to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs])
     for j in range(ns):
         to[bt.n0 + j] = srcs[j]
     at = {n: ~(len(e.numbers) + j) for j, n in enumerate(bt.numbers)}
@@ -245,8 +242,12 @@ def copied(tp: Tape, n: Rec, srcs: list[int]) -> int:
     m.spec = n.spec
     m.size = size_of(n.spec.shape)
     if tp.create and n.spec.dtype.rank > 1:
-        for s in srcs:
-            if s >= 0 and tp.recs[s].rg:
+        for k, s in enumerate(srcs):
+            if (
+                s >= 0
+                and tp.recs[s].rg
+                and (n.row.decompose is not None or n.row.gradient(k) is not None)
+            ):
                 m.rg = True
     tp.recs.append(m)
     tp.new.append(m)

@@ -126,8 +126,8 @@ def find_saved(e: Engine, info: FlushInfo, cur: Rec) -> None:
         k = len(tp.new)
         tp.rule(n, g)
         for u in reads(tp.new, k, len(recs), tp.given):
-            b = resolve(recs, u, None)
-            info.users[b] = info.users.get(b, 0) | 1 << i
+            for b in resolve(recs, u, None):
+                info.users[b] = info.users.get(b, 0) | 1 << i
 
 
 def build(e: Engine, info: FlushInfo) -> None:

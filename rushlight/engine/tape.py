@@ -32,7 +32,9 @@ class Tape:
         self.new: list[Rec] = []
         self.g: dict[int, int] = {}
         self.needs: dict[int, list[int]] = {}  # node -> forward slots its rule reads
-        self.given: set[int] = set()  # slots below `base` that are gradients handed in, not forward values
+        self.given: set[int] = (
+            set()
+        )  # slots below `base` that are gradients handed in, not forward values
         self.leads: Optional[set[int]] = (
             None  # forward slots that lead to what is asked for; None: all
         )
@@ -181,23 +183,32 @@ def reads(recs: list[Rec], start: int, base: int, given: set[int]) -> list[int]:
     return out
 
 
-def resolve(recs: list[Rec], slot: int, path: Optional[list[int]]) -> int:
-    """The slot whose memory a view or alias at ``slot`` shows; ``path`` collects the views on the way."""
-    while True:
-        r = recs[slot]
-        if not r.srcs or r.srcs[0] < 0:
-            return slot
+def resolve(recs: list[Rec], slot: int, path: Optional[set[int]]) -> list[int]:
+    """The slots whose memory a view or alias at ``slot`` shows; ``path`` collects the views and aliases on the way.
+
+    Entries of history are not seen through, and of a graft both the value and the history count: a gradient that is
+    differentiated again needs them.
+    """
+    out: list[int] = []
+    todo = [slot]
+    while todo:
+        i = todo.pop()
+        r = recs[i]
         kind = r.row.kind
-        if kind == ALIAS and r.row.name != "relayout" and r.row.name != "function":
-            if path is not None:
-                path.append(slot)
-            slot = r.srcs[0]
-        elif kind == MOVE and r.region is not None:
-            if path is not None:
-                path.append(slot)
-            slot = r.srcs[0]
-        else:
-            return slot
+        through = False
+        if r.srcs and r.srcs[0] >= 0:
+            if kind == ALIAS:
+                through = r.op != ENTER and r.row.name not in ("relayout", "function")
+            elif kind == MOVE:
+                through = r.region is not None
+        if not through:
+            if i not in out:
+                out.append(i)
+            continue
+        if path is not None:
+            path.add(i)
+        todo.extend(r.srcs)
+    return out
 
 
 class Template:
@@ -252,11 +263,9 @@ def make_template(
                     bt.numbers.append(~s)
             elif s < n0 and s not in seen:
                 seen.add(s)
-                path: list[int] = []
-                b = resolve(recs, s, path)
-                views.update(path)
-                if b not in bt.need:
-                    bt.need.append(b)
+                for b in resolve(recs, s, views):
+                    if b not in bt.need:
+                        bt.need.append(b)
     bt.views = [recs[i] for i in sorted(views)]
     bt.recs = tp.new
     for i in sorted(tp.g):
