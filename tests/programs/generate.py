@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .drills import Drills
 from .program import Block, Program
 
 Dim = int | str
@@ -43,7 +44,7 @@ class Var:
     old: bool = False  # its history is older than the loop: a backward has to keep it
 
 
-class Generator:
+class Generator(Drills):
     """Makes one program."""
 
     def __init__(self, seed: int, coverage: Counter[tuple[str, str, str]] | None = None) -> None:
@@ -62,6 +63,9 @@ class Generator:
         self.optimisers: list[str] = []
 
     # ------------------------------------------------------------ names and text
+    def var(self, shape: Shape, dtype: str, rg: int = NO) -> Var:
+        return Var(shape, dtype, rg)
+
     def name(self, kind: str = "v") -> str:
         self.n += 1
         return f"{kind}{self.n}"
@@ -447,6 +451,8 @@ class Generator:
             y = self.like(value)
             rg = self.vars[y].rg
             f = self.r.choice(("add_", "sub_", "mul_"))
+            # memory that overlaps what is written: PyTorch's result depends on the order of its loop
+            y = f"{y}.clone()" if self.vars[y].alias and v.alias else y
             line, op = f"{target}.{f}({y})", f
         elif form == 2:
             f = self.r.choice(INPLACE1)
@@ -454,6 +460,7 @@ class Generator:
         elif form == 3:
             y = self.like(value)
             rg = self.vars[y].rg
+            y = f"{y}.clone()" if self.vars[y].alias and v.alias else y
             line, op = f"{target}.copy_({y})", "copy_"
         elif form == 4:
             line, op = f"{target}.fill_({self.number()})", "fill_"
@@ -462,6 +469,7 @@ class Generator:
         elif form == 6:
             y = self.like(value)
             rg = self.vars[y].rg
+            y = f"{y}.clone()" if self.vars[y].alias and v.alias else y
             line, op = f"{target}[...] = {y}", "[...] ="
         elif form == 7:
             k = self.r.choice((f"{target}[{target} > {self.number()}] = {self.number()}", f"{target}.masked_fill_({target} > 0, {self.number()})"))
@@ -752,6 +760,11 @@ class Generator:
             (2, self.flag), (8, self.read), (3, self.delete), (3, self.hold), (2, self.fail), (2, self.new), (1, self.mode),
             (2 if self.graded else 0, self.optimiser),
         ]  # fmt: skip
+        if self.r.random() < 0.14:
+            table = [
+                (4, self.aliases), (3, self.shared), (4 if self.graded else 0, self.long_graph), (1 if self.graded else 0, self.train),
+                (8 if self.loop else 0, self.choice_by_turn), (3 if self.loop else 0, self.held_by_turn),
+            ]  # fmt: skip
         f = self.r.choices([k for _, k in table], [w for w, _ in table])[0]
         f()
 

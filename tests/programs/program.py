@@ -136,9 +136,9 @@ def is_tensor(x: Any) -> bool:
 
 
 def meta_of(x: Any) -> tuple[Any, ...]:
-    """Shape, strides, dtype, needs-gradient, leaf."""
+    """Shape, strides, dtype, needs-gradient, leaf, view."""
     return (
-        tuple(x.shape), tuple(x.stride()), str(x.dtype), bool(x.requires_grad), bool(x.is_leaf),
+        tuple(x.shape), tuple(x.stride()), str(x.dtype), bool(x.requires_grad), bool(x.is_leaf), x._is_view(),
     )  # fmt: skip
 
 
