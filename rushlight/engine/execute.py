@@ -64,6 +64,8 @@ class NativePlan:
         self.lanes: list[Lane] = []
         self.turn: int = 0
         self.livecheck: Any = live_helpers().livecheck
+        self.livemask: Any = live_helpers().livemask
+        self.large: bool = sum(self.sizes) > LARGE  # one lane at most: idle memory goes back to the pool of buffers
 
     def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> Optional[list[Any]]:
         """The outputs' memory; None when a value check failed."""
@@ -91,10 +93,13 @@ class NativePlan:
                 k += 1
         if lane.call() is not None:
             return None
-        return list(lane.outs)
+        outs = list(lane.outs)
+        if self.large:
+            self.lanes.clear()
+        return outs
 
     def free_lane(self) -> Lane:
-        """The next lane whose outputs nobody holds any more, or a new one in place of the next."""
+        """The next lane whose outputs nobody holds any more; else one whose held outputs get new memory."""
         lanes = self.lanes
         n = len(lanes)
         for _ in range(n):
@@ -104,12 +109,21 @@ class NativePlan:
             lane = lanes[self.turn]
             if self.livecheck(lane.outs, self.idle):
                 return lane
-        lane = Lane(self)
-        if n < LANES:
+        if n < LANES and not self.large:
+            lane = Lane(self)
             lanes.append(lane)
             self.turn = n
-        else:
-            lanes[self.turn] = lane
+            return lane
+        if n == 0:
+            lanes.append(Lane(self))
+        lane = lanes[self.turn]
+        held = self.livemask(lane.outs)
+        first = self.nleaf + len(self.kinds)
+        for i in range(len(held)):
+            if held[i]:
+                b = Buffer(self.sizes[i])
+                lane.outs[i] = b
+                lane.q[first + i] = b.address
         return lane
 
 
@@ -141,6 +155,7 @@ def run_plan(
 
 
 LANES: Final = 3  # sets of output memory a plan keeps
+LARGE: Final = 1 << 21  # plans with more bytes of outputs keep none
 REFUSED: Final = 1 << 60
 
 
