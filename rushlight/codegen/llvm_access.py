@@ -123,7 +123,7 @@ class Memory:
 
     def offset(self, access: Access, outer: Index, at: Index, lane: int) -> Value:
         """The address of one lane of an uneven access."""
-        return self.place(access, outer, (self.e.add(at[0], lane),), 1)[0]
+        return self.place(access, outer, (*at[:-1], self.e.add(at[-1], lane)), 1)[0]
 
     def gathered(self, names: list[Value], element: str) -> Value:
         t = vector_type(element, len(names))
