@@ -89,10 +89,12 @@ class Grouper:
                 if items[i].base >= 0:
                     live.add(items[i].base)
         outputs = set(self.values.outputs)
+        # products and places read memory: what they read is never computed on the way
+        solid = {r.value for v in items for r in v.srcs if r.memory or v.kind == "dot"} | outputs
         for i, v in enumerate(items):
             if i not in live or v.kind in ("leaf", "blank") or not numel(v.space):
                 continue
-            if i not in outputs and self.can_inline(v):
+            if i not in solid and self.can_inline(v):
                 self.inline.add(i)
             else:
                 self.place(i, v)

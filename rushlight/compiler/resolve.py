@@ -259,6 +259,8 @@ class Resolver:
         readings = []
         for s, shape, cols in zip(n.srcs, (a, b), ((rank - 3, rank - 1), (rank - 1, rank - 2))):
             r = self.source(s)
+            if self.out.items[r.value].kind in ("const", "number", "iota"):
+                r = self.copy(r, shape, contiguous_strides(shape))
             lead = batch - (len(shape) - 2)
             rows = []
             for c, o in r.rows:

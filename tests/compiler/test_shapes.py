@@ -162,6 +162,22 @@ def test_products(kit: Any, a: Any, b: Any, turned: bool) -> None:
         check(kit, p, [values(kind, max(1, int(np.prod(s)))) for s in (a, shape)])
 
 
+def test_products_of_constants(kit: Any) -> None:
+    """What a product reads is memory, be it a fill or a number."""
+    p = kit.Program()
+    x, k = kit.leaf(p, (3, 4)), kit.number(p, "d")
+    ones = kit.make("full", k, arg=((5, 3), dt.float32))
+    one = kit.make("full", k, arg=((1, 1), dt.float32))
+    const = type(x)(x.builder, x.builder.make(kit.op("const"), [], (2.0, dt.float32)))
+    twos = kit.make("full", const, arg=((4, 2), dt.float32))
+    p.outputs = [
+        kit.make("matmul", ones, x).slot,
+        kit.make("matmul", x, twos).slot,
+        kit.make("matmul", one, kit.make("slice", x, arg=(0, 1, 2, 1))).slot,
+    ]
+    check(kit, p, [values(dt.float32, 12)], [0.7])
+
+
 def test_writes(kit: Any) -> None:
     """Regions one after the other, in one memory; what was read before stays as it was."""
     p = kit.Program()
