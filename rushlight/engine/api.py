@@ -49,7 +49,7 @@ def inplace(op: Op, x: Tensor, *operands: Any, arg: Any = None) -> Tensor:
 
 def settle(name: str, x: Tensor, value: Tensor) -> Tensor:
     """Write a result computed from ``x`` back into it: the end of an in-place operation made of several rows."""
-    return record.settle(name, x, value, False)
+    return record.settle(x, value, False)
 
 
 def check_inplace(x: Tensor) -> None:

@@ -22,11 +22,13 @@ from .core import (
     Slow,
     Storage,
     Tensor,
+    binary,
     follow,
     made,
     mine,
     number_code,
     peek,
+    record1,
     size_of,
 )
 from .handles import (
@@ -274,24 +276,29 @@ def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
 def inplace(op: Op, x: Tensor, operands: tuple[Any, ...], arg: Any) -> Tensor:
     """``x.op_(...)``: PyTorch's checks, the operation, the write."""
     check_inplace(x, False)
-    v = apply(op, (x, *operands), arg)
-    return settle(op.name, x, v, False)
+    n = len(operands)
+    if n == 1 and arg is None:
+        return settle(x, binary(op.code, x, operands[0]), False)
+    if n == 0:
+        return settle(x, record1(op.code, x, arg), False)
+    return settle(x, apply(op, (x, *operands), arg), False)
 
 
-def settle(name: str, x: Tensor, v: Tensor, cut: bool) -> Tensor:
+def settle(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     """Write a result back into ``x``: its shape must fit, its type must not be of a higher kind."""
-    if v.rec.spec.shape != x.rec.spec.shape:
-        raise RuntimeError(
-            f"output with shape {list(x.rec.spec.shape)} doesn't match the broadcast shape {list(v.rec.spec.shape)}"
-        )
-    want = x.rec.spec.dtype
-    have = v.rec.spec.dtype
+    want: Spec = x.rec.spec
+    have: Spec = v.rec.spec
     if have is not want:
-        if have.rank > want.rank:
+        if have.shape != want.shape:
             raise RuntimeError(
-                f"result type {have.typename} can't be cast to the desired output type {want.typename}"
+                f"output with shape {list(want.shape)} doesn't match the broadcast shape {list(have.shape)}"
             )
-        v = apply(TABLE["cast"], (v,), want)
+        if have.dtype is not want.dtype:
+            if have.dtype.rank > want.dtype.rank:
+                raise RuntimeError(
+                    f"result type {have.dtype.typename} can't be cast to the desired output type {want.dtype.typename}"
+                )
+            v = apply(TABLE["cast"], (v,), want.dtype)
     return write(x, v, cut)
 
 
@@ -345,7 +352,8 @@ class Recorder(Slow):
                     f"{OPS[op].name}_(): argument must be a Tensor or a number, not {type(o).__name__}"
                 )
             o = t
-        return inplace(OPS[op], x, (o,), None)
+        check_inplace(x, False)
+        return settle(x, binary(op, x, o), False)
 
     def operand(self, v: object) -> Optional[Tensor]:
         return ENTRIES[0](v) if ENTRIES else None
