@@ -26,7 +26,9 @@ from rushlight.tensor import (
     reduce,
     shape,
 )
-from rushlight.tensor.install import FUNCTIONS
+from rushlight.tensor.install import FUNCTIONS, numpy_names
+
+numpy_names()
 
 __all__ = [
     "FUNCTIONS",

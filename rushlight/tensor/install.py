@@ -7,6 +7,7 @@ given as arguments, so that no file shadows them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
@@ -65,6 +66,39 @@ def both(*names: str) -> Callable[[F], F]:
         return named(f, names[0]) if names else f
 
     return enter
+
+
+def numpy_names() -> None:
+    """Let functions with a `dim` take `axis` (and `keepdims`), as PyTorch's do."""
+    for name in NUMPY_NAMES.split():
+        for table in (FUNCTIONS, vars(Tensor)):
+            f = table.get(name)
+            if f is not None:
+                g = _renaming(f)
+                if table is FUNCTIONS:
+                    FUNCTIONS[name] = g
+                else:
+                    setattr(Tensor, name, g)
+
+
+NUMPY_NAMES: Final = (
+    "argsort chunk count_nonzero cumprod cumsum diff flip gather index_select kthvalue logsumexp "
+    "median mode nanmean nansum narrow norm prod quantile roll select sort split squeeze stack "
+    "topk unbind unflatten unsqueeze"
+)
+
+
+def _renaming(f: Any) -> Any:
+    @functools.wraps(f)
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            if "axis" in kwargs:
+                kwargs["dims" if f.__name__ in ("flip", "roll") else "dim"] = kwargs.pop("axis")
+            if "keepdims" in kwargs:
+                kwargs["keepdim"] = kwargs.pop("keepdims")
+        return f(*args, **kwargs)
+
+    return renamed
 
 
 def row(name: str) -> Op | None:
@@ -166,6 +200,13 @@ def sizes(args: Sequence[Any], name: str, argument: str = "size", position: int 
 
 
 _PYTHON: Final[dict[Any, str]] = {float: "float64", int: "int64", bool: "bool"}
+
+
+def by_keyword(args: tuple[Any, ...], named: dict[str, Any], key: str, name: str) -> Any:
+    """The arguments of a method with `*args` by their one keyword: `permute(dims=(1, 0))`."""
+    if args or set(named) != {key}:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+    return (named[key],)
 
 
 def element_type(kind: Any, name: str) -> dtype:

@@ -60,8 +60,14 @@ def sum_(
     *,
     dtype: Any = None,
     out: Tensor | None = None,
+    axis: Any = None,
+    keepdims: bool | None = None,
 ) -> Tensor:
     """The sum over dimensions (all when none is given); integers add up in int64."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     need_tensor(input, "sum")
     kind = None if dtype is None else element_type(dtype, "sum")
     x = converted(input, kind, "sum")
@@ -96,8 +102,14 @@ def mean(
     *,
     dtype: Any = None,
     out: Tensor | None = None,
+    axis: Any = None,
+    keepdims: bool | None = None,
 ) -> Tensor:
     """The mean over dimensions; `RuntimeError` for integers without `dtype`."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     need_tensor(input, "mean")
     x = converted(input, dtype, "mean")
     made = apply(nm.mean, x, arg=(dims_of(x, dim), keepdim))
@@ -148,7 +160,13 @@ def _test(name: str, op: Any) -> None:
         keepdim: bool = False,
         *,
         out: Tensor | None = None,
+        axis: Any = None,
+        keepdims: bool | None = None,
     ) -> Tensor:
+        if axis is not None:
+            dim = axis
+        if keepdims is not None:
+            keepdim = keepdims
         need_tensor(input, name)
         return give(apply(op, input, arg=(dims_of(input, dim), keepdim)), out, name)
 
@@ -211,7 +229,13 @@ def _extreme(name: str, whole: Any, where: Any, pairwise: Any, result: Any) -> N
         *,
         other: Any = None,
         out: Any = None,
+        axis: Any = None,
+        keepdims: bool | None = None,
     ) -> Any:
+        if axis is not None:
+            dim = axis
+        if keepdims is not None:
+            keepdim = keepdims
         need_tensor(input, name)
         if isinstance(dim, Tensor):
             other, dim = dim, None
@@ -257,7 +281,13 @@ def _amost(name: str, op: Any) -> None:
         keepdim: bool = False,
         *,
         out: Tensor | None = None,
+        axis: Any = None,
+        keepdims: bool | None = None,
     ) -> Tensor:
+        if axis is not None:
+            dim = axis
+        if keepdims is not None:
+            keepdim = keepdims
         need_tensor(input, name)
         return give(apply(op, input, arg=(dims_of(input, dim), keepdim)), out, name)
 
@@ -283,7 +313,13 @@ def _arg(name: str, op: Any) -> None:
         keepdim: bool = False,
         *,
         out: Tensor | None = None,
+        axis: Any = None,
+        keepdims: bool | None = None,
     ) -> Tensor:
+        if axis is not None:
+            dim = axis
+        if keepdims is not None:
+            keepdim = keepdims
         need_tensor(input, name)
         if input.dtype.kind == "b":
             raise RuntimeError(f"\"{name}_cpu\" not implemented for 'Bool'")
@@ -306,7 +342,8 @@ def _correction(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tup
         raise TypeError(f"{name}(): out= is not supported")
     unbiased = kwargs.pop("unbiased", None)
     correction = kwargs.pop("correction", 1)
-    dim, keepdim = kwargs.pop("dim", None), kwargs.pop("keepdim", False)
+    dim = kwargs.pop("dim", kwargs.pop("axis", None))
+    keepdim = kwargs.pop("keepdim", kwargs.pop("keepdims", False))
     if kwargs:
         raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
     rest = list(args)
@@ -424,7 +461,10 @@ def _softened(name: str, op: Any) -> None:
         dtype: Any = None,
         *,
         out: Tensor | None = None,
+        axis: int | None = None,
     ) -> Tensor:
+        if axis is not None:
+            dim = axis
         need_tensor(input, name)
         x = converted(input, dtype, name)
         if dim is None:

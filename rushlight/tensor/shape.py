@@ -26,6 +26,7 @@ from rushlight.graph.ops import indexing, movement
 from rushlight.graph.ops.movement import normal_dims
 from rushlight.tensor.install import (
     both,
+    by_keyword,
     function,
     integer,
     method,
@@ -115,11 +116,13 @@ def is_same_size(self: Tensor, other: Tensor) -> bool:
 
 # ---------------------------------------------------------------- view and reshape
 @method()
-def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
+def view(self: Tensor, *size: Any, dtype: Any = None, **named: Any) -> Tensor:
     """The same memory under another shape (one size may be -1).
 
     `RuntimeError` when the strides do not allow it.
     """
+    if named:
+        size = by_keyword(size, named, "size", "view")
     if len(size) == 1 and type(size[0]).__name__ == "dtype":
         dtype, size = size[0], ()
     if dtype is not None:
@@ -161,8 +164,10 @@ def reshape_of(input: Tensor, shape: Any) -> Tensor:
 
 
 @method()
-def reshape(self: Tensor, *shape: Any) -> Tensor:
+def reshape(self: Tensor, *shape: Any, **named: Any) -> Tensor:
     """The same elements under another shape: a view where possible, else a copy."""
+    if named:
+        shape = by_keyword(shape, named, "shape", "reshape")
     return reshaped(self, infer_size(sizes(shape, "reshape", "shape"), numel(self.shape)))
 
 
@@ -238,8 +243,10 @@ def permute_of(input: Tensor, dims: Any) -> Tensor:
 
 
 @method()
-def permute(self: Tensor, *dims: Any) -> Tensor:
+def permute(self: Tensor, *dims: Any, **named: Any) -> Tensor:
     """A view with the dimensions in the order `dims`."""
+    if named:
+        dims = by_keyword(dims, named, "dims", "permute")
     return _permutation(self, sizes(dims, "permute", "dims"))
 
 
@@ -326,8 +333,10 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 # ---------------------------------------------------------------- expansion and repetition
 @method()
-def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+def expand(self: Tensor, *size: Any, **named: Any) -> Tensor:
     """A view in which dimensions of size 1 are repeated; -1 leaves a size."""
+    if named:
+        size = by_keyword(size, named, "size", "expand")
     return look(movement.expand, self, sizes(size, "expand"))
 
 
@@ -372,8 +381,10 @@ def _tiled(x: Tensor, times: Ints) -> Tensor:
 
 
 @method()
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *repeats: Any, **named: Any) -> Tensor:
     """A copy with the tensor repeated along each dimension."""
+    if named:
+        repeats = by_keyword(repeats, named, "repeats", "repeat")
     times = sizes(repeats, "repeat", "repeats")
     if len(times) < len(self.shape):
         raise RuntimeError(
@@ -394,8 +405,10 @@ def tile_of(input: Tensor, dims: Any) -> Tensor:
 
 
 @method()
-def tile(self: Tensor, *dims: Any) -> Tensor:
+def tile(self: Tensor, *dims: Any, **named: Any) -> Tensor:
     """`repeat` with missing repeats counted as 1."""
+    if named:
+        dims = by_keyword(dims, named, "dims", "tile")
     times = sizes(dims, "tile", "dims")
     return _tiled(self, (1,) * (len(self.shape) - len(times)) + times)
 
@@ -492,9 +505,11 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 @both()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
     need_tensor(input, "flip")
+    if named:
+        dims = by_keyword(dims, named, "dims", "flip")
     return engine.apply(
         movement.flip, input, arg=normal_dims(sizes(dims, "flip", "dims", 2), len(input.shape))
     )
