@@ -1,1 +1,4 @@
-"""What every layer stands on: dtypes, shapes, devices, target facts, errors and settings.  Imports nothing of ours."""
+"""What every layer stands on: dtypes, shapes, devices, target facts, errors, settings.
+
+Imports nothing of ours.
+"""

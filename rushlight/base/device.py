@@ -7,30 +7,37 @@ from typing import Any, Final
 KNOWN: Final = ("cpu", "cuda", "mps", "xpu", "meta", "fake")
 
 
-class device:  # noqa: N801 - PyTorch's name
-    """``device('cpu')``, ``device('cuda', 1)``, ``device('cuda:1')``: a type and an optional index."""
+class device:
+    """A type and an optional index.
+
+    ``device('cpu')``, ``device('cuda', 1)``, ``device('cuda:1')``.
+    """
 
     __slots__ = ("index", "type")
 
-    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:  # noqa: A002
+    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         if isinstance(type, device):
             self.type: str = type.type
             self.index: int | None = type.index if index is None else index
             return
         if isinstance(type, int):
-            type, index = "cuda", type  # noqa: A001 - as PyTorch reads a bare number
+            type, index = "cuda", type
         name, _, number = str(type).partition(":")
         if name not in KNOWN or (number and not number.isdigit()):
             raise RuntimeError(
                 f"Expected one of {', '.join(KNOWN)} device type at start of device string: {type}"
             )
         if number and index is not None:
-            raise RuntimeError(f"type (string) must not include an index because index was passed: {type}")
+            raise RuntimeError(
+                f"type (string) must not include an index because index was passed: {type}"
+            )
         self.type = name
         self.index = int(number) if number else index
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}'" + (f", index={self.index})" if self.index is not None else ")")
+        return f"device(type='{self.type}'" + (
+            f", index={self.index})" if self.index is not None else ")"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

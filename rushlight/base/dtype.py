@@ -1,21 +1,31 @@
-"""Element types: frozen singletons, their NumPy names, and PyTorch's promotion rule as one table."""
+"""Element types.
+
+Frozen singletons, their NumPy names, and PyTorch's promotion rule as one table.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 
-class dtype:  # noqa: N801 - PyTorch's name
+class dtype:
     """An element type, one object for each: compare with ``is`` or ``==``.
 
-    ``kind`` is ``'b'`` bool, ``'u'`` unsigned, ``'i'`` signed, ``'f'`` float, ``'c'`` complex; ``rank``
-    orders the kinds as promotion does (bool < integer < float < complex).
+    ``kind`` is ``'b'`` bool, ``'u'`` unsigned, ``'i'`` signed, ``'f'`` float, ``'c'`` complex;
+    ``rank`` orders the kinds as promotion does (bool < integer < float < complex).
     """
 
     __slots__ = ("alias", "code", "itemsize", "kind", "name", "numpy", "rank", "typename")
 
     def __init__(
-        self, code: int, name: str, numpy: str, itemsize: int, kind: str, typename: str, alias: str = ""
+        self,
+        code: int,
+        name: str,
+        numpy: str,
+        itemsize: int,
+        kind: str,
+        typename: str,
+        alias: str = "",
     ) -> None:
         self.code = code
         self.name = name
@@ -82,7 +92,9 @@ def by_name(name: str) -> dtype:
     try:
         return _NAMES[name]
     except KeyError:
-        raise TypeError(f"dtype {name!r} is not supported; supported: {', '.join(_NAMES)}") from None
+        raise TypeError(
+            f"dtype {name!r} is not supported; supported: {', '.join(_NAMES)}"
+        ) from None
 
 
 def from_numpy(dt: Any) -> dtype:
@@ -131,7 +143,8 @@ def result_type(operands: list[tuple[dtype, int]]) -> dtype:
     """PyTorch's result type of operands given as (dtype, priority).
 
     Priority 0 is a tensor with dimensions, 1 a tensor without, 2 a Python number.  A lower priority
-    takes part only when its kind (bool < integer < float < complex) is above that of all higher ones.
+    takes part only when its kind (bool < integer < float < complex) is above that of all
+    higher ones.
     """
     found: list[dtype | None] = [None, None, None]
     for d, priority in operands:

@@ -1,4 +1,7 @@
-"""Settings: one place for what the environment can change.  Read once, at import; tests use ``override``."""
+"""Settings: one place for what the environment can change.
+
+Read once, at import; tests use ``override``.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ class Settings:
     """What changes how work is done, never what comes out.
 
     ``eager``: run every operation alone, as soon as it is recorded (``RUSHLIGHT_EAGER=1``).
-    ``verify``: run every plan a second time one operation at a time and compare the bits (``RUSHLIGHT_VERIFY=1``).
+    ``verify``: run every plan a second time one operation at a time and compare the bits
+    (``RUSHLIGHT_VERIFY=1``).
     ``limit``: records that may be pending before the recorder runs them by itself.
-    ``pending_bytes``: bytes of inputs that only the recorder keeps alive before it runs what is pending.
-    ``snapshot``: exposed NumPy memory up to this many bytes is copied when read; above, its readers run at once.
+    ``pending_bytes``: bytes of inputs that only the recorder keeps alive before it runs what is
+    pending.
+    ``snapshot``: exposed NumPy memory up to this many bytes is copied when read; above,
+    its readers run at once.
     ``fuse_after``: how often a stretch is met before its operations are compiled together.
     """
 

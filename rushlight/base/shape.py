@@ -64,7 +64,8 @@ def broadcast_shapes(a: Ints, b: Ints) -> Ints:
         y = b[i - n + lb] if i - n + lb >= 0 else 1
         if x != y and x != 1 and y != 1:
             raise RuntimeError(
-                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {i}"
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) "
+                f"at non-singleton dimension {i}"
             )
         out.append(y if x == 1 else x)
     return tuple(out)
@@ -83,12 +84,14 @@ def wrap_dim(dim: int, ndim: int) -> int:
     """A dimension counted from either end; ``IndexError`` in PyTorch's words when out of range."""
     n = max(ndim, 1)
     if not -n <= dim < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+        )
     return dim % n
 
 
 def infer_size(shape: Ints, n: int) -> Ints:
-    """``shape`` with its one -1 worked out for ``n`` elements; ``RuntimeError`` when it cannot be."""
+    """``shape`` with its one -1 worked out for ``n`` elements; ``RuntimeError`` if it cannot be."""
     known = 1
     hole = -1
     for i, d in enumerate(shape):
@@ -107,8 +110,8 @@ def infer_size(shape: Ints, n: int) -> Ints:
     if known == 0:
         if n == 0:
             raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
-                "dimension size -1 can be any value and is ambiguous"
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                "unspecified dimension size -1 can be any value and is ambiguous"
             )
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {n}")
     if n % known:
@@ -117,7 +120,7 @@ def infer_size(shape: Ints, n: int) -> Ints:
 
 
 def view_strides(shape: Ints, strides: Ints, new: Ints) -> Ints | None:
-    """Strides that read memory of ``shape``/``strides`` as ``new`` without a copy; None when a copy is needed.
+    """Strides that read memory of ``shape``/``strides`` as ``new``; None when that needs a copy.
 
     PyTorch's ``computeStride`` (aten/src/ATen/TensorUtils.cpp).
     """
@@ -148,8 +151,9 @@ def view_strides(shape: Ints, strides: Ints, new: Ints) -> Ints | None:
 def elementwise_strides(shape: Ints, operands: list[tuple[Ints, Ints]]) -> Ints:
     """Strides of an elementwise result, by PyTorch's TensorIterator.
 
-    ``operands`` are (shape, strides) as given by the user.  Operands that are all contiguous, or all
-    dense with the same strides, hand their layout on; otherwise dimensions are sorted by the operands' strides.
+    ``operands`` are (shape, strides) as given by the user.  Operands that are all contiguous, or
+    all dense with the same strides, hand their layout on; otherwise dimensions are sorted by the
+    operands' strides.
     """
     plain = True
     for s, st in operands:

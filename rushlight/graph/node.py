@@ -1,6 +1,7 @@
 """Programs as the compiler takes them: a stretch's records in order, each reading earlier ones.
 
-The recorder makes one from a stretch (``engine/plan.py``); composites are taken apart by ``expand``.
+The recorder makes one from a stretch (``engine/plan.py``); composites are taken apart by
+``expand``.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from ..base.dtype import dtype
 from .op import COMPOSITE, ELEMENTWISE, TABLE, Op, Spec, compute_type
 from .value import Val
 
-NUMBER_TYPE = {"b": dt.bool_, "i": dt.int64, "f": dt.float64}
-
 
 class Node:
-    """One operation in a program.  ``srcs``: indices of earlier nodes, or ``~k`` for the program's number ``k``.
+    """One operation in a program.
 
+    ``srcs``: indices of earlier nodes, or ``~k`` for the program's number ``k``.
     ``spec.strides`` is the layout the user sees; only outputs have to be written that way.
     ``ctype``: the type an elementwise node works in.
     """
 
     __slots__ = ("arg", "ctype", "op", "spec", "srcs")
 
-    def __init__(self, op: Op, srcs: tuple[int, ...], arg: Any, spec: Spec, ctype: dtype | None) -> None:
+    def __init__(
+        self, op: Op, srcs: tuple[int, ...], arg: Any, spec: Spec, ctype: dtype | None
+    ) -> None:
         self.op = op
         self.srcs = srcs
         self.arg = arg
@@ -34,13 +36,21 @@ class Node:
 
     def __repr__(self) -> str:
         a = ", ".join(f"%{s}" if s >= 0 else f"#{~s}" for s in self.srcs)
-        return f"{self.op.name}({a})" + ("" if self.arg is None else f" {self.arg!r}") + f" : {self.spec!r}"
+        return (
+            f"{self.op.name}({a})"
+            + ("" if self.arg is None else f" {self.arg!r}")
+            + f" : {self.spec!r}"
+        )
 
 
 @dataclass
 class Program:
-    """Nodes in order; ``numbers``: kind (``'d'`` double, ``'q'`` int64) of each run-time number; ``outputs``:
-    nodes whose values leave, each written whole to memory of its own in its spec's strides (dense)."""
+    """Nodes in order.
+
+    ``numbers``: the kind (``'d'`` double, ``'q'`` int64) of each run-time number.
+    ``outputs``: nodes whose values leave, each written whole to memory of its own in its spec's
+    strides (dense).
+    """
 
     nodes: list[Node] = field(default_factory=list)
     numbers: list[str] = field(default_factory=list)
@@ -78,7 +88,7 @@ class ProgramBuilder:
         if slot >= 0:
             return self.program.nodes[slot].spec
         kind = NUMBER_KIND[self.program.numbers[~slot]]
-        return Spec((), NUMBER_TYPE[kind], (), number=kind)
+        return Spec((), dt.number_type(kind), (), number=kind)
 
     def arg(self, slot: int) -> Any:
         return self.program.nodes[slot].arg
@@ -88,14 +98,14 @@ def const_type(value: float | int | bool, like: dtype) -> dtype:
     """The type of a number in a rule: that of the value beside it, unless it would not fit."""
     from_float = isinstance(value, float)
     if like.kind in "bui" and from_float:
-        return NUMBER_TYPE["f"]
+        return dt.Defaults.float
     if like.kind == "b" and not isinstance(value, bool):
-        return NUMBER_TYPE["i"]
+        return dt.int64
     return like
 
 
 def expand(program: Program) -> Program:
-    """The same program without composites: each is taken apart by its row, again and again until none is left."""
+    """The same program without composites: each is taken apart by its row until none is left."""
     out = Program(numbers=program.numbers)
     b = ProgramBuilder(out)
     where: dict[int, int] = {}

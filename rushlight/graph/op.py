@@ -1,9 +1,9 @@
 """The operation record: everything Rushlight knows about one operation, and the table of them all.
 
-An operation's row gives its type rule, shape rule, meaning and gradient.  Rows import no backend: an
-elementwise row states its meaning once, against a scalar builder (``scalar.py``) that NumPy and LLVM
-implement; a gradient or a decomposition is stated against values (``value.py``) and is more graph in
-the same words.
+An operation's row gives its type rule, shape rule, meaning and gradient.  Rows import no backend:
+an elementwise row states its meaning once, against a scalar builder (``scalar.py``) that NumPy and
+LLVM implement; a gradient or a decomposition is stated against values (``value.py``) and is more
+graph in the same words.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .value import Val
 class Spec:
     """What is known of a value before it is computed.
 
-    ``strides`` is the layout the user sees; ``offset`` is not 0 only for a view: where it starts in its
-    storage, in elements.  ``number``: ``'b'``, ``'i'`` or ``'f'`` for a Python number.
+    ``strides`` is the layout the user sees; ``offset`` is not 0 only for a view: where it starts in
+    its storage, in elements.  ``number``: ``'b'``, ``'i'`` or ``'f'`` for a Python number.
     """
 
     __slots__ = ("device", "dtype", "keys", "number", "offset", "shape", "strides")
@@ -74,7 +74,8 @@ class Op:
     """One operation.  Calling it on values records it: ``mul(g, y)``."""
 
     __slots__ = (
-        "call", "code", "decompose", "domain", "grads", "infer", "kind", "lower", "name", "reference", "types",
+        "call", "code", "decompose", "domain", "grads", "infer", "kind", "lower", "name",
+        "reference", "types",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: str, infer: Infer) -> None:

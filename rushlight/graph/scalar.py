@@ -1,7 +1,8 @@
 """Scalar expressions: what an elementwise row says one element is.
 
-``lower=lambda e, x: e.where(x <= 0, 0, x)`` is the meaning of ``relu``.  Two builders read it: NumPy
-(one operation at a time) and the code generator (vectors).  Every step rounds once to its type.
+``lower=lambda e, x: e.where(x <= 0, 0, x)`` is the meaning of ``relu``.  Two builders read it:
+NumPy (one operation at a time) and the code generator (vectors).  Every step rounds once to its
+type.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import Any, Final
 from ..base import dtype as dt
 from ..base.dtype import dtype
 
-# name -> what it takes and gives.  Exact ones have one answer by IEEE 754 or integer arithmetic; the others
-# are our fixed polynomials (codegen/vectormath.py).
+# name -> what it takes and gives.  Exact ones have one answer by IEEE 754 or integer arithmetic;
+# the others are our fixed polynomials (codegen/vectormath.py).
 EXACT_UNARY: Final = frozenset({"neg", "abs", "sqrt", "floor", "ceil", "trunc", "round", "not"})
 SPECIAL_UNARY: Final = frozenset(
     {"exp", "exp2", "expm1", "log", "log2", "log1p", "tanh", "sigmoid", "erf", "sin", "cos", "tan"}
 )
-# integer `div` truncates towards zero (C); `rem` is C's remainder (fmod for floats); `and/or/xor` are bitwise, on bool logical
-EXACT_BINARY: Final = frozenset({"add", "sub", "mul", "div", "rem", "and", "or", "xor", "shl", "shr"})
+# integer `div` truncates towards zero (C); `rem` is C's remainder (fmod for floats);
+# `and/or/xor` are bitwise, on bool logical
+EXACT_BINARY: Final = frozenset(
+    {"add", "sub", "mul", "div", "rem", "and", "or", "xor", "shl", "shr"}
+)
 SPECIAL_BINARY: Final = frozenset({"pow", "atan2"})
 COMPARE: Final = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})  # ordered; `ne` is true for NaN
 
@@ -127,7 +131,10 @@ class ScalarBuilder(ABC):
 
     @abstractmethod
     def cast(self, x: Scalar, to: dtype) -> Scalar:
-        """C's conversion; to bool: not equal to zero; float to integer truncates (out of range: as x86's cvtt)."""
+        """C's conversion; to bool: not equal to zero.
+
+        Float to integer truncates; out of range as x86's cvtt does.
+        """
 
     def where(self, c: Scalar, x: Any, y: Any) -> Scalar:
         """``select`` that takes Python numbers beside one scalar."""

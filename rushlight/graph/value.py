@@ -1,7 +1,7 @@
-"""Values as gradient rules, decompositions and optimiser rules see them: handles on a builder's slots.
+"""Values as gradient rules, decompositions and optimisers see them: handles on a builder's slots.
 
-A rule is written once and used by whoever can record: the recorder's tape when it differentiates, the
-lowering when it takes a composite apart, an optimiser step.
+A rule is written once and used by whoever can record: the recorder's tape when it differentiates,
+the lowering when it takes a composite apart, an optimiser step.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from rushlight.base.shape import is_dense
 from rushlight.engine.eager import run_program
 from rushlight.graph.gradient import differentiate
 from rushlight.graph.node import Program, ProgramBuilder
-from rushlight.graph.op import Spec
 from rushlight.graph.ops import core
 from rushlight.graph.ops import reduce as rd
 from rushlight.graph.value import Val
@@ -27,11 +26,6 @@ class Recorder(ProgramBuilder):
     def __init__(self) -> None:
         super().__init__(Program())
         self.leaves: list[Any] = []
-
-    def spec(self, slot: int) -> Spec:
-        """As the recorder sees a Python float: of the default type."""
-        s = super().spec(slot)
-        return Spec((), dt.Defaults.float, (), number="f") if s.number == "f" else s
 
     def leaf(self, a: Any) -> Val:
         """The array as a leaf in its own layout (row-major unless that is dense)."""

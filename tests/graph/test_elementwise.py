@@ -12,7 +12,7 @@ import rushlight.graph.ops  # noqa: F401 - fills the table
 from rushlight.base import dtype as dt
 from rushlight.base.shape import contiguous_strides
 from rushlight.graph.op import ELEMENTWISE, OPS, TABLE, Op
-from tests.graph.rows import check_gradients, evaluate, spec_of
+from tests.graph.rows import Expression, check_gradients, evaluate, spec_of
 
 ROWS = [op for op in OPS if op.kind == ELEMENTWISE]
 NAMES = [op.name for op in ROWS]
@@ -34,8 +34,7 @@ FLAT |= {name for name in OTHERS if name in TABLE}
 
 
 def draw(op: Op, shape: tuple[int, ...], kind: Any = np.float64) -> list[Any]:
-    """Operands within the row's domain: arrays where a gradient is defined, else run-time "
-    "numbers."""
+    """Operands within the row's domain: arrays where a gradient is defined, else numbers."""
     r = np.random.default_rng(zlib.crc32(op.name.encode()))
     out: list[Any] = []
     for i, (lo, hi) in enumerate(op.domain):
@@ -197,3 +196,30 @@ def test_refused_types(name: str, kind: Any, error: Any, words: str) -> None:
     x = np.ones(2, kind)
     with pytest.raises(error, match=words):
         spec_of(TABLE[name], *[x] * len(TABLE[name].domain))
+
+
+@pytest.mark.parametrize("default", [dt.float32, dt.float64])
+@pytest.mark.parametrize("late", [True, False])
+def test_a_float_beside_whole_numbers_brings_the_default_type(
+    monkeypatch: pytest.MonkeyPatch, default: Any, late: bool
+) -> None:
+    """Whether the number is known when recorded or only when run."""
+    monkeypatch.setattr(dt.Defaults, "float", default)
+    whole = np.arange(3)
+    if late:
+        e = Expression([whole, 2.5])
+        v = e.vals[0] + e.vals[1]
+    else:
+        e = Expression([whole])
+        v = e.vals[0] + 2.5
+    assert e.builder.spec(v.slot).dtype is default
+    (found,) = e.value(v)
+    assert found.dtype == np.dtype(default.numpy)
+    np.testing.assert_array_equal(found, [2.5, 3.5, 4.5])
+
+
+def test_a_float_beside_floats_takes_their_type() -> None:
+    for kind in (np.float32, np.float64):
+        e = Expression([np.ones(3, kind), 2.5])
+        (found,) = e.value(e.vals[0] * e.vals[1])
+        assert found.dtype == kind

@@ -1,4 +1,7 @@
-"""Operations the recorder itself makes: memory that enters, constants, fills, changes of history."""
+"""Operations the recorder itself makes.
+
+Memory that enters, constants, fills, changes of history.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,15 @@ def _same(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 
 # arg = (shape, dtype, strides, device, ...): dense memory that enters
 leaf = register(Op("leaf", LEAF, lambda op, srcs, arg: Spec(arg[0], arg[1], arg[2], arg[3])))
-const = register(Op("const", CONST, lambda op, srcs, arg: Spec((), arg[1])))  # arg = (number, dtype)
-full = register(Op("full", FULL, lambda op, srcs, arg: Spec(arg[0], arg[1])))  # (number,), arg = (shape, dtype)
-iota = register(Op("iota", IOTA, lambda op, srcs, arg: Spec(arg[0], arg[2])))  # arg = (shape, dim, dtype)
+# arg = (number, dtype)
+const = register(Op("const", CONST, lambda op, srcs, arg: Spec((), arg[1])))
+# (number,), arg = (shape, dtype)
+full = register(Op("full", FULL, lambda op, srcs, arg: Spec(arg[0], arg[1])))
+# arg = (shape, dim, dtype)
+iota = register(Op("iota", IOTA, lambda op, srcs, arg: Spec(arg[0], arg[2])))
 
-# The value of the first operand: without history, with the second's history, with a history of its own.
+# The value of the first operand: without history, with the second's history, with a history of
+# its own.
 detach = register(Op("detach", ALIAS, _same))
 graft = register(Op("graft", ALIAS, _same))
 graft.grads = (None, lambda g, out, value, history: g)

@@ -24,14 +24,14 @@ from .core import zeros
 Region = tuple[Ints, Ints, int]  # shape, strides, offset in a storage
 
 
-# ---------------------------------------------------------------- geometry of each view: (spec, arg) -> region
+# ---- geometry of each view: (spec, arg) -> region
 def _view(s: Spec, arg: Any) -> Region:
     new = infer_size(arg, numel(s.shape))
     strides = view_strides(s.shape, s.strides, new)
     if strides is None:
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
-            "two contiguous subspaces). Use .reshape(...) instead."
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         )
     return new, strides, s.offset
 
@@ -44,8 +44,9 @@ def _expand(s: Spec, arg: Any) -> Region:
     k = len(arg) - len(s.shape)
     if k < 0:
         raise RuntimeError(
-            f"expand({{{', '.join(map(str, s.shape))}}}, size={list(arg)}): the number of sizes provided ({len(arg)}) "
-            f"must be greater or equal to the number of dimensions in the tensor ({len(s.shape)})"
+            f"expand({{{', '.join(map(str, s.shape))}}}, size={list(arg)}): the number of sizes "
+            f"provided ({len(arg)}) must be greater or equal to the number of dimensions in the "
+            f"tensor ({len(s.shape)})"
         )
     out = list(arg)
     for i, d in enumerate(out):
@@ -53,13 +54,15 @@ def _expand(s: Spec, arg: Any) -> Region:
         if d == -1:
             if i < k:
                 raise RuntimeError(
-                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
+                    "The expanded size of the tensor (-1) isn't allowed in a leading, "
+                    f"non-existing dimension {i}"
                 )
             out[i] = have
         elif d != have and have != 1:
             raise RuntimeError(
-                f"The expanded size of the tensor ({d}) must match the existing size ({have}) at non-singleton "
-                f"dimension {i}.  Target sizes: {list(arg)}.  Tensor sizes: {list(s.shape)}"
+                f"The expanded size of the tensor ({d}) must match the existing size ({have}) at "
+                f"non-singleton dimension {i}.  Target sizes: {list(arg)}.  "
+                f"Tensor sizes: {list(s.shape)}"
             )
     return tuple(out), broadcast_strides(s.shape, s.strides, tuple(out)), s.offset
 
@@ -77,12 +80,20 @@ def _select(s: Spec, arg: Any) -> Region:
     if not -s.shape[dim] <= i < s.shape[dim]:
         raise IndexError(f"index {i} is out of bounds for dimension {dim} with size {s.shape[dim]}")
     i %= s.shape[dim]
-    return s.shape[:dim] + s.shape[dim + 1 :], s.strides[:dim] + s.strides[dim + 1 :], s.offset + i * s.strides[dim]
+    return (
+        s.shape[:dim] + s.shape[dim + 1 :],
+        s.strides[:dim] + s.strides[dim + 1 :],
+        s.offset + i * s.strides[dim],
+    )
 
 
 def _unsqueeze(s: Spec, arg: Any) -> Region:
     step = s.shape[arg] * s.strides[arg] if arg < len(s.shape) else 1
-    return s.shape[:arg] + (1,) + s.shape[arg:], s.strides[:arg] + (step,) + s.strides[arg:], s.offset
+    return (
+        s.shape[:arg] + (1,) + s.shape[arg:],
+        s.strides[:arg] + (step,) + s.strides[arg:],
+        s.offset,
+    )
 
 
 def _squeeze(s: Spec, arg: Any) -> Region:
@@ -92,7 +103,11 @@ def _squeeze(s: Spec, arg: Any) -> Region:
 
 def _diagonal(s: Spec, arg: Any) -> Region:
     offset, a, b = arg
-    n = min(s.shape[a], s.shape[b] - offset) if offset >= 0 else min(s.shape[a] + offset, s.shape[b])
+    n = (
+        min(s.shape[a], s.shape[b] - offset)
+        if offset >= 0
+        else min(s.shape[a] + offset, s.shape[b])
+    )
     n = max(n, 0)
     start = s.offset
     if n:
@@ -142,7 +157,7 @@ def _region(x: Val, out: Val, op: Op) -> Region:
 
 
 def spread(g: Val, region: Region, shape: Ints) -> Val:
-    """Zeros of ``shape`` with ``g`` added in at ``region``; dimensions repeated by stride 0 are summed first."""
+    """Zeros of ``shape`` with ``g`` added at ``region``; repeated dimensions are summed first."""
     from_shape, strides, offset = region
     repeated = tuple(d for d in range(len(from_shape)) if strides[d] == 0 and from_shape[d] != 1)
     if repeated:
@@ -161,7 +176,9 @@ SUM: list[Op] = []  # the reduction's row, set by ops/reduce.py: a sum is an exp
 
 def _expand_grad(g: Val, out: Val, x: Val) -> Val:
     k = len(out.shape) - len(x.shape)
-    dims = tuple(range(k)) + tuple(k + i for i, n in enumerate(x.shape) if n == 1 and out.shape[k + i] != 1)
+    dims = tuple(range(k)) + tuple(
+        k + i for i, n in enumerate(x.shape) if n == 1 and out.shape[k + i] != 1
+    )
     if dims:
         g = sum_dims(g, dims)
     return reshape(g, arg=x.shape) if k else g
@@ -219,7 +236,8 @@ def _flip(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     return Spec(srcs[0].shape, srcs[0].dtype, None, srcs[0].device)
 
 
-# The elements in logical order under another shape, as a value of its own (a copy where a view cannot be had).
+# The elements in logical order under another shape, as a value of its own (a copy where a view
+# cannot be had).
 reshape = register(Op("reshape", MOVE, _reshape))
 reshape.grads = (_reshape_grad,)
 # The same value laid out in memory with strides arg (dense): `contiguous`, `clone`, channels-last.
@@ -253,8 +271,9 @@ def laid_out(g: Val, strides: Ints) -> Val:
     return g if spec.strides == strides and spec.offset == 0 else relayout(g, arg=strides)
 
 
-# (base, value), arg = region of the base's memory, or None for all of it.  The value broadcasts to the region.
-# CUT is None for a value made without the base (`fill_`, `copy_`): the base's history gets zeros, as in PyTorch.
+# (base, value), arg = region of the base's memory, or None for all of it.  The value broadcasts to
+# the region.  CUT is None for a value made without the base (`fill_`, `copy_`): the base's history
+# gets zeros, as in PyTorch.
 CUT = ("cut",)
 write = register(Op("write", WRITE, _write))
 write.grads = _write_grad
@@ -270,8 +289,10 @@ def region_of(op: Op, spec: Spec, arg: Any) -> Region:
     return GEOMETRY[op](spec, arg)
 
 
-def normal_slice(size: int, start: int | None, stop: int | None, step: int | None) -> tuple[int, int, int]:
-    """A Python slice over ``size`` elements as (start, stop, step); ``ValueError`` for steps below 1."""
+def normal_slice(
+    size: int, start: int | None, stop: int | None, step: int | None
+) -> tuple[int, int, int]:
+    """A Python slice over ``size`` elements as (start, stop, step); ``ValueError`` if step < 1."""
     step = 1 if step is None else step
     if step <= 0:
         raise ValueError("step must be greater than zero")
@@ -283,6 +304,8 @@ def normal_dims(dims: int | Sequence[int], ndim: int) -> Ints:
     """Dimensions counted from the front; ``RuntimeError`` when one comes twice."""
     out = tuple(wrap_dim(d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
     if len(set(out)) != len(out):
-        raise RuntimeError(f"dim {next(d for d in out if out.count(d) > 1)} appears multiple times in the list of dims")
+        raise RuntimeError(
+            f"dim {next(d for d in out if out.count(d) > 1)} appears multiple times in the list "
+            "of dims"
+        )
     return out
-
