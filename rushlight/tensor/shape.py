@@ -472,7 +472,27 @@ def as_strided(
     if len(shape) != len(steps):
         raise RuntimeError("mismatch in length of strides and shape")
     start = offset(input) if storage_offset is None else storage_offset
+    if input.requires_grad and _overlaps(shape, steps):
+        # elements met several times: a gradient has to be added up, which reading by index does
+        places = np.full(shape, start, np.int64)
+        for d, (n, step) in enumerate(zip(shape, steps)):
+            line = np.arange(n) * step
+            places += line.reshape([-1 if k == d else 1 for k in range(len(shape))])
+        room = int(places.max()) + 1 if places.size else 0
+        memory = look(movement.as_strided, input, ((room,), (1,), 0))
+        where = engine.own_array(places, dt.int64, input.device)
+        return engine.apply(indexing.index, memory, where, arg=(0,))
     return look(movement.as_strided, input, (shape, steps, start))
+
+
+def _overlaps(shape: Ints, steps: Ints) -> bool:
+    """Whether some element may be met twice, other than by a stride of 0."""
+    reach = 0
+    for step, n in sorted((s, n) for s, n in zip(steps, shape) if n > 1 and s):
+        if step <= reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 @method()

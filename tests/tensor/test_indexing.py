@@ -137,3 +137,15 @@ def test_where_something_is():
     assert [i.tolist() for i in torch.where(x > 0)] == [[0, 1], [1, 0]]
     assert x.masked_fill(x == 0, -1).tolist() == [[-1, 3], [4, -1]]
     assert x.masked_select(x > 0).tolist() == [3, 4]
+
+
+def test_elements_met_twice_get_both_gradients():
+    x = torch.arange(4.0, requires_grad=True)
+    windows = x.as_strided((3, 2), (1, 1))
+    assert windows.tolist() == [[0, 1], [1, 2], [2, 3]]
+    windows.sum().backward()
+    assert x.grad.tolist() == [1, 2, 2, 1]
+    y = torch.arange(4.0, requires_grad=True)
+    y.unfold(0, 3, 1).sum().backward()
+    assert y.grad.tolist() == [1, 2, 2, 1]
+    assert torch.arange(4.0).unfold(0, 3, 1).stride() == (1, 1)
