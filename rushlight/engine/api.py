@@ -8,7 +8,8 @@ from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
 from . import handles, leaves, record, step, trie
-from .core import SLOW, Rec, Tensor, mine, peek, record1, record2, record3
+from .core import SLOW, Tensor, mine, peek, record1, record2, record3
+from .records import Rec
 
 
 def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:

@@ -11,22 +11,11 @@ from typing import Any, Callable, Final, Optional
 from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
-from .core import (
-    BACKWARD,
-    NONE,
-    SLOW,
-    TEMPLATE,
-    Engine,
-    Frame,
-    Hist,
-    Rec,
-    Tensor,
-    mine,
-    peek,
-)
+from .core import SLOW, Engine, Frame, Hist, Tensor, mine, peek
 from .handles import at_root, find, leaf_key, needs_grad
 from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
+from .records import BACKWARD, NONE, TEMPLATE, Rec
 from .tape import Template, make_template
 from .trie import ENTER, LEAF
 

@@ -18,72 +18,15 @@ from mypy_extensions import i64, mypyc_attr
 from ..base.size import Size
 from ..graph.op import TABLE
 from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
-
-NONE: Final = -1
-NUM_B: Final = (
-    -2
-)  # operand codes of Python numbers: bool, int, float; the value is a run-time input
-NUM_I: Final = -3
-NUM_F: Final = -4
-
-# The recorder's own records; operations have the codes of the table, below ROOT.
-ROOT: Final = 100_000
-MODE: Final = 100_001
-BACKWARD: Final = 100_002
-TEMPLATE: Final = 100_003
-STEP: Final = 100_004
-FLUSH: Final = 100_005
-
-
-class Rec:
-    """One interned record.  Everything here is a function of the path from the root, and static.
-
-    ``a b c key`` is what recognition compares (slots, codes of numbers, the static argument with the slots of
-    further operands); ``srcs`` are all operands, a number ``k`` as ``~k``; ``end`` is the next free slot after it.
-    """
-
-    __slots__ = (
-        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall", "nleaf",
-        "nlive", "nnum", "nsts", "nxt", "op", "parent", "pend", "region", "rg", "row", "sidx", "size", "slot", "spec", "srcs", "subs",
-        "templates", "where",
-    )  # fmt: skip
-
-    def __init__(
-        self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Optional[Rec]
-    ) -> None:
-        self.op: i64 = op
-        self.a: i64 = a
-        self.b: i64 = b
-        self.c: i64 = c
-        self.key: object = key
-        self.slot: i64 = slot
-        self.end: i64 = slot + 1
-        self.nxt: Rec = self
-        self.alts: dict[Any, Rec] = {}
-        self.parent: Optional[Rec] = parent
-        self.arg: Any = key
-        self.row: Any = None  # the operation's row, None for the recorder's own records
-        self.srcs: list[int] = []
-        self.spec: Any = None
-        self.size: Any = None  # the shape as users see it
-        self.rg: bool = False  # does a gradient flow into it
-        self.region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
-        self.li: i64 = 0  # index among the handles of its stretch
-        self.nlive: i64 = 0  # handles made so far, this record's included
-        self.sidx: i64 = 0  # index of its first number
-        self.nnum: i64 = 0  # numbers taken so far, this record's included
-        self.nleaf: i64 = 0  # LEAF records so far, this one included
-        self.nsts: i64 = 0  # storages met before it
-        self.gidx: i64 = 0  # index among the stretch's entries of history
-        self.ncall: i64 = 0  # calls into Python (custom functions) so far
-        self.subs: list[Rec] = []  # a gradient program's or an optimiser step's own records
-        self.grads: list[tuple[int, Rec]] = []  # gradients that leave: (entry index, record)
-        self.pend: list[tuple[int, Rec]] = []  # seeds that go on below a call into Python
-        self.freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
-        self.mask: bytes = b""
-        self.info: Any = None
-        self.templates: dict[Any, Any] = {}
-        self.where: Any = None  # the user's line that first recorded it
+from .records import (
+    NONE,
+    NUM_B,
+    NUM_F,
+    NUM_I,
+    ROOT,
+    Rec,
+    Storage,
+)
 
 
 class Hist:
@@ -112,43 +55,6 @@ class Frame:
         self.freed: int = 0
         self.hooks: dict[int, Any] = {}
         self.calls: dict[int, Any] = {}
-
-
-class Storage:
-    """Memory that handles may share.  Its value is ``slot`` when ``epoch`` is its recorder's, else ``mem``."""
-
-    __slots__ = (
-        "epoch",
-        "exposed",
-        "leaf",
-        "mem",
-        "members",
-        "mep",
-        "moved",
-        "old",
-        "own",
-        "shown",
-        "slot",
-        "spec",
-        "ver",
-    )
-
-    def __init__(self, mem: Any, spec: Any) -> None:
-        self.mem: Any = mem  # a Buffer or Foreign in the layout of `spec`; None: never computed
-        self.spec: Any = spec  # of the base: dense, offset 0
-        self.own: Any = None  # the ndarray that owns exposed memory; None: unknown exporter
-        self.exposed: bool = False
-        self.epoch: i64 = 0
-        self.slot: i64 = NONE
-        self.leaf: i64 = NONE  # the slot it entered as
-        self.ver: i64 = 0  # counts writes
-        self.mep: i64 = 0  # the epoch of its members
-        self.members: list[
-            int
-        ] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
-        self.moved: bool = False  # became private: the next use reads memory once more
-        self.old: bool = mem is not None  # existed before this epoch: always written back
-        self.shown: Optional[dict[Any, Rec]] = None  # its views that were handed out
 
 
 class Fam:
@@ -381,6 +287,18 @@ class Tensor:
         if isinstance(o, Tensor):
             return SLOW[0].matmul(self, o)
         return NotImplemented
+
+    # The tensor layer puts its own in their place; a native class needs them here to have the slots at all.
+    def __len__(self) -> int:
+        if not self.rec.spec.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.rec.spec.shape[0])
+
+    def __getitem__(self, key: object) -> Any:
+        raise NotImplementedError("indexing is installed by rushlight.tensor")
+
+    def __setitem__(self, key: object, value: object) -> None:
+        raise NotImplementedError("indexing is installed by rushlight.tensor")
 
     def relu(self) -> Tensor:
         """``max(x, 0)`` elementwise."""

@@ -65,7 +65,9 @@ class NativePlan:
         self.turn: int = 0
         self.livecheck: Any = live_helpers().livecheck
         self.livemask: Any = live_helpers().livemask
-        self.large: bool = sum(self.sizes) > LARGE  # one lane at most: idle memory goes back to the pool of buffers
+        self.large: bool = (
+            sum(self.sizes) > LARGE
+        )  # one lane at most: idle memory goes back to the pool of buffers
 
     def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> Optional[list[Any]]:
         """The outputs' memory; None when a value check failed."""

@@ -12,24 +12,7 @@ from ..base.shape import is_contiguous, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
-from .core import (
-    DUMMY,
-    FLUSH,
-    NONE,
-    ROOT,
-    SLOW,
-    SOLO,
-    Engine,
-    Fam,
-    Frame,
-    Hist,
-    Rec,
-    Storage,
-    Tensor,
-    mine,
-    size_of,
-    watch_threads,
-)
+from .core import DUMMY, SLOW, SOLO, Engine, Fam, Frame, Hist, Tensor, mine, size_of, watch_threads
 from .execute import run_plan
 from .handles import OWN_BASE, needs_grad, reachable
 from .leaves import entered, require_grad, set_grad
@@ -37,6 +20,7 @@ from .memory import NUMPY, Held, base_array, of_array, region_array
 from .pieces import path_freed
 from .plan import FlushInfo, plan_flush
 from .record import Recorder
+from .records import FLUSH, NONE, ROOT, Rec, Storage
 from .stretch import clear, foreign, mend
 from .trie import LEAF
 

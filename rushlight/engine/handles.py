@@ -15,21 +15,9 @@ from mypy_extensions import i64
 from ..base.settings import settings
 from ..base.shape import is_dense
 from ..graph.op import TABLE, Spec
-from .core import (
-    NONE,
-    ROOT,
-    SOLO,
-    Engine,
-    Fam,
-    Rec,
-    Storage,
-    Tensor,
-    follow,
-    mine,
-    peek,
-    size_of,
-)
+from .core import SOLO, Engine, Fam, Tensor, follow, mine, peek, size_of
 from .memory import Window
+from .records import NONE, ROOT, Rec, Storage
 from .stretch import foreign, mend
 from .trie import ENTER, GRAFT, LEAF, REREAD, VALUE
 

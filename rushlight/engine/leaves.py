@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ..base.shape import is_dense
-from .core import Fam, Hist, Rec, Storage, Tensor, mine
+from .core import Fam, Hist, Tensor, mine
 from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, promote
 from .record import detach
+from .records import Rec, Storage
 
 
 def entered(s: Storage, hist: Optional[Hist]) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Any, Final, Optional
 
 from ..base.errors import AGAIN
 from ..graph.op import TABLE
-from .core import BACKWARD, NONE, TEMPLATE, Engine, Hist, Rec, Tensor, size_of
+from .core import Engine, Hist, Tensor, size_of
 from .record import apply
+from .records import BACKWARD, NONE, TEMPLATE, Rec
 from .tape import Tape, Template, leading
 from .trie import ENTER, LEAF, MANY, adopt, get_tape
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 from ..graph.node import Node, Program
 from ..graph.op import ALIAS, ELEMENTWISE, TABLE, Op, compute_type
 from ..graph.ops.movement import CUT
-from .core import Engine, Rec
+from .core import Engine
 from .pieces import path_freed
+from .records import Rec
 from .tape import Tape, reads, resolve
 from .trie import ENTER, LEAF, get_tape
 

@@ -10,17 +10,11 @@ from ..base.shape import numel
 from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
 from .core import (
-    MODE,
-    NONE,
-    NUM_I,
-    ROOT,
     SLOW,
     SOLO,
     Engine,
     Fam,
-    Rec,
     Slow,
-    Storage,
     Tensor,
     binary,
     follow,
@@ -42,6 +36,7 @@ from .handles import (
     stale,
     storage_slot,
 )
+from .records import MODE, NONE, NUM_I, ROOT, Rec, Storage
 from .stretch import bound, foreign
 from .trie import DETACH, MANY, WRITE, new_branch
 

@@ -6,9 +6,10 @@ from typing import Any, Callable, Final
 
 from ..graph.op import TABLE
 from ..graph.value import Val
-from .core import NONE, SLOW, STEP, Engine, Rec, Tensor, mine
+from .core import SLOW, Engine, Tensor, mine
 from .handles import find, promote, stale
 from .record import set_grad_enabled
+from .records import NONE, STEP, Rec
 from .stretch import mend
 from .tape import Tape
 from .trie import MANY, adopt, get_tape

@@ -11,21 +11,9 @@ from typing import Any, Final
 
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
-from .core import (
-    BACKWARD,
-    DUMMY,
-    EPOCHS,
-    FLUSH,
-    ROOT,
-    SLOW,
-    SOLO,
-    TEMPLATE,
-    Engine,
-    Hist,
-    Rec,
-    Tensor,
-)
+from .core import DUMMY, EPOCHS, SLOW, SOLO, Engine, Hist, Tensor
 from .memory import new_memory
+from .records import BACKWARD, FLUSH, ROOT, TEMPLATE, Rec
 from .trie import ENTER, LEAF, get_tape, new_root
 
 MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh

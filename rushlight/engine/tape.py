@@ -10,7 +10,8 @@ from typing import Any, Final, Optional
 from ..graph.node import const_type
 from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
 from ..graph.value import Val
-from .core import NONE, NUM_B, NUM_F, NUM_I, Rec, number_code, size_of
+from .core import number_code, size_of
+from .records import NONE, NUM_B, NUM_F, NUM_I, Rec
 from .trie import ENTER, LEAF, number_spec
 
 SUM_OP: Final[Op] = TABLE["sum"]

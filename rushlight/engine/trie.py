@@ -13,17 +13,8 @@ from mypy_extensions import i64
 from ..base import dtype as dt
 from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
-from .core import (
-    DUMMY,
-    MODE,
-    NONE,
-    NUM_F,
-    NUM_I,
-    ROOT,
-    Engine,
-    Rec,
-    size_of,
-)
+from .core import DUMMY, Engine, size_of
+from .records import MODE, NONE, NUM_F, NUM_I, ROOT, Rec
 
 MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
 
