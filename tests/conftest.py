@@ -46,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("RUSHLIGHT_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = cache.name
     config.add_cleanup(cache.cleanup)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Many tests start processes: byte code for those, out of everybody's way.
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{cache.name}/bytecode"
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -155,9 +155,13 @@ def test_ctrl_c(tmp_path: Path) -> None:
     path = script(tmp_path, "import time\nprint('up', flush=True)\ntime.sleep(60)\n")
     command = [sys.executable, "-m", "rushlight", "run", path]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
+    # Jobs in the background ignore SIGINT, and children would inherit that; handlers they do not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
         command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    )
+    signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         time.sleep(0.1)
