@@ -12,7 +12,7 @@ from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
 from .core import SLOW, Engine, Frame, Hist, Tensor, mine, peek
-from .handles import at_root, find, leaf_key, needs_grad
+from .handles import at_root, find, loose_key, needs_grad
 from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
 from .records import BACKWARD, NONE, TEMPLATE, Rec
@@ -100,8 +100,9 @@ def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
     elif create:
         hist.grad = apply(ADD, (have, h), None)
     else:
-        was = set_grad_enabled(False)
+        was = e.gm
         try:
+            set_grad_enabled(False)
             inplace(ADD, have, (h,), None)
         finally:
             set_grad_enabled(was)
@@ -163,8 +164,9 @@ def descend(
                     hooked.add(s)
                     g = run_hooks(hooks[s], g)
                 grads.append(g)
-            was = set_grad_enabled(run.create)
+            was = run.e.gm
             try:
+                set_grad_enabled(run.create)
                 out = c.backward(*grads)
             finally:
                 set_grad_enabled(was)
@@ -240,7 +242,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         for s in bt.need:  # saved values enter like any other memory
             q: Rec = info.recs[s]
             rg = run.create and q.rg
-            r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(q.spec, rg))
+            r = peek(e, LEAF, NONE, NONE, NONE, loose_key(q.spec, rg))
             e.lvals.append(f.saved[s])
             if rg:
                 own = q.op == LEAF or q.op == ENTER

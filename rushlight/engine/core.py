@@ -97,7 +97,7 @@ class Engine:
         self.live: list[Tensor] = []  # every handle made in this epoch
         self.uses: list[Tensor] = []  # older handles registered as members
         self.lvals: list[Any] = []  # memory of the LEAF records
-        self.lnow: list[int] = []  # LEAF slots whose memory is exposed memory itself
+        self.lnow: list[int] = []  # places in lvals that are exposed memory itself
         self.gleaves: list[Hist] = []
         # storages met in this epoch, in order, with the LEAF slot each was met as: only its last one counts
         self.sts: list[tuple[Storage, int]] = []
@@ -330,6 +330,20 @@ SOLO: Final = [True]  # False from the moment a second thread is started
 OWN: Final[Any] = threading.local()
 
 
+RECORDERS: Final[dict[int, Engine]] = {}  # current epoch -> recorder, once there are several threads
+
+
+class Leaving:
+    """Goes with its thread: a recorder with nothing pending is then forgotten."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine: Engine = engine
+
+    def __del__(self) -> None:
+        if self.engine.cur.op == ROOT:
+            RECORDERS.pop(int(self.engine.epoch), None)
+
+
 def mine() -> Engine:
     """This thread's recorder."""
     if SOLO[0]:
@@ -337,7 +351,9 @@ def mine() -> Engine:
     e: Optional[Engine] = getattr(OWN, "engine", None)
     if e is None:
         e = Engine()
+        RECORDERS[int(e.epoch)] = e
         OWN.engine = e
+        OWN.leaving = Leaving(e)
     return e
 
 

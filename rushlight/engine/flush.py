@@ -79,6 +79,7 @@ def flush_engine(e: Engine) -> None:
         or cur.nlive != len(e.live)
         or cur.nnum != len(e.numbers)
         or cur.nleaf != len(e.lvals)
+        or cur.nent != len(e.gleaves)
     ):
         mend(e)
         cur = e.cur
@@ -108,7 +109,9 @@ def flush_engine(e: Engine) -> None:
     hooks, calls, ep = e.hooks, e.calls, e.epoch
     outs, failed = run_plan(info, lvals, numbers)
     if lnow:  # nothing that outlives this run may be exposed memory itself
-        lvals = [m.copy() if isinstance(m, Held) else m for m in lvals]
+        lvals = list(lvals)
+        for k in lnow:
+            lvals[k] = lvals[k].copy()
     frame: Optional[Frame] = None
     if info.roots:
         frame = Frame(r, gleaves, numbers, e.nflush)

@@ -30,16 +30,30 @@ OWN_BASE: Final = [
 
 
 def leaf_key(spec: Spec, rg: bool) -> Any:
-    """The interned argument of a LEAF record."""
+    """The interned argument of the LEAF record of a storage's memory."""
     keys = spec.keys
     if keys is None:
-        keys = (interned(spec, False), interned(spec, True))
-        spec.keys = keys
+        keys = all_keys(spec)
     return keys[1] if rg else keys[0]
 
 
-def interned(spec: Spec, rg: bool) -> Any:
-    key = (spec.shape, spec.dtype, spec.strides, spec.device, rg)
+def loose_key(spec: Spec, rg: bool) -> Any:
+    """The same for memory that enters without its storage: a window, a saved value.  It cannot be written to."""
+    keys = spec.keys
+    if keys is None:
+        keys = all_keys(spec)
+    return keys[3] if rg else keys[2]
+
+
+def all_keys(spec: Spec) -> Any:
+    spec.keys = tuple(
+        [interned(spec, rg, loose) for loose in (False, True) for rg in (False, True)]
+    )
+    return spec.keys
+
+
+def interned(spec: Spec, rg: bool, loose: bool) -> Any:
+    key = (spec.shape, spec.dtype, spec.strides, spec.device, rg, loose)
     found = KEYS.get(key)
     if found is None:
         if len(KEYS) > 100_000:
@@ -108,19 +122,18 @@ def fslot(e: Engine, f: Fam) -> i64:
             )
         s.moved = False
         rg = f.hist is not None
-        if e.cur.nleaf != len(e.lvals):
+        if e.cur.nleaf != len(e.lvals) or e.cur.nent != len(e.gleaves):
             mend(e)
         r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
-        if r.nsts != len(e.sts) or (rg and r.gidx != len(e.gleaves)):
+        if r.nsts != len(e.sts):
             mend(e)
-            e.dirty = True
         v = s.mem
         if s.exposed and reachable(s):
             if v.nbytes <= settings.snapshot:
                 v = v.copy()
             else:
                 e.now = True
-                e.lnow.append(int(r.slot))
+                e.lnow.append(len(e.lvals))
         if s.mep != ep:
             s.mep = ep
             s.members = []
@@ -139,9 +152,9 @@ def fslot(e: Engine, f: Fam) -> i64:
     elif f.epoch != ep:
         h = f.hist
         if h is not None:
-            r = peek(e, ENTER, s.slot, NONE, NONE, None)
-            if r.gidx != len(e.gleaves):
+            if e.cur.nent != len(e.gleaves):
                 mend(e)
+            r = peek(e, ENTER, s.slot, NONE, NONE, None)
             e.gleaves.append(h)
             e.cur = r
         else:
@@ -180,9 +193,9 @@ def rooted(e: Engine, f: Fam) -> i64:
         if f.rec.rg:
             r = follow(e, GRAFT, r.slot, f.slot, NONE, None)
     elif h is not None:
-        r = peek(e, ENTER, r.slot, NONE, NONE, None)
-        if r.gidx != len(e.gleaves):
+        if e.cur.nent != len(e.gleaves):
             mend(e)
+        r = peek(e, ENTER, r.slot, NONE, NONE, None)
         e.gleaves.append(h)
         e.cur = r
     enter(e, f, r, s)
@@ -268,14 +281,14 @@ def window(e: Engine, s: Storage, r: Rec) -> i64:
     spec: Spec = r.spec
     if e.cur.nleaf != len(e.lvals):
         mend(e)
-    q = peek(e, LEAF, NONE, NONE, NONE, leaf_key(spec, False))
+    q = peek(e, LEAF, NONE, NONE, NONE, loose_key(spec, False))
     v: Any = Window(s.mem, spec)
     if s.exposed and reachable(s):
         if v.nbytes <= settings.snapshot:
             v = v.copy()
         else:
             e.now = True
-            e.lnow.append(int(q.slot))
+            e.lnow.append(len(e.lvals))
     if s.mep != e.epoch:
         s.mep = e.epoch
         s.members = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ..base.shape import is_dense
-from .core import Fam, Hist, Tensor, mine
+from .core import SLOW, Engine, Fam, Hist, Tensor, follow, mine
 from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, promote
 from .record import detach
-from .records import Rec, Storage
+from .records import NONE, Rec, Storage
+from .trie import VALUE
 
 
 def entered(s: Storage, hist: Optional[Hist]) -> Tensor:
@@ -46,11 +47,17 @@ def require_grad(t: Tensor, flag: bool) -> Tensor:
     return t
 
 
+def mark(e: Engine, t: Tensor) -> None:
+    """Leave a record of what happens to a plain handle, so that the path says it."""
+    SLOW[0].bound(e)
+    follow(e, VALUE, find(e, t), NONE, NONE, None)
+
+
 def rewire(t: Tensor, hist: Optional[Hist]) -> None:
     """Give ``t`` a history of its own from here on: later uses enter anew."""
     e = mine()
     if t.st is None:
-        find(e, t)
+        mark(e, t)
         promote(t)
     s = t.st
     assert s is not None
@@ -102,9 +109,11 @@ def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
 def set_data(t: Tensor, other: Tensor) -> None:
     """``t.data = other``: ``t`` keeps its history and gradient and takes over ``other``'s memory."""
     e = mine()
-    find(e, other)
     if other.st is None:
+        mark(e, other)
         promote(other)
+    else:
+        find(e, other)
     s = other.st
     assert s is not None
     s.old = True  # a handle of an earlier stretch holds it now: always written back

@@ -9,7 +9,7 @@ from ..graph.op import TABLE
 from .core import Engine, Hist, Tensor, size_of
 from .record import apply
 from .records import BACKWARD, NONE, TEMPLATE, Rec
-from .tape import Tape, Template, leading
+from .tape import Tape, Template, home, leading
 from .trie import ENTER, LEAF, MANY, adopt, get_tape
 
 COPY: Final = TABLE["copy"]
@@ -89,9 +89,9 @@ def piece_record(
     if only is not None:
         tp.leads = leading(tape, caps, only)
     for s, g in seeds:
-        tp.g[s] = g if g >= 0 else tp.ones(tape[s].spec)
+        tp.seed(s, g if g >= 0 else tp.ones(tape[s].spec))
         tp.given.add(g)
-    vis = tp.walk(max([s for s, g in seeds]), stop)
+    vis = tp.walk(max(tp.g), stop)
     freed = path_freed(cur)
     if freed & vis:
         raise RuntimeError(AGAIN)
@@ -106,8 +106,10 @@ def piece_record(
             pend.append((i, tp.g[i]))
         elif (n.op == LEAF or n.op == ENTER) and n.rg:
             leaving.append((i, tp.g[i]))
-        if i in caps and i > stop:
-            kept.append((i, tp.g[i]))
+    for c in caps:
+        i = home(tape, c)
+        if i > stop and i in tp.g:
+            kept.append((c, tp.g[i]))
     finish(r, tp, [(int(tp.recs[i].gidx), g) for i, g in leaving], pend, kept)
     install(e, r, k, 0)
     return r
@@ -161,8 +163,7 @@ def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
             g.li = n
             n += 1
             count += 1
-    adopt(e, r, key, count, numbers)
-    e.tape = tape + r.subs
+    adopt(e, r, key, count, numbers, tape + r.subs)
 
 
 def handles(e: Engine, r: Rec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

@@ -33,7 +33,8 @@ class Rec:
     """
 
     __slots__ = (
-        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall", "nleaf",
+        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall",
+        "nent", "nleaf",
         "nlive", "nnum", "nsts", "nxt", "op", "parent", "pend", "region", "rg", "row", "sidx", "size", "slot", "spec", "srcs", "subs",
         "templates", "where",
     )  # fmt: skip
@@ -63,6 +64,7 @@ class Rec:
         self.sidx: i64 = 0  # index of its first number
         self.nnum: i64 = 0  # numbers taken so far, this record's included
         self.nleaf: i64 = 0  # LEAF records so far, this one included
+        self.nent: i64 = 0  # entries of history so far, this one included
         self.nsts: i64 = 0  # storages met before it
         self.gidx: i64 = 0  # index among the stretch's entries of history
         self.ncall: i64 = 0  # calls into Python (custom functions) so far

@@ -29,8 +29,9 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     if not columns:
         return
     e = mine()
-    was = set_grad_enabled(False)
+    was = e.gm
     try:
+        set_grad_enabled(False)
         SLOW[0].bound(e)
         srcs: list[int] = []
         ep = e.epoch
@@ -118,6 +119,5 @@ def step_record(
         k += len(column)
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
-    adopt(e, r, key, 0, len(numbers))
-    e.tape = tape + tp.new
+    adopt(e, r, key, 0, len(numbers), tape + tp.new)
     return r

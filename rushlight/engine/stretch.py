@@ -6,20 +6,16 @@ import os
 import sys
 import threading
 import time
-import weakref
 from typing import Any, Final
 
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
-from .core import DUMMY, EPOCHS, SLOW, SOLO, Engine, Hist, Tensor
+from .core import DUMMY, EPOCHS, RECORDERS, SLOW, SOLO, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, FLUSH, ROOT, TEMPLATE, Rec
 from .trie import ENTER, LEAF, get_tape, new_root
 
 MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh
-RECORDERS: Final[weakref.WeakValueDictionary[int, Any]] = (
-    weakref.WeakValueDictionary()
-)  # epoch -> recorder
 
 
 def clear(e: Engine) -> None:
@@ -53,6 +49,7 @@ def finish_clear(e: Engine) -> None:
     e.pending = 0
     e.nflush += 1
     if not SOLO[0]:
+        RECORDERS.pop(int(e.ready), None)
         RECORDERS[int(e.epoch)] = e
     e.ready = e.epoch
 
@@ -107,6 +104,7 @@ def bound(e: Engine) -> None:
         or cur.nlive != len(e.live)
         or cur.nnum != len(e.numbers)
         or cur.nleaf != len(e.lvals)
+        or cur.nent != len(e.gleaves)
     ):
         mend(e)
         cur = e.cur

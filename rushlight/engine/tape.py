@@ -12,7 +12,7 @@ from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
 from ..graph.value import Val
 from .core import number_code, size_of
 from .records import NONE, NUM_B, NUM_F, NUM_I, Rec
-from .trie import ENTER, LEAF, number_spec
+from .trie import ENTER, GRAFT, LEAF, number_spec
 
 SUM_OP: Final[Op] = TABLE["sum"]
 CAST_OP: Final[Op] = TABLE["cast"]
@@ -75,6 +75,7 @@ class Tape:
     # ------------------------------------------------------------ the reverse walk
     def acc(self, n: int, g: int) -> None:
         """Add ``g`` to the gradient of slot ``n``, brought to its shape and type."""
+        n = home(self.recs, n)
         target = self.recs[n]
         want: Spec = target.spec
         v = Val(self, g)
@@ -84,6 +85,12 @@ class Tape:
             v = CAST_OP(v, arg=want.dtype)
         have = self.g.get(n)
         self.g[n] = v.slot if have is None else self.make(ADD_OP, [have, v.slot], None)
+
+    def seed(self, slot: int, g: int) -> None:
+        """Start at ``slot`` with the gradient ``g``."""
+        n = home(self.recs, slot)
+        have = self.g.get(n)
+        self.g[n] = g if have is None else self.make(ADD_OP, [have, g], None)
 
     def wants(self, s: int) -> bool:
         return self.leads is None or s >= self.base or s in self.leads
@@ -144,9 +151,16 @@ class Tape:
         return self.make(FULL_OP, [one], (spec.shape, spec.dtype))
 
 
+def home(recs: list[Rec], slot: int) -> int:
+    """Where a slot's gradient is summed: a graft is only another value for its history."""
+    while recs[slot].op == GRAFT:
+        slot = recs[slot].srcs[1]
+    return slot
+
+
 def leading(recs: list[Rec], slots: tuple[int, ...], entries: tuple[int, ...]) -> set[int]:
     """The slots from which ``slots`` or the entries of history ``entries`` can be reached backwards."""
-    out = set(slots)
+    out = {home(recs, s) for s in slots}
     for r in recs:
         i = int(r.slot)
         if not r.rg or i in out:
@@ -253,8 +267,8 @@ def make_template(
     if only is not None:
         tp.leads = leading(recs, caps, only)
     for j, s in enumerate(seeds):
-        tp.g[s] = n0 + j
-    bt.vmask = tp.walk(max(seeds), stop)
+        tp.seed(s, n0 + j)
+    bt.vmask = tp.walk(max(tp.g), stop)
     seen: set[int] = set()
     views: set[int] = set()
     for r in tp.new:
@@ -279,6 +293,8 @@ def make_template(
             bt.pend.append((i, tp.g[i]))
         elif entry:
             bt.grads.append((int(recs[i].gidx), tp.g[i]))
-        if i in caps and i > stop:
-            bt.caps.append((i, tp.g[i]))
+    for c in caps:
+        i = home(recs, c)
+        if i > stop and i in tp.g:
+            bt.caps.append((c, tp.g[i]))
     return bt

@@ -129,21 +129,28 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     return k - first
 
 
-def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int) -> None:
-    """Enter a freshly made record in the trie."""
+def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Rec]) -> None:
+    """Enter a freshly made record in the trie; ``tape``: the records by slot, with its own at the end.
+
+    After an exception in the recorder (``dirty``) the path is kept out of the trie: what is counted here may be off.
+    """
     cur = e.cur
+    e.tapecur = DUMMY  # no tape is known until everything below is done
+    e.tape = tape
     if r.op != WRITE:
         r.li = cur.nlive
     r.nlive = cur.nlive + handles
     r.sidx = cur.nnum
     r.nnum = cur.nnum + numbers
     r.nleaf = cur.nleaf + (1 if r.op == LEAF else 0)
-    r.gidx = len(e.gleaves)
+    r.gidx = cur.nent
+    r.nent = cur.nent + (1 if (r.op == LEAF or r.op == ENTER) and r.rg else 0)
     r.nsts = len(e.sts)
     r.ncall = len(e.calls)
     r.nxt = DUMMY
-    cur.alts[key] = r
-    cur.nxt = r
+    if not e.dirty:
+        cur.alts[key] = r
+        cur.nxt = r
     e.tapecur = r
     e.misses += 1
     e.nrec += 1
@@ -160,13 +167,12 @@ def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
     r = Rec(op, a, b, c, key, cur.end, cur)
     if op == MODE:
         r.end = cur.end
-        adopt(e, r, k, 0, 0)
+        adopt(e, r, k, 0, 0, tape)
         return r
     count = fill(e, r, tape)
-    adopt(e, r, k, 0 if int(op) in SILENT else 1, count)
-    e.tape = [*tape, r] if e.dirty else tape
-    if not e.dirty:
-        tape.append(r)
+    e.tapecur = DUMMY
+    tape.append(r)
+    adopt(e, r, k, 0 if int(op) in SILENT else 1, count, tape)
     return r
 
 
