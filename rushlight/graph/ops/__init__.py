@@ -11,7 +11,12 @@ from . import (
     losses,
     movement,
     normalised,
+    parts,
+    powers,
     reduce,
+    scans,
+    special,
+    trigonometry,
 )
 
 __all__ = [
@@ -25,5 +30,10 @@ __all__ = [
     "losses",
     "movement",
     "normalised",
+    "parts",
+    "powers",
     "reduce",
+    "scans",
+    "special",
+    "trigonometry",
 ]

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from ...base.dtype import dtype
 from ...base.shape import broadcast_shapes, elementwise_strides
 from ..op import ELEMENTWISE, Op, Spec, compute_type, register, result_dtype
 from ..value import Val
@@ -41,34 +42,84 @@ def infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
                 )
             device = s.device if device.type == "cpu" else device
     ctype = compute_type(op.types, srcs, arg)
-    refused = REFUSED.get(op.name)
-    if refused is not None and ctype.kind == refused[0]:
-        raise refused[1](refused[2].format(type=ctype.typename))
+    check = REFUSED.get(op.name)
+    if check is not None:
+        check(srcs, ctype)
     strides = elementwise_strides(shape, [(s.shape, s.strides) for s in srcs if not s.number])
     return Spec(shape, result_dtype(op.types, ctype, arg), strides, device)
 
 
-Refusals = dict[str, tuple[str, type[Exception], str]]
-# operation -> kinds of the common type it refuses, PyTorch's exception and words
-REFUSED: Refusals = {
-    "sub": (
-        "b",
-        RuntimeError,
-        "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-        "`logical_xor()` operator instead.",
-    ),
-    "neg": (
+Check = Callable[[Sequence[Spec], dtype], None]  # (operands, the type worked in): may raise
+
+
+def refusal(kinds: str, error: type[Exception], words: str) -> Check:
+    """Refuses to work in types of these kinds, in PyTorch's words; ``{type}`` is filled in."""
+
+    def check(srcs: Sequence[Spec], ctype: dtype) -> None:
+        if ctype.kind in kinds:
+            raise error(words.format(type=ctype.typename))
+
+    return check
+
+
+def _unimplemented(kinds: str, name: str) -> Check:
+    return refusal(kinds, NotImplementedError, f"\"{name}\" not implemented for '{{type}}'")
+
+
+NO_BOOL_SUB: Final = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+    "invert a mask, use the `~` or `logical_not()` operator instead."
+)
+
+
+def _check_sub(srcs: Sequence[Spec], ctype: dtype) -> None:
+    if any(s.number == "b" for s in srcs):
+        raise RuntimeError(NO_BOOL_SUB)
+    bools = [s.dtype.kind == "b" for s in srcs if not s.number]
+    if len(bools) == 2 and all(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+            "`logical_xor()` operator instead."
+        )
+    if any(bools):
+        raise RuntimeError(NO_BOOL_SUB)
+
+
+def _check_heaviside(srcs: Sequence[Spec], ctype: dtype) -> None:
+    if len({s.dtype for s in srcs}) > 1:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+
+
+# operation -> what it asks of its operands beyond shape and type rule
+REFUSED: Final[dict[str, Check]] = {
+    "sub": _check_sub,
+    "heaviside": _check_heaviside,
+    "neg": refusal(
         "b",
         RuntimeError,
         "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
         "invert a mask, use the `~` or `logical_not()` operator instead.",
     ),
-    "relu": ("b", RuntimeError, "Boolean inputs not supported for relu"),
-    "abs": ("b", NotImplementedError, "\"abs_cpu\" not implemented for '{type}'"),
-    "bitwise_and": ("f", NotImplementedError, "\"bitwise_and_cpu\" not implemented for '{type}'"),
-    "bitwise_or": ("f", NotImplementedError, "\"bitwise_or_cpu\" not implemented for '{type}'"),
-    "bitwise_xor": ("f", NotImplementedError, "\"bitwise_xor_cpu\" not implemented for '{type}'"),
-    "bitwise_not": ("f", NotImplementedError, "\"bitwise_not_cpu\" not implemented for '{type}'"),
+    "relu": refusal("b", RuntimeError, "Boolean inputs not supported for relu"),
+    "abs": _unimplemented("b", "abs_cpu"),
+    "floor": _unimplemented("b", "floor_vml_cpu"),
+    "ceil": _unimplemented("b", "ceil_vml_cpu"),
+    "trunc": _unimplemented("b", "trunc_vml_cpu"),
+    "round": _unimplemented("b", "round_vml_cpu"),
+    "remainder": _unimplemented("b", "remainder_cpu"),
+    "fmod": _unimplemented("b", "fmod_cpu"),
+    "floor_divide": _unimplemented("b", "div_floor_cpu"),
+    "trunc_divide": _unimplemented("b", "div_trunc_cpu"),
+    "pow": _unimplemented("b", "pow"),
+    "frac": _unimplemented("bui", "frac_cpu"),
+    "logaddexp": _unimplemented("bui", "logaddexp_cpu"),
+    "hypot": _unimplemented("bui", "hypot_cpu"),
+    "bitwise_and": _unimplemented("f", "bitwise_and_cpu"),
+    "bitwise_or": _unimplemented("f", "bitwise_or_cpu"),
+    "bitwise_xor": _unimplemented("f", "bitwise_xor_cpu"),
+    "bitwise_not": _unimplemented("f", "bitwise_not_cpu"),
+    "bitwise_left_shift": _unimplemented("f", "lshift_cpu"),
+    "bitwise_right_shift": _unimplemented("f", "rshift_cpu"),
 }
 
 
@@ -124,7 +175,7 @@ def _sign(e: Any, x: Any) -> Any:
     return x if x.dtype.kind == "b" else e.cast(x > 0, x.dtype) - e.cast(x < 0, x.dtype)
 
 
-sign: Op = define("sign", _sign, None, reference=np.sign)
+sign: Op = define("sign", _sign, lambda g, out, x: zeros_like(g), reference=np.sign)
 square: Op = define(
     "square", lambda e, x: x * x, lambda g, out, x: g * (x * 2.0), reference=np.square
 )

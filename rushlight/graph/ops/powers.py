@@ -1,0 +1,51 @@
+"""Exponentials and logarithms in other bases, and what is composed of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..op import Op
+from .elementwise import P, R, U, define, eq, exp, log, where
+
+LN2, LN10 = math.log(2.0), math.log(10.0)
+
+
+def _logaddexp(e: Any, x: Any, y: Any) -> Any:
+    big = e.where((x > y) | e.isnan(x), x, y)
+    # equal infinities: their difference is NaN, the sum is the infinity itself
+    same = x.eq(y) & e.abs(x).eq(math.inf)
+    return e.where(same, x, big + e.log1p(e.exp(-e.abs(x - y))))
+
+
+def _xlogy(e: Any, x: Any, y: Any) -> Any:
+    return e.where(e.isnan(y), y, e.where(x.eq(0), 0, x * e.log(y)))
+
+
+exp2: Op = define("exp2", lambda e, x: e.exp2(x), lambda g, out, x: g * out * LN2, types="float",
+                  reference=np.exp2)  # fmt: skip
+log2: Op = define("log2", lambda e, x: e.log2(x), lambda g, out, x: g / (x * LN2), types="float",
+                  reference=np.log2, domain=(P,))  # fmt: skip
+log10: Op = define(
+    "log10", lambda e, x: e.log2(x) * e.const(LN2 / LN10, x.dtype),
+    lambda g, out, x: g / (x * LN10), types="float", reference=np.log10, domain=(P,),
+)  # fmt: skip
+logaddexp: Op = define(
+    "logaddexp", _logaddexp, lambda g, out, x, y: g * exp(x - out),
+    lambda g, out, x, y: g * exp(y - out), reference=np.logaddexp, domain=(R, R),
+)  # fmt: skip
+xlogy: Op = define(
+    "xlogy", _xlogy, lambda g, out, x, y: g * where(eq(x, 0.0), 0.0, log(y)),
+    lambda g, out, x, y: g * (x / y), types="float", reference=lambda x, y: x * np.log(y),
+    domain=(P, P),
+)  # fmt: skip
+hypot: Op = define(
+    "hypot", lambda e, x, y: e.sqrt(x * x + y * y), lambda g, out, x, y: g * (x / out),
+    lambda g, out, x, y: g * (y / out), reference=np.hypot, domain=(P, P),
+)  # fmt: skip
+logit: Op = define(
+    "logit", lambda e, x: e.log(x / (1 - x)), lambda g, out, x: g / (x * (1.0 - x)),
+    types="float", reference=lambda x: np.log(x / (1 - x)), domain=(U,),
+)  # fmt: skip
