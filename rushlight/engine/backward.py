@@ -215,10 +215,14 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
 
     def template(order: tuple[int, ...], stop: int, only: Any) -> Template:
         k = (order, run.create, stop, caps, only)
-        bt: Optional[Template] = f.rec.templates.get(k)
+        known = f.rec.templates
+        if known is None:
+            known = {}
+            f.rec.templates = known
+        bt: Optional[Template] = known.get(k)
         if bt is None:
             bt = make_template(info.recs, f.numbers, order, run.create, stop, caps, only)
-            f.rec.templates[k] = bt
+            known[k] = bt
         return bt
 
     def piece(now: Seeds, stop: int) -> Seeds:

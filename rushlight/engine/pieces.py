@@ -135,6 +135,8 @@ def finish(
         return tp.recs[g]
 
     entries = {int(n.gidx): n for n in tp.recs if (n.op == LEAF or n.op == ENTER) and n.rg}
+    r.grads = []
+    r.pend = []
     for k, g in grads:
         r.grads.append((k, leave(g, entries[k].spec.strides)))
     for s, g in pend:
@@ -224,6 +226,8 @@ def template_record(
         return tp.recs[g]
 
     entries = {int(n.gidx): n for n in old if (n.op == LEAF or n.op == ENTER) and n.rg}
+    r.grads = []
+    r.pend = []
     for gi, s in bt.grads:
         r.grads.append((gi, leave(s, entries[gi].spec.strides)))
     for i, s in bt.pend:

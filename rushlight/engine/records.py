@@ -68,14 +68,19 @@ class Rec:
         self.nsts: i64 = 0  # storages met before it
         self.gidx: i64 = 0  # index among the stretch's entries of history
         self.ncall: i64 = 0  # calls into Python (custom functions) so far
-        self.subs: list[Rec] = []  # a gradient program's or an optimiser step's own records
-        self.grads: list[tuple[int, Rec]] = []  # gradients that leave: (entry index, record)
-        self.pend: list[tuple[int, Rec]] = []  # seeds that go on below a call into Python
+        # Only the recorder's own records have these; they bring lists of their own.
+        self.subs: list[Rec] = NO_RECS  # a gradient program's or an optimiser step's own records
+        self.grads: list[tuple[int, Rec]] = NO_PAIRS  # gradients that leave: (entry index, record)
+        self.pend: list[tuple[int, Rec]] = NO_PAIRS  # seeds that go on below a call into Python
         self.freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
         self.mask: bytes = b""
         self.info: Any = None
-        self.templates: dict[Any, Any] = {}
+        self.templates: Optional[dict[Any, Any]] = None  # a flushed stretch's gradient programs
         self.where: Any = None  # the user's line that first recorded it
+
+
+NO_RECS: Final[list[Rec]] = []
+NO_PAIRS: Final[list[tuple[int, Rec]]] = []
 
 
 class Storage:

@@ -95,6 +95,7 @@ def step_record(
     r = Rec(STEP, NONE, NONE, NONE, arg, cur.end, cur)
     r.arg = rule
     r.srcs = srcs
+    r.grads = []
     tp = Tape(tape, e.numbers + numbers, False)
     first = len(e.numbers)
     values = [Val(tp, ~(first + i)) for i in range(len(numbers))]
