@@ -27,11 +27,8 @@ from rushlight.random import (
     seed,
     set_rng_state,
 )
-from rushlight.random import draws as _draws
-from rushlight.random.generator import wrap_states_with as _wrap_states_with
 from rushlight.tensor import FUNCTIONS as _FUNCTIONS
 from rushlight.tensor import legacy as _legacy
-from rushlight.tensor import random as _tensor_random
 from rushlight.tensor.display import get_printoptions, printoptions, set_printoptions
 from rushlight.tensor.install import get_default_device, set_default_device
 from rushlight.tensor.kinds import (
@@ -47,9 +44,6 @@ from rushlight.tensor.kinds import (
 )
 
 __version__ = "0.1.0"
-
-_tensor_random.connect(_draws, default_generator)
-_wrap_states_with(_tensor_random.state_tensor)
 
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "rushlight"
 
 # Bottom first. A module imports only from its own package and from those before it in this list.
 LAYERS = [
-    "base", "graph", "compiler", "codegen", "runtime", "engine", "tensor",
-    "autograd", "random", "linalg", "fft", "special", "distributions",
+    "base", "graph", "compiler", "codegen", "runtime", "engine", "random", "tensor",
+    "autograd", "linalg", "fft", "special", "distributions",
     "nn", "optim",
     "utils", "vision", "io", "distributed",
     "doctor", "lab", "cli",

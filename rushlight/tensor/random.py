@@ -1,8 +1,4 @@
-"""Random tensors: PyTorch's CPU streams, drawn in program order into new or existing tensors.
-
-The streams stand above this layer (`rushlight.random`): the public namespace hands them over with
-`connect` when it is imported.
-"""
+"""Random tensors: PyTorch's CPU streams, drawn in program order into new or existing tensors."""
 
 from __future__ import annotations
 
@@ -16,6 +12,8 @@ from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
+from rushlight.random import default_generator, draws
+from rushlight.random.generator import wrap_states_with
 from rushlight.tensor.creation import like_strides, owned
 from rushlight.tensor.install import (
     element_type,
@@ -32,22 +30,9 @@ from rushlight.tensor.install import (
 from rushlight.tensor.kinds import preserve_format
 
 
-class Source:
-    """Where random numbers come from: the draws of `rushlight.random` and its default generator."""
-
-    draws: Any = None
-    default: Any = None
-
-
-def connect(draws: Any, default: Any) -> None:
-    """Take over the distributions and the process-wide generator."""
-    Source.draws = draws
-    Source.default = default
-
-
 def generator_of(generator: Any) -> Any:
     """The generator an argument names."""
-    return Source.default if generator is None else generator
+    return default_generator if generator is None else generator
 
 
 # ---------------------------------------------------------------- new tensors
@@ -55,11 +40,11 @@ Draw = Callable[[Any, Ints, dtype], Any]  # generator, shape, type -> array
 
 
 def _rand(gen: Any, shape: Ints, kind: dtype) -> Any:
-    return Source.draws.uniform(gen, shape, dtype=kind.numpy)
+    return draws.uniform(gen, shape, dtype=kind.numpy)
 
 
 def _randn(gen: Any, shape: Ints, kind: dtype) -> Any:
-    return Source.draws.normal(gen, shape, dtype=kind.numpy)
+    return draws.normal(gen, shape, dtype=kind.numpy)
 
 
 def _new(name: str, draw: Draw) -> Any:
@@ -130,11 +115,11 @@ def laid_array(shape: Ints, steps: Ints, kind: dtype) -> Any:
 
 
 def _fill_uniform(gen: Any, a: Any, low: float = 0.0, high: float = 1.0) -> Any:
-    return Source.draws.fill(a, lambda n: Source.draws.uniform(gen, n, low, high, a.dtype))
+    return draws.fill(a, lambda n: draws.uniform(gen, n, low, high, a.dtype))
 
 
 def _fill_normal(gen: Any, a: Any) -> Any:
-    return Source.draws.normal_into(gen, a)
+    return draws.normal_into(gen, a)
 
 
 rand_like = _like("rand_like", _fill_uniform)
@@ -174,7 +159,7 @@ def randint(*args: Any, **kwargs: Any) -> Tensor:
         raise TypeError("randint() takes (low=0, high, size, *, dtype, device, generator)")
     kind = dt.int64 if options["dtype"] is None else element_type(options["dtype"], "randint")
     shape = _checked(sizes((size,), "randint", "size", 3))
-    a = Source.draws.randint(generator_of(options["generator"]), low, high, shape, kind.numpy)
+    a = draws.randint(generator_of(options["generator"]), low, high, shape, kind.numpy)
     made = owned(a, kind, place(options["device"]), bool(options["requires_grad"]))
     return give(made, options["out"], "randint")
 
@@ -184,7 +169,7 @@ def randint_like(input: Tensor, *args: Any, dtype: Any = None, **kwargs: Any) ->
     """`randint` in the shape and dtype of a tensor."""
     low, high, _ = _bounds(args, kwargs, "randint_like")
     kind = input.dtype if dtype is None else element_type(dtype, "randint_like")
-    a = Source.draws.randint(Source.default, low, high, tuple(input.shape), kind.numpy)
+    a = draws.randint(default_generator, low, high, tuple(input.shape), kind.numpy)
     return owned(a, kind, input.device)
 
 
@@ -204,7 +189,7 @@ def randperm(
     count = integer(n, "randperm", "n", 1)
     kind = dt.int64 if dtype is None else element_type(dtype, "randperm")
     _checked((count,))
-    a = Source.draws.randperm(generator_of(generator), count, kind.numpy)
+    a = draws.randperm(generator_of(generator), count, kind.numpy)
     return give(owned(a, kind, place(device), requires_grad), out, "randperm")
 
 
@@ -233,11 +218,11 @@ def normal(
             )
         kind = dt.Defaults.float if dtype is None else element_type(dtype, "normal")
         shape = _checked(sizes((size,), "normal", "size", 3))
-        a = Source.draws.normal(gen, shape, float(mean), float(std), kind.numpy)
+        a = draws.normal(gen, shape, float(mean), float(std), kind.numpy)
         return give(owned(a, kind, place(device), requires_grad), out, "normal")
     kind = dt.result_type([(t.dtype, 0) for t in tensors])
     m, s = (engine.read(v) if isinstance(v, Tensor) else float(v) for v in (mean, std))
-    a = Source.draws.normal_tensors(gen, m, s, kind.numpy)
+    a = draws.normal_tensors(gen, m, s, kind.numpy)
     return give(owned(np.asarray(a, kind.numpy), kind, tensors[0].device), out, "normal")
 
 
@@ -253,13 +238,13 @@ def bernoulli(
     need_tensor(input, "bernoulli")
     gen = generator_of(generator)
     if p is not None:
-        a = Source.draws.bernoulli_number(gen, tuple(input.shape), float(p), input.dtype.numpy)
+        a = draws.bernoulli_number(gen, tuple(input.shape), float(p), input.dtype.numpy)
     else:
         if input.dtype.rank < 2:
             raise NotImplementedError(
                 f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype.typename}'"
             )
-        a = Source.draws.bernoulli(gen, engine.read(input))
+        a = draws.bernoulli(gen, engine.read(input))
     return give(owned(a, input.dtype, input.device), out, "bernoulli")
 
 
@@ -281,7 +266,7 @@ def multinomial(
     if w.size and not (np.isfinite(w).all() and (w >= 0).all()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     count = integer(num_samples, "multinomial", "num_samples")
-    a = Source.draws.multinomial(generator_of(generator), w, count, bool(replacement))
+    a = draws.multinomial(generator_of(generator), w, count, bool(replacement))
     return give(
         owned(np.ascontiguousarray(a, np.int64), dt.int64, input.device), out, "multinomial"
     )
@@ -293,7 +278,7 @@ setattr(Tensor, "multinomial", multinomial)
 @function()
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with the rates that the tensor holds."""
-    a = Source.draws.poisson(generator_of(generator), engine.read(input))
+    a = draws.poisson(generator_of(generator), engine.read(input))
     return owned(np.asarray(a, input.dtype.numpy), input.dtype, input.device)
 
 
@@ -312,26 +297,25 @@ def _into(name: str, draw: Callable[..., Any]) -> None:
 
 
 def _filled(draw: Callable[[int], Any], a: Any) -> Any:
-    return Source.draws.fill(a, draw)
+    return draws.fill(a, draw)
 
 
 def _random(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
     given = dict(zip(("to",) if len(bounds) == 1 else ("from", "to"), bounds)) | named
     low, high = given.get("from"), given.get("to")
-    d = Source.draws
     if high is None:
-        return _filled(lambda n: d.random(gen, n, a.dtype, low), a)
+        return _filled(lambda n: draws.random(gen, n, a.dtype, low), a)
     return _filled(
-        lambda n: d.randint(gen, 0 if low is None else int(low), int(high), n, a.dtype), a
+        lambda n: draws.randint(gen, 0 if low is None else int(low), int(high), n, a.dtype), a
     )
 
 
 def _bernoulli(gen: Any, a: Any, p: Any = 0.5) -> Any:
     if isinstance(p, Tensor):
         wide = np.broadcast_to(engine.read(p), a.shape)
-        a[...] = Source.draws.bernoulli(gen, wide, a.dtype)
+        a[...] = draws.bernoulli(gen, wide, a.dtype)
         return a
-    return Source.draws.bernoulli_into(gen, a, float(p))
+    return draws.bernoulli_into(gen, a, float(p))
 
 
 def _uniform(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
@@ -344,7 +328,7 @@ def _uniform(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
 _into("uniform_", _uniform)
 _into(
     "normal_",
-    lambda gen, a, mean=0.0, std=1.0: Source.draws.normal_into(
+    lambda gen, a, mean=0.0, std=1.0: draws.normal_into(
         gen, a, number(mean, "normal_", "mean"), number(std, "normal_", "std")
     ),
 )
@@ -352,24 +336,22 @@ _into("random_", _random)
 _into("bernoulli_", _bernoulli)
 _into(
     "exponential_",
-    lambda gen, a, lambd=1.0: _filled(
-        lambda n: Source.draws.exponential(gen, n, lambd, a.dtype), a
-    ),
+    lambda gen, a, lambd=1.0: _filled(lambda n: draws.exponential(gen, n, lambd, a.dtype), a),
 )
 _into(
     "geometric_",
-    lambda gen, a, p: _filled(lambda n: Source.draws.geometric(gen, n, p, a.dtype), a),
+    lambda gen, a, p: _filled(lambda n: draws.geometric(gen, n, p, a.dtype), a),
 )
 _into(
     "cauchy_",
     lambda gen, a, median=0.0, sigma=1.0: _filled(
-        lambda n: Source.draws.cauchy(gen, n, median, sigma, a.dtype), a
+        lambda n: draws.cauchy(gen, n, median, sigma, a.dtype), a
     ),
 )
 _into(
     "log_normal_",
     lambda gen, a, mean=1.0, std=2.0: _filled(
-        lambda n: Source.draws.log_normal(gen, n, mean, std, a.dtype), a
+        lambda n: draws.log_normal(gen, n, mean, std, a.dtype), a
     ),
 )
 
@@ -377,3 +359,6 @@ _into(
 def state_tensor(state: Any) -> Tensor:
     """A generator's state as `get_rng_state` hands it out: a uint8 tensor."""
     return owned(np.array(state), dt.uint8, place("cpu"))
+
+
+wrap_states_with(state_tensor)
