@@ -179,7 +179,7 @@ def one_at_a_time(
         except Exception as error:  # noqa: BLE001 - the operation's own error goes to the user
             failed = error
             where = info.recs[info.slots[i]].where
-            if where is not None:
+            if where:
                 error.add_note(f"the operation {n.op.name} was recorded at {where}")
             break
     outs: list[Any] = []

@@ -6,6 +6,8 @@ worked out once, when the branch is new.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, Final, Optional
 
 from mypy_extensions import i64
@@ -209,10 +211,23 @@ def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
         adopt(e, r, k, 0, 0, tape)
         return r
     count = fill(e, r, tape)
+    if r.row.kind == "index" or r.row.kind == "library":
+        r.where = user_line()  # it may fail when it runs, far from here
     e.tapecur = DUMMY
     tape.append(r)
     adopt(e, r, k, 0 if int(op) in SILENT else 1, count, tape)
     return r
+
+
+def user_line() -> str:
+    """File and line of the nearest caller outside this package."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def new_root() -> list[Rec]:
