@@ -57,7 +57,12 @@ def run_programs(args: argparse.Namespace) -> int:
         done += 1
         if check(p, options(seed, torch, args.native)) is not None:
             found += 1
-            print(f"--- difference {found}", report(p, torch, args.native, args.shrink), sep="\n", flush=True)
+            print(
+                f"--- difference {found}",
+                report(p, torch, args.native, args.shrink),
+                sep="\n",
+                flush=True,
+            )
     took = time.monotonic() - start
     print(
         f"{done} programs, {statements} statements executed each way, {found} differences; "
@@ -107,7 +112,9 @@ def run_planted(args: argparse.Namespace) -> int:
 
 def main() -> int:
     """Read the command line."""
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     a.add_argument("--count", type=int, default=500)
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--minutes", type=float, default=0.0, help="stop after this long")

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-# A program of its own: warnings of Python about forking with threads, and the pool, are then not this process's.
+# A program of its own: Python's warnings about forking with threads are then not this process's.
 FORK = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
@@ -78,7 +78,12 @@ def run(text: str, folder: str, *args: str) -> str:
     env = dict(os.environ)
     env["PYTHONPATH"] = os.pathsep.join(q for q in sys.path if q)
     done = subprocess.run(
-        [sys.executable, path, *args], capture_output=True, text=True, env=env, timeout=120
+        [sys.executable, path, *args],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -1,4 +1,4 @@
-"""An exception at any line of the engine leaves the recorder whole (pure-Python build: lines can be traced)."""
+"""An exception at any line of the engine leaves the recorder whole (lines: pure build only)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ PROGRAMS = {
 
 
 class Stop:
-    """Raises KeyboardInterrupt at the n-th visit of a line of the engine; without a line, notes all lines."""
+    """Raises KeyboardInterrupt at a visit of a line of the engine; without a line, notes all."""
 
     def __init__(self, line: tuple[str, int] | None, visit: int = 0) -> None:
         self.line = line
@@ -165,7 +165,7 @@ def check_after(program: str, at: int, env: dict[str, Any], good: list[dict[str,
         return f"reading: {type(error).__name__}: {error}"
     old = good[at - 1] if at else {}
     for name, v in got.items():
-        # `.grad` may be there without a value yet; every other name is as before or as after the statement
+        # every name, and every `.grad`, is as before or as after the statement
         if v != good[at].get(name) and v != old.get(name):
             return f"{name} is neither what it was nor what it becomes"
     for other in ("gradients", program):
@@ -188,7 +188,7 @@ EVERY = int(os.environ.get("RUSHLIGHT_INTERRUPTS", "23"))
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
 @pytest.mark.parametrize("warm", [False, True])
 def test_interrupt_at_every_line(program: str, warm: bool) -> None:
-    """Cold: records are made; warm: they are recognised.  A sample of the lines that are reached."""
+    """Cold: records are made; warm: recognised.  A sample of the lines that are reached."""
     with override(fuse_after=1 << 40):
         for q in PROGRAMS:
             EXPECTED.setdefault(q, steps(q))

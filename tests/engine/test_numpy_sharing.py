@@ -1,4 +1,4 @@
-"""Memory shared with NumPy: whoever writes, whoever reads, sees what eager execution would have shown."""
+"""Memory shared with NumPy: whoever writes or reads sees what eager execution would show."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_numpy_of_a_result(size: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_array_goes_away(size: str) -> None:
-    """With nobody left to write, the memory is the tensor's own; a last write before that counts."""
+    """With nobody left to write, the memory is the tensor's own; a last write counts."""
     a = grid(size)
     t = T.from_numpy(a)
     y = t * 2

@@ -28,7 +28,7 @@ class Options:
 
 
 def options(seed: int, torch: bool, native: float = 0.3) -> Options:
-    """What a seed is run with: native plans in a share (they cost compile time), verified in a share of those."""
+    """What a seed is run with: a share has native plans (they cost compile time)."""
     r = random.Random(seed * 7 + 1)
     o = Options(torch=torch)
     if r.random() < native:
@@ -74,7 +74,7 @@ def check(p: Program, o: Options) -> Difference | None:
 def with_torch(p: Program, alone: Trace, o: Options) -> Difference | None:
     """Compare what ran one at a time with PyTorch."""
     text = p.text()
-    # the layout of a gradient is PyTorch's own affair (expanded, transposed); that of other results is not
+    # how a gradient is laid out is PyTorch's own affair (expanded, transposed)
     strides = o.strides and ".backward(" not in text and "autograd.grad(" not in text
     d = differ(p, alone, ways.pytorch(p), tolerance(p), strides)
     if d is not None:
@@ -85,15 +85,18 @@ def with_torch(p: Program, alone: Trace, o: Options) -> Difference | None:
 def broke(where: str, error: Exception) -> Difference:
     """An exception no statement may raise."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    text = f"{type(error).__name__} at {last.filename.split('/')[-1]}:{last.lineno}: {str(error)[:400]}"
+    place = f"{last.filename.split('/')[-1]}:{last.lineno}"
+    text = f"{type(error).__name__} at {place}: {str(error)[:400]}"
     return Difference(f"{where}: broke {type(error).__name__}", text)
 
 
 def signature(d: Difference) -> str:
-    """What has to stay the same while a program is made smaller: the kind, and the words of what was raised."""
+    """What stays the same while a program is made smaller: the kind, the words of errors."""
     lines = d.text.split("\n")
     if "broke" in d.kind:
         return f"{d.kind} {lines[0][:60]}"
-    words = [re.sub(r"[0-9.]+", "#", q.strip())[:60] for q in lines if q.strip().startswith("raised")]
+    words = [
+        re.sub(r"[0-9.]+", "#", q.strip())[:60] for q in lines if q.strip().startswith("raised")
+    ]
     meta = [q for q in lines[1:] if "meta" in d.kind]
     return " ".join([d.kind, *words, *(re.sub(r"\(?\(.*\), 'torch", "", q) for q in meta)])

@@ -80,13 +80,20 @@ def differ(
 
 
 def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> Difference | None:
-    torn = False  # a backward failed in its middle: what it had released by then is nobody's business
+    torn = (
+        False  # a backward failed in its middle: what it had released by then is nobody's business
+    )
     for x, y in zip(a.seen, b.seen):
         if rtol is not None and lenient(x, y):
             return None
         if any(q.kind == "raised" and LIMITS[0] in q.value for q in (x, y)):
             return None  # depends on what was run before
-        torn = torn or (x.kind == "raised" and REFUSALS[0] in x.value and y.kind == "raised" and REFUSALS[0] in y.value)
+        torn = torn or (
+            x.kind == "raised"
+            and REFUSALS[0] in x.value
+            and y.kind == "raised"
+            and REFUSALS[0] in y.value
+        )
         d = entries(p, x, y, rtol, strides)
         if d is not None:
             d.torn = torn
@@ -99,7 +106,9 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
 def entries(p: Program, x: Seen, y: Seen, rtol: float | None, strides: bool) -> Difference | None:
     """How two entries of traces differ."""
     if (x.block, x.turn, x.line) != (y.block, y.turn, y.line) or x.kind != y.kind:
-        return Difference("raised", f"{x.where(p)}\n    {brief(x)}\n    {y.where(p)}\n    {brief(y)}")
+        return Difference(
+            "raised", f"{x.where(p)}\n    {brief(x)}\n    {y.where(p)}\n    {brief(y)}"
+        )
     if x.kind == "raised":
         if x.meta != y.meta:
             return Difference("raised", f"{x.where(p)}\n    {brief(x)}\n    {brief(y)}")
@@ -121,7 +130,7 @@ def entries(p: Program, x: Seen, y: Seen, rtol: float | None, strides: bool) -> 
 REFUSALS = (
     "backward through the graph a second time",
     "single memory location",
-    "leaf Variable that requires grad",  # of a view whose base was given a history through another view
+    "leaf Variable that requires grad",  # a view whose base got a history later
     "A view was created in no_grad mode",
     "is a view of a view which was created in no_grad mode",
     "is a view and its base or another view",
@@ -133,8 +142,14 @@ LIMITS = ("autograd.grad: this input is a view of", "requires_grad_() on a view 
 
 
 def lenient(x: Seen, y: Seen) -> bool:
-    """Did PyTorch (``y``) refuse what we may do, or give a view the flag that its base got later?"""
-    if x.kind == y.kind == "tensor" and x.meta[0] == y.meta[0] and y.meta[5] and y.meta[3] and not x.meta[3]:
+    """Did PyTorch (``y``) refuse what we may do, or give a view the flag its base got later?"""
+    if (
+        x.kind == y.kind == "tensor"
+        and x.meta[0] == y.meta[0]
+        and y.meta[5]
+        and y.meta[3]
+        and not x.meta[3]
+    ):
         return True
     if x.kind == "raised" and any(q in x.value for q in LIMITS):
         return True

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - statements of programs stand on one line
 """Short scripts that put the recorder where it is most easily wrong, with random parts."""
 
 from __future__ import annotations
@@ -7,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .generate import Generator
 
-USES = ("{} * 2", "{}.tanh()", "{} + {}", "{}.sum()", "({} > 0).any()", "{} - 0.5", "-{}", "T.relu({})")
+USES = (
+    "{} * 2",
+    "{}.tanh()",
+    "{} + {}",
+    "{}.sum()",
+    "({} > 0).any()",
+    "{} - 0.5",
+    "-{}",
+    "T.relu({})",
+)
 SMALL = ((3,), (2, 3), (4, 2), (2, 1, 3))
 
 
@@ -44,18 +54,32 @@ class Drills:
         new = self.name()
         pick = f"({y}, {z})[{when}]"
         forms = [
-            f"{new} = {pick}.tanh()", f"{new} = {x} + {pick}", f"{new} = {pick} - {x}", f"{new} = T.exp({pick} * 0.1)",
-            f"{new} = {x}.tanh() if {when} else {x}.sin()", f"{new} = {x} * ({pick} if {when} else 2)",
-            f"{new} = {x} * (3 if {when} else 0.5)", f"with T.set_grad_enabled(not ({when})): {new} = {pick} * 2",
+            f"{new} = {pick}.tanh()",
+            f"{new} = {x} + {pick}",
+            f"{new} = {pick} - {x}",
+            f"{new} = T.exp({pick} * 0.1)",
+            f"{new} = {x}.tanh() if {when} else {x}.sin()",
+            f"{new} = {x} * ({pick} if {when} else 2)",
+            f"{new} = {x} * (3 if {when} else 0.5)",
+            f"with T.set_grad_enabled(not ({when})): {new} = {pick} * 2",
             f"{new} = {x}.clone(); {new} = {new}.to(T.float64 if {when} else T.float32).to({x}.dtype)",
             f"{new} = T.where({pick} > 0, {x}, {pick})",
-        ]  # fmt: skip
+        ]
         if len(v.shape) >= 2:
-            forms += [f"{new} = {x} * {x}.sum({when}, keepdim=True)", f"{new} = T.softmax({x}, {when})"]
+            forms += [
+                f"{new} = {x} * {x}.sum({when}, keepdim=True)",
+                f"{new} = T.softmax({x}, {when})",
+            ]
         self.emit(r.choice(forms))
-        self.vars[new] = self.var(v.shape, v.dtype, 2 if v.rg or self.vars[y].rg or self.vars[z].rg else 0)
+        self.vars[new] = self.var(
+            v.shape, v.dtype, 2 if v.rg or self.vars[y].rg or self.vars[z].rg else 0
+        )
         if r.random() < 0.4:
-            self.emit(f"if {when}: H.append({new} * 1)" if r.random() < 0.5 else f"if {when}: H.append({new})")
+            self.emit(
+                f"if {when}: H.append({new} * 1)"
+                if r.random() < 0.5
+                else f"if {when}: H.append({new})"
+            )
             self.held += 1
         if r.random() < 0.5:
             self.emit(f"R({new})")
@@ -86,7 +110,14 @@ class Drills:
     def aliases(self: Generator) -> None:
         """Views and aliases of one memory, written and read in turn."""
         r = self.r
-        x = self.plain() if r.random() < 0.6 else self.some(lambda q: q.rg != 1 and q.dtype in ("float32", "float64") and len(q.shape) > 0) or self.plain()
+        x = (
+            self.plain()
+            if r.random() < 0.6
+            else self.some(
+                lambda q: q.rg != 1 and q.dtype in ("float32", "float64") and len(q.shape) > 0
+            )
+            or self.plain()
+        )
         if r.random() < 0.5:
             k = self.name()
             self.emit(f"{k} = {x} * 2")
@@ -95,28 +126,54 @@ class Drills:
         names = [x]
         for _ in range(r.randrange(1, 4)):
             q = r.choice(names)
-            made = self.view_text(q, self.vars[q]) if r.random() < 0.8 else (f"{q}.{r.choice(('detach()', 'data', 'view_as(' + q + ')'))}", self.vars[q].shape, "detach")
+            made = (
+                self.view_text(q, self.vars[q])
+                if r.random() < 0.8
+                else (
+                    f"{q}.{r.choice(('detach()', 'data', 'view_as(' + q + ')'))}",
+                    self.vars[q].shape,
+                    "detach",
+                )
+            )
             if made is None or made[2] == "expand":
                 continue
             k = self.name()
             quiet = "with T.no_grad(): " if r.random() < 0.15 else ""
             self.emit(f"{quiet}{k} = {made[0]}")
-            self.vars[k] = self.var(made[1], self.vars[q].dtype, 0 if quiet or made[2] == "detach" else self.vars[q].rg)
+            self.vars[k] = self.var(
+                made[1], self.vars[q].dtype, 0 if quiet or made[2] == "detach" else self.vars[q].rg
+            )
             self.vars[k].alias = True
             names.append(k)
         for _ in range(r.randrange(1, 4)):
             self.looks(*r.sample(names, min(2, len(names))))
             t = r.choice(names)
-            how = [f"{t}.add_({self.number()})", f"{t}.mul_(0.5)", f"{t}.copy_({self.use(t)})" if r.random() < 0.5 else f"{t}.fill_(c)",
-                   f"{t}[...] = {self.number()}", f"{t}.zero_()", f"{t} += 1"]  # fmt: skip
+            how = [
+                f"{t}.add_({self.number()})",
+                f"{t}.mul_(0.5)",
+                f"{t}.copy_({self.use(t)})" if r.random() < 0.5 else f"{t}.fill_(c)",
+                f"{t}[...] = {self.number()}",
+                f"{t}.zero_()",
+                f"{t} += 1",
+            ]
             s = self.vars[t].shape
             if len(s) == 2:
-                how += [f"{t}.copy_({t}.clone().t().contiguous().t() if {t}.shape[0] == {t}.shape[1] else {t} * 2)"]
-                w = self.plain((s[1], s[0])) if all(isinstance(q, int) for q in s) and r.random() < 0.5 else None
+                how += [
+                    f"{t}.copy_({t}.clone().t().contiguous().t() if {t}.shape[0] == {t}.shape[1] else {t} * 2)"
+                ]
+                w = (
+                    self.plain((s[1], s[0]))
+                    if all(isinstance(q, int) for q in s) and r.random() < 0.5
+                    else None
+                )
                 if w is not None:
                     how = [f"{t}.copy_({w}.t() * 2)", f"{t}[...] = {w}.t() + 1"]
             if s and isinstance(s[0], int) and s[0] > 1 and r.random() < 0.25:
-                how = [f"{t}[1:].copy_({t}[:-1].clone())", f"{t}[:1].copy_({t}[1:2])", f"{t}[-1].copy_({t}[0])"]
+                how = [
+                    f"{t}[1:].copy_({t}[:-1].clone())",
+                    f"{t}[:1].copy_({t}[1:2])",
+                    f"{t}[-1].copy_({t}[0])",
+                ]
             if r.random() < 0.1:
                 how = [f"with T.no_grad(): {q}" for q in how]
             self.emit(r.choice(how))
@@ -131,7 +188,9 @@ class Drills:
         q = r.random()
         if q < 0.6:
             self.emit(f"{a} = A({r.randrange(30)}, {s}, 'float64')")
-            self.emit(f"{t} = T.from_numpy({a}{r.choice(('', '', '.T', '[:, ::2]' if len(s) == 2 else ''))})")
+            self.emit(
+                f"{t} = T.from_numpy({a}{r.choice(('', '', '.T', '[:, ::2]' if len(s) == 2 else ''))})"
+            )
         else:
             self.emit(f"{t} = T.tensor(A({r.randrange(30)}, {s}, 'float64')) * 2")
             self.emit(f"{a} = {t}.numpy()")
@@ -194,7 +253,9 @@ class Drills:
         s = r.choice(SMALL)
         x, w = self.name(), self.name()
         for k in (x, w):
-            self.emit(f"{k} = T.tensor(A({r.randrange(40)}, {s}, {self.main!r}), requires_grad=True)")
+            self.emit(
+                f"{k} = T.tensor(A({r.randrange(40)}, {s}, {self.main!r}), requires_grad=True)"
+            )
             self.vars[k] = self.var(s, self.main, 1)
         values = [x, w]
         hooked = False
@@ -204,7 +265,18 @@ class Drills:
             if r.random() < 0.2:
                 self.emit(f"with T.no_grad(): {y} = {p}.tanh() * {q}")
             else:
-                self.emit(f"{y} = " + r.choice((f"{p}.tanh() * {q}", f"{p} * {self.number()} + {q}", f"{p}.sigmoid()", f"{p} * {p} - {q}", f"{p}.flip(0)")))
+                self.emit(
+                    f"{y} = "
+                    + r.choice(
+                        (
+                            f"{p}.tanh() * {q}",
+                            f"{p} * {self.number()} + {q}",
+                            f"{p}.sigmoid()",
+                            f"{p} * {p} - {q}",
+                            f"{p}.flip(0)",
+                        )
+                    )
+                )
             values.append(y)
             self.vars[y] = self.var(s, self.main, 2)
             q2 = r.random()
@@ -212,14 +284,19 @@ class Drills:
                 self.emit(f"R({r.choice(values)})")
             elif q2 < 0.45:
                 hooked = True
-                self.emit(f"{r.choice(values)}.register_hook({r.choice(('lambda g: g * 2', 'lambda g: g + c', 'lambda g: None'))})")
+                self.emit(
+                    f"{r.choice(values)}.register_hook({r.choice(('lambda g: g * 2', 'lambda g: g + c', 'lambda g: None'))})"
+                )
             elif q2 < 0.52:
                 self.emit(f"{y}.mul_({self.number()})")
             elif q2 < 0.58:
                 self.emit(f"{y}.data.mul_(0.5)")
             elif q2 < 0.64:
                 self.emit(f"{r.choice(values[2:])}.retain_grad()")
-        total = " + ".join(f"({v}.sum() * {r.choice(('1', '0.5', '2'))})" for v in r.sample(values, min(3, len(values))))
+        total = " + ".join(
+            f"({v}.sum() * {r.choice(('1', '0.5', '2'))})"
+            for v in r.sample(values, min(3, len(values)))
+        )
         loss = self.name()
         self.emit(f"{loss} = {total}")
         self.vars[loss] = self.var((), self.main, 2)
@@ -227,15 +304,21 @@ class Drills:
             self.emit(f"R({loss})")
         form = r.choice((0, 0, 1, 2, 3, 4, 4)) if self.loop else r.randrange(6)
         if form == 0:
-            self.emit(f"{loss}.backward(retain_graph=i % 2 == 0)" if self.loop else f"{loss}.backward()")
+            self.emit(
+                f"{loss}.backward(retain_graph=i % 2 == 0)" if self.loop else f"{loss}.backward()"
+            )
             self.emit(f"{loss}.backward()")
         elif form == 1 and not hooked:
             a, b = r.choice(values), r.choice(values)
-            self.emit(f"for g in T.autograd.grad({loss}, [{a}, {b}], allow_unused=True, retain_graph=True): R(g)")
+            self.emit(
+                f"for g in T.autograd.grad({loss}, [{a}, {b}], allow_unused=True, retain_graph=True): R(g)"
+            )
             self.emit(f"{loss}.backward()")
         elif form == 2 and not hooked:
             g = self.name()
-            self.emit(f"{g} = T.autograd.grad({loss}, [{x}], create_graph=True, allow_unused=True)[0]")
+            self.emit(
+                f"{g} = T.autograd.grad({loss}, [{x}], create_graph=True, allow_unused=True)[0]"
+            )
             if r.random() < 0.5:
                 self.emit(f"R({g})")
             self.emit(f"({g} * {g}).sum().backward()")
@@ -256,11 +339,27 @@ class Drills:
         """Steps of an optimiser, with the parameters' other names looked at."""
         r = self.r
         w, b, o = self.name(), self.name(), self.name("o")
-        self.emit(f"{w} = T.tensor(A({r.randrange(40)}, (3, 2), {self.main!r}), requires_grad=True)")
+        self.emit(
+            f"{w} = T.tensor(A({r.randrange(40)}, (3, 2), {self.main!r}), requires_grad=True)"
+        )
         self.emit(f"{b} = T.zeros(2, dtype=T.{self.main}, requires_grad=True)")
-        self.emit(f"{o} = T.optim." + r.choice((f"SGD([{w}, {b}], lr=0.1)", f"SGD([{w}, {b}], lr=0.05, momentum=0.9)", f"Adam([{w}, {b}], lr=0.01)")))
+        self.emit(
+            f"{o} = T.optim."
+            + r.choice(
+                (
+                    f"SGD([{w}, {b}], lr=0.1)",
+                    f"SGD([{w}, {b}], lr=0.05, momentum=0.9)",
+                    f"Adam([{w}, {b}], lr=0.01)",
+                )
+            )
+        )
         d, z = self.name(), self.name()
-        self.emit(f"{d} = " + r.choice((f"{w}.detach()", f"{w}.data", f"{w}.detach()[1]", f"{w}.detach().view(-1)[2:]")))
+        self.emit(
+            f"{d} = "
+            + r.choice(
+                (f"{w}.detach()", f"{w}.data", f"{w}.detach()[1]", f"{w}.detach().view(-1)[2:]")
+            )
+        )
         batch, y, loss = self.name(), self.name(), self.name()
         body = [
             f"{batch} = T.tensor(A(q, (4, 3), {self.main!r}))",
@@ -269,9 +368,21 @@ class Drills:
         ]
         zero = r.choice((f"{o}.zero_grad()", f"{o}.zero_grad(set_to_none=False)", ""))
         rate = f"{o}.param_groups[0]['lr'] = 0.1 / (q + 1)" if r.random() < 0.6 else ""
-        look = [f"R({r.choice((loss, y, w, d, w + '.grad', loss + '.item()'))})" for _ in range(r.randrange(0, 3))]
+        look = [
+            f"R({r.choice((loss, y, w, d, w + '.grad', loss + '.item()'))})"
+            for _ in range(r.randrange(0, 3))
+        ]
         middle = f"{z} = {r.choice((w, d))} * 2" if r.random() < 0.5 else f"{z} = {y}"
-        body += [zero, middle, f"{loss}.backward()", *look[:1], rate, f"{o}.step()", f"R({z})" if r.random() < 0.5 else f"R({d} + 1)", *look[1:]]
+        body += [
+            zero,
+            middle,
+            f"{loss}.backward()",
+            *look[:1],
+            rate,
+            f"{o}.step()",
+            f"R({z})" if r.random() < 0.5 else f"R({d} + 1)",
+            *look[1:],
+        ]
         if r.random() < 0.3:
             body.append(f"H.append({r.choice((y, loss))})")
             self.held += 1

@@ -1,11 +1,11 @@
-"""Defects planted in the recorder: each is a change of one function's text, as a slip of the pen would make it.
+# ruff: noqa: E501 - statements of programs stand on one line
+"""Defects planted in the recorder: changes of one function's text, as slips of the pen.
 
-They prove that random programs find what they are for.  A plant whose text is no longer in the engine has to
-be brought up to date with it: `apply` says so.
+They prove that random programs find what they are for.  A plant whose text is no longer in the
+engine has to be brought up to date with it: `apply` says so.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import importlib
@@ -34,72 +34,236 @@ class Plant:
 
 PLANTS = (
     # numbers
-    Plant("stale number", "core.with_number", "numbers.append(v)", "r.info = v if r.info is None else r.info\n    numbers.append(r.info)"),
+    Plant(
+        "stale number",
+        "core.with_number",
+        "numbers.append(v)",
+        "r.info = v if r.info is None else r.info\n    numbers.append(r.info)",
+    ),
     Plant("number on the wrong side", "core.with_number", "if swap:", "if swap and not e.gm:"),
-    Plant("numbers off by one", "trie.fill", "first = int(e.cur.nnum)", "first = max(int(e.cur.nnum) - 1, 0)"),
-    Plant("numbers of a template misaligned", "backward.template_record", "~(len(e.numbers) + j)", "~len(e.numbers)"),
+    Plant(
+        "numbers off by one",
+        "trie.fill",
+        "first = int(e.cur.nnum)",
+        "first = max(int(e.cur.nnum) - 1, 0)",
+    ),
+    Plant(
+        "numbers of a template misaligned",
+        "pieces.template_record",
+        "~(len(e.numbers) + j)",
+        "~len(e.numbers)",
+    ),
     Plant("kind of a number ignored", "core.number_code", "return NUM_I", "return NUM_F"),
     # recognition
     Plant("argument not compared", "core.record1", "and (r.key is arg or r.key == arg)", ""),
     Plant("second operand not compared", "core.record2", "and r.b == y.slot", ""),
     Plant("operand not compared", "core.record1", "and r.a == x.slot", ""),
-    Plant("branch argument ignored", "trie.new_branch", "k = (int(op), int(a), int(b), int(c), key)", "k = (int(op), int(a), int(b), int(c), None if op < 50 else key)"),
+    Plant(
+        "branch argument ignored",
+        "trie.new_branch",
+        "k = (int(op), int(a), int(b), int(c), key)",
+        "k = (int(op), int(a), int(b), int(c), None if op < 50 else key)",
+    ),
     Plant("slot of an older stretch", "core.record1", "if x.epoch == ep:", "if x.epoch:"),
-    Plant("leaf without requires_grad", "handles.leaf_key", "key = (spec.shape, spec.dtype, spec.strides, spec.device, rg)", "key = (spec.shape, spec.dtype, spec.strides, spec.device, False)"),
-    Plant("leaf without strides", "handles.leaf_key", "spec.strides, spec.device", "None, spec.device"),
-    Plant("mode not recorded", "record.set_grad_enabled", "follow(e, MODE, NONE, NONE, NONE, flag)", "pass"),
-    Plant("mode of the root forgotten", "stretch.finish_clear", "e.roots[1 if e.gm else 0]", "e.roots[1]"),
+    Plant(
+        "leaf without requires_grad",
+        "handles.interned",
+        "found = KEYS.get(key)",
+        "found = KEYS.get((*key[:4], loose))\n    KEYS.setdefault((*key[:4], loose), key)",
+    ),
+    Plant(
+        "leaf without strides",
+        "handles.interned",
+        "found = KEYS.get(key)",
+        "found = KEYS.get((*key[:2], *key[3:]))\n    KEYS.setdefault((*key[:2], *key[3:]), key)",
+    ),
+    Plant(
+        "mode not recorded",
+        "record.set_grad_enabled",
+        "follow(e, MODE, NONE, NONE, NONE, flag)",
+        "pass",
+    ),
+    Plant(
+        "mode of the root forgotten",
+        "stretch.finish_clear",
+        "e.roots[1 if e.gm else 0]",
+        "e.roots[1]",
+    ),
     # history
     Plant("no_grad ignored", "trie.fill", "rg and e.gm and", "rg and"),
-    Plant("views keep history without gradients", "record.view", "if not e.gm and needs_grad(x):", "if False:"),
-    Plant("graft the wrong way round", "handles.fslot", "follow(e, GRAFT, s.slot, f.slot, NONE, None)", "follow(e, GRAFT, f.slot, s.slot, NONE, None)"),
+    Plant(
+        "views keep history without gradients",
+        "record.view",
+        "if not e.gm and needs_grad(x):",
+        "if False:",
+    ),
+    Plant(
+        "graft the wrong way round",
+        "handles.fslot",
+        "follow(e, GRAFT, s.slot, f.slot, NONE, None)",
+        "follow(e, GRAFT, f.slot, s.slot, NONE, None)",
+    ),
     Plant("graft without history", "handles.fslot", "if f.rec.rg:", "if f.rec.rg and s.old:"),
-    Plant("write without gradients makes history", "record.write", "(e.gm or not f.rec.rg):", "True:"),
+    Plant(
+        "write without gradients makes history", "record.write", "(e.gm or not f.rec.rg):", "True:"
+    ),
     Plant("history of a write lost", "record.write", "f.hep = e.epoch", "pass"),
     Plant("history at the wrong slot", "record.write", "f.hslot = r.slot", "f.hslot = a"),
-    Plant("entry without its history", "handles.fslot", "if h is not None:\n            r = peek(e, ENTER", "if h is not None and h.frame is None:\n            r = peek(e, ENTER"),
-    Plant("detached shares history", "record.detach", "f = Fam(s, None, r)", "f = x.fam or Fam(s, None, r)"),
+    Plant(
+        "entry without its history",
+        "handles.fslot",
+        "h = f.hist\n        if h is not None:",
+        "h = f.hist\n        if h is not None and h.frame is None:",
+    ),
+    Plant(
+        "detached shares history",
+        "record.detach",
+        "f = Fam(s, None, r)",
+        "f = x.fam or Fam(s, None, r)",
+    ),
     # writes and aliases
     Plant("version not counted", "record.write", "s.ver += 1", "pass"),
     Plant("members not made stale", "record.write", "stale(e, s)", "pass"),
     Plant("older members not made stale", "handles.stale", "e.uses[~m].epoch = 0", "pass"),
     Plant("newer members not made stale", "handles.stale", "e.live[m].epoch = 0", "pass"),
     Plant("view not a member", "record.share", "s.members.append(int(r.li))", "pass"),
-    Plant("write one element early", "record.write", "region = x.rec.region", "region = x.rec.region\n    region = region and (region[0], region[1], max(region[2] - 1, 0))"),
-    Plant("view read at the start", "handles.find", "t.rec = follow(e, REREAD, b, NONE, NONE, t.rec.region)", "t.rec = follow(e, REREAD, b, NONE, NONE, (*t.rec.region[:2], 0))"),
+    Plant(
+        "write one element early",
+        "record.write",
+        "region = x.rec.region",
+        "region = x.rec.region\n    region = region and (region[0], region[1], max(region[2] - 1, 0))",
+    ),
+    Plant(
+        "view read at the start",
+        "handles.find",
+        "t.rec = follow(e, REREAD, b, NONE, NONE, t.rec.region)",
+        "t.rec = follow(e, REREAD, b, NONE, NONE, (*t.rec.region[:2], 0))",
+    ),
     Plant("memory taken for settled", "handles.settled", "s.slot == s.leaf", "s.old"),
-    Plant("copy onto a look-alike skipped", "record.assign", "v.rec.region == x.rec.region)", "True)"),
+    Plant(
+        "copy onto a look-alike skipped", "record.assign", "v.rec.region == x.rec.region)", "True)"
+    ),
     # NumPy
     Plant("exposed memory not copied", "handles.fslot", "v = v.copy()", "pass"),
     Plant("window on exposed memory not copied", "handles.window", "v = v.copy()", "pass"),
     Plant("snapshot not refreshed", "handles.reachable", "s.moved = True", "pass"),
     Plant("exposed memory escapes", "flush.flush_engine", "if lnow:", "if False:"),
-    Plant("exposed memory taken for private", "handles.reachable", "sys.getrefcount(s.own) > OWN_BASE[0]", "sys.getrefcount(s.own) > OWN_BASE[0] + 1"),
+    Plant(
+        "exposed memory taken for private",
+        "handles.reachable",
+        "sys.getrefcount(s.own) > OWN_BASE[0]",
+        "sys.getrefcount(s.own) > OWN_BASE[0] + 1",
+    ),
     Plant("array written too late", "record.write", "if s.exposed or e.now:", "if e.now:"),
     # running
-    Plant("plan of other handles", "flush.flush_engine", "elif r.op != FLUSH or not helpers.livecheck(live, r.mask):", "elif r.op != FLUSH:"),
-    Plant("written memory not stored", "plan.plan_flush", "(s.old and s.slot != s.leaf)", "(s.old and s.slot != s.leaf and id(s) in held)"),
-    Plant("outputs taken for one another", "plan.build", "info.plain_at = [(i, info.at[s]) for i, s in info.plain]", "info.plain_at = [(i, info.at[next(q for _, q in info.plain if (recs[q].spec.shape, recs[q].spec.dtype, recs[q].spec.strides) == (recs[s].spec.shape, recs[s].spec.dtype, recs[s].spec.strides))]) for i, s in info.plain]"),
-    Plant("layout of a write ignored", "plan.same_layout", "a.spec.strides == b.spec.strides and", ""),
-    Plant("memory used again while held", "execute.NativePlan.free_lane", "if self.livecheck(lane.outs, self.idle):", "if True:", True),
-    Plant("address remembered", "execute.NativePlan.run", "if last[i] != a:", "if last[i] == 0:", True),
+    Plant(
+        "plan of other handles",
+        "flush.flush_engine",
+        "elif r.op != FLUSH or not helpers.livecheck(live, r.mask):",
+        "elif r.op != FLUSH:",
+    ),
+    Plant(
+        "written memory not stored",
+        "plan.plan_flush",
+        "(s.old and s.slot != s.leaf)",
+        "(s.old and s.slot != s.leaf and id(s) in held)",
+    ),
+    Plant(
+        "outputs taken for one another",
+        "plan.build",
+        "info.plain_at = [(i, info.at[s]) for i, s in info.plain]",
+        "info.plain_at = [(i, info.at[next(q for _, q in info.plain if (recs[q].spec.shape, recs[q].spec.dtype, recs[q].spec.strides) == (recs[s].spec.shape, recs[s].spec.dtype, recs[s].spec.strides))]) for i, s in info.plain]",
+    ),
+    Plant(
+        "layout of a write ignored", "plan.same_layout", "a.spec.strides == b.spec.strides and", ""
+    ),
+    Plant(
+        "memory used again while held",
+        "execute.NativePlan.free_lane",
+        "if self.livecheck(lane.outs, self.idle):",
+        "if True:",
+        True,
+    ),
+    Plant(
+        "address remembered", "execute.NativePlan.run", "if last[i] != a:", "if last[i] == 0:", True
+    ),
     # gradients
-    Plant("freed nodes forgotten", "flush.flush_engine", "frame.freed = path_freed(cur)", "frame.freed = 0"),
-    Plant("released in spite of retain_graph", "backward.backward_frame", "if not run.retain:", "if True:"),
-    Plant("never released", "backward.piece_record", "r.freed = freed if retain else freed | vis", "r.freed = freed"),
-    Plant("seed dropped", "backward.Run.give", "seeds[hist.slot] = h if have is None else apply(ADD, (have, h), None)", "seeds[hist.slot] = h"),
-    Plant("gradient overwritten", "backward.accumulate", "inplace(ADD, have, (h,), None)", "hist.grad = h"),
-    Plant("gradients of a leaf not added", "backward.Run.give", "(hist, apply(ADD, (self.leaves[i][1], h), None))", "(hist, h)"),
-    Plant("hook called twice", "backward.run_hooks", "out = hook(g)", "out = hook(g)\n        out = hook(g if out is None else out)"),
-    Plant("hooks ignored", "backward.backward_root", "if e.hooks or e.calls:", "if e.calls:"),
+    Plant(
+        "freed nodes forgotten",
+        "flush.flush_engine",
+        "frame.freed = path_freed(cur)",
+        "frame.freed = 0",
+    ),
+    Plant(
+        "released in spite of retain_graph",
+        "backward.backward_frame",
+        "if not run.retain:",
+        "if True:",
+    ),
+    Plant(
+        "never released",
+        "pieces.piece_record",
+        "r.freed = freed if retain else freed | vis",
+        "r.freed = freed",
+    ),
+    Plant(
+        "seed dropped",
+        "backward.Run.give",
+        "seeds[hist.slot] = h if have is None else apply(ADD, (have, h), None)",
+        "seeds[hist.slot] = h",
+    ),
+    Plant(
+        "gradient overwritten",
+        "backward.accumulate",
+        "inplace(ADD, have, (h,), None)",
+        "hist.grad = h",
+    ),
+    Plant(
+        "running sum of a leaf dropped",
+        "backward.Run.begun",
+        "out[slot] = h",
+        "out[slot] = h if fr is not None else None\n            if fr is None:\n                del out[slot]",
+    ),
+    Plant(
+        "hook called twice",
+        "backward.run_hooks",
+        "out = hook(g)",
+        "out = hook(g)\n        out = hook(g if out is None else out)",
+    ),
+    Plant(
+        "first hook not called",
+        "backward.run_hooks",
+        "list(hooks.values())",
+        "list(hooks.values())[1:]",
+    ),
     Plant("flags of backward not compared", "backward.backward_root", "or r.b != flags", ""),
-    Plant("gradient of a broadcast not summed", "tape.sum_to", "if n == 1 and have[k + i] != 1", "if n == 1 and have[k + i] > 2"),
-    Plant("saved view read from the start", "backward.template_record", "to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs[:1]])", "to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs[:1]]) if v.row.name != 'write' and not (v.region and v.region[2]) else copied(tp, FIRST(v), [to[s] for s in v.srcs[:1]])"),
+    Plant(
+        "gradient of a broadcast not summed",
+        "tape.sum_to",
+        "if n == 1 and have[k + i] != 1",
+        "if n == 1 and have[k + i] > 2",
+    ),
+    Plant(
+        "saved values misplaced",
+        "pieces.template_record",
+        "to[s] = srcs[ns + j]",
+        "to[s] = srcs[ns + (j + 1) % len(bt.need)]",
+    ),
     # optimisers
     Plant("step not stored", "step.overwrite", "s.slot = new.slot", "pass"),
-    Plant("tensors of a step not compared", "step.update", "or r.srcs != srcs", ""),
-    Plant("numbers of a step kept", "step.update", "e.numbers.extend(numbers)", "r.info = r.info or list(numbers)\n        e.numbers.extend(r.info)"),
-)  # fmt: skip
+    Plant(
+        "state of a step not stored",
+        "step.update",
+        "if j < flat and writes[j][0] == k:",
+        "if j < flat and writes[j][0] == k and t.requires_grad:",
+    ),
+    Plant(
+        "numbers of a step kept",
+        "step.update",
+        "e.numbers.extend(numbers)",
+        "r.info = r.info or list(numbers)\n        e.numbers.extend(r.info)",
+    ),
+)
 
 
 def function_of(where: str) -> Any:
@@ -130,7 +294,9 @@ def apply(p: Plant) -> Iterator[None]:
         raise LookupError(f"planted defect {p.name!r}: its text is no longer in {p.where}")
     flags = __future__.annotations.compiler_flag
     made: dict[str, Any] = {}
-    exec(compile(text.replace(p.old, p.new), f"<{p.name}>", "exec", flags, True), f.__globals__, made)
+    exec(
+        compile(text.replace(p.old, p.new), f"<{p.name}>", "exec", flags, True), f.__globals__, made
+    )
     before = f.__code__
     keys = importlib.import_module("rushlight.engine.handles").KEYS
     keys.clear()
@@ -147,7 +313,9 @@ def good_seeds(seeds: range, options: dict[int, Options]) -> list[int]:
     return [s for s in seeds if check(generate(s), options[s]) is None]
 
 
-def catch(p: Plant, seeds: list[int], options: dict[int, Options], seconds: float) -> tuple[float, int] | None:
+def catch(
+    p: Plant, seeds: list[int], options: dict[int, Options], seconds: float
+) -> tuple[float, int] | None:
     """Seconds and number of programs until the defect is found; None when it is not."""
     start = time.monotonic()
     with apply(p):

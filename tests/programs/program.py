@@ -1,7 +1,7 @@
 """A random program as text: blocks of statements over a module ``T``, and how it is run and traced.
 
-Statements use ``T`` (torch or rushlight), ``np``, ``A`` (makes an array), ``R`` (reads a value) and the
-names they define.  Each statement runs under a guard: an exception is noted and the program goes on.
+Statements use ``T`` (torch or rushlight), ``np``, ``A`` (makes an array), ``R`` (reads a value)
+and the names they define.  Each runs under a guard: an exception is noted, the program goes on.
 """
 
 from __future__ import annotations
@@ -83,12 +83,13 @@ class Program:
         return "\n".join(out) + "\n"
 
 
-HEADER = '''# random program, seed {seed}: python THIS rushlight | torch   (EAGER=1: flush after every statement)
+HEADER = """# random program, seed {seed}; in the repository root: python THIS rushlight | torch
+# (EAGER=1: flush after every statement)
 import importlib, os, sys
 import numpy as np
-sys.path[:0] = ["/work/main"] if os.path.isdir("/work/main") else []
+sys.path.insert(0, os.getcwd())
 from tests.programs.program import array as A
-T = importlib.import_module("tests.programs.ways").module(sys.argv[1] if sys.argv[1:] else "rushlight")
+T = importlib.import_module(sys.argv[1] if sys.argv[1:] else "rushlight")
 H = []
 ENV = globals()
 def R(x):
@@ -104,7 +105,7 @@ def S(line):
     if os.environ.get("EAGER") and sys.argv[1:] != ["torch"]:
         from rushlight import engine
         engine.flush()
-'''
+"""
 
 
 @dataclass
@@ -138,12 +139,17 @@ def is_tensor(x: Any) -> bool:
 def meta_of(x: Any) -> tuple[Any, ...]:
     """Shape, strides, dtype, needs-gradient, leaf, view."""
     return (
-        tuple(x.shape), tuple(x.stride()), str(x.dtype), bool(x.requires_grad), bool(x.is_leaf), x._is_view(),
-    )  # fmt: skip
+        tuple(x.shape),
+        tuple(x.stride()),
+        str(x.dtype),
+        bool(x.requires_grad),
+        bool(x.is_leaf),
+        x._is_view(),
+    )
 
 
 def own(error: Exception) -> None:
-    """Raise ``error`` again unless the statement itself made it: a missing name is a defect elsewhere."""
+    """Raise ``error`` again unless the statement itself made it: elsewhere it is a defect."""
     tb = error.__traceback__
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
@@ -161,7 +167,7 @@ def run(
     after: Callable[[], None] | None = None,
     codes: dict[str, Any] | None = None,
 ) -> Trace:
-    """Run ``p`` over ``module``; ``peek(t)`` copies a tensor's value; ``after`` runs after each statement."""
+    """Run ``p`` over ``module``; ``peek(t)`` gives a value; ``after`` runs after statements."""
     trace = Trace()
     at = [0, 0, 0]
     held: list[Any] = []

@@ -108,4 +108,4 @@ def have_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-__all__ = ["have_torch", "module", "one_at_a_time", "peek", "pytorch", "recorded", "np"]
+__all__ = ["have_torch", "module", "np", "one_at_a_time", "peek", "pytorch", "recorded"]
