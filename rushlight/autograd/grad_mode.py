@@ -75,18 +75,20 @@ def _wrap_generator(mode: _Mode, func: Any) -> Any:
     return inside
 
 
+_new = object.__new__
+
+
 class no_grad(_Mode):
     """No history inside: results need no gradient.
 
     `with torch.no_grad(): ...`, `@torch.no_grad()` or `@torch.no_grad`.
     """
 
-    def __new__(cls, orig_func: Any = None) -> Any:
-        made = super().__new__(cls)
-        return made if orig_func is None else made(orig_func)
+    prev = False  # no __init__: a block costs one call less
 
-    def __init__(self, orig_func: Any = None) -> None:
-        self.prev = False
+    def __new__(cls, orig_func: Any = None) -> Any:
+        made = _new(cls)
+        return made if orig_func is None else made(orig_func)
 
     def __enter__(self) -> None:
         self.prev = engine.set_grad_enabled(False)
@@ -98,12 +100,11 @@ class no_grad(_Mode):
 class enable_grad(_Mode):
     """History again, inside `no_grad`."""
 
-    def __new__(cls, orig_func: Any = None) -> Any:
-        made = super().__new__(cls)
-        return made if orig_func is None else made(orig_func)
+    prev = False
 
-    def __init__(self, orig_func: Any = None) -> None:
-        self.prev = False
+    def __new__(cls, orig_func: Any = None) -> Any:
+        made = _new(cls)
+        return made if orig_func is None else made(orig_func)
 
     def __enter__(self) -> None:
         self.prev = engine.set_grad_enabled(True)

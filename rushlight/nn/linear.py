@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ..engine import Tensor, apply
+from ..engine.core import record3
 from ..graph.ops.contract import linear
 from ..tensor.creation import empty
 from . import functional, init
 from .module import Module
 from .parameter import Parameter
+
+LINEAR: Final[int] = linear.code
 
 
 class Identity(Module):
@@ -65,6 +68,8 @@ class Linear(Module):
         bias = self.bias
         if bias is None:
             return apply(linear, input, self.weight)
+        if isinstance(input, Tensor):
+            return record3(LINEAR, input, self.weight, bias, None)
         return apply(linear, input, self.weight, bias)
 
     def extra_repr(self) -> str:

@@ -475,8 +475,7 @@ class Module(Convertible, Stateful):
 
     def _collect(self, found: dict[int, Parameter], seen: set[Module]) -> bool:
         """All parameters, without the cost of their names; False where that cannot be done."""
-        cls = type(self)
-        if cls.named_modules is not Module.named_modules:
+        if type(self).named_modules is not Module.named_modules:
             return False
         seen.add(self)
         d = self.__dict__
@@ -484,7 +483,15 @@ class Module(Convertible, Stateful):
             if param is not None:
                 found[id(param)] = param
         for module in d["_modules"].values():
-            if module is not None and module not in seen and not module._collect(found, seen):
+            if module is None or module in seen:
+                continue
+            inner = module.__dict__
+            if not inner["_modules"] and type(module).named_modules is Module.named_modules:
+                seen.add(module)  # a layer: no call for it
+                for param in inner["_parameters"].values():
+                    if param is not None:
+                        found[id(param)] = param
+            elif not module._collect(found, seen):
                 return False
         return True
 

@@ -17,7 +17,7 @@ from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
 from rushlight.tensor.creation import ones_like, owned
-from rushlight.tensor.indexing import index_put_, picked, put, resolve
+from rushlight.tensor.indexing import index_put_, picked, put, repeats, resolve
 from rushlight.tensor.install import both, function, give, method, need_tensor, number
 from rushlight.tensor.kinds import contiguous_format
 from rushlight.tensor.math import div
@@ -286,8 +286,11 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 @method()
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`masked_fill`, written into the tensor."""
+    made = _masked(self, mask, value, "masked_fill_")
+    if repeats(self) and made.shape == self.shape:
+        return engine.assign(self, made)
     engine.check_inplace(self)
-    return engine.settle("masked_fill_", self, _masked(self, mask, value, "masked_fill_"))
+    return engine.settle("masked_fill_", self, made)
 
 
 @both()

@@ -136,6 +136,9 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Add the gradients of this scalar (of `gradient * self` otherwise) to the leaves' `.grad`."""
+    if gradient is None is inputs is retain_graph and not create_graph:
+        engine.backward([self], [None], False, False)
+        return
     if gradient is not None:
         check_gradient(self, gradient)
     retain = create_graph if retain_graph is None else retain_graph

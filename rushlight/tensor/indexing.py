@@ -282,7 +282,9 @@ def _store(view: Tensor, value: Any) -> None:
 
 def fill_where(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """Write one value where a mask over the leading dimensions is true."""
-    engine.check_inplace(x)
+    again = repeats(x)
+    if not again:
+        engine.check_inplace(x)
     extra = len(x.shape) - len(mask.shape)
     if extra:
         mask = sh.reshaped(mask, (*mask.shape, *(1,) * extra))
@@ -292,7 +294,18 @@ def fill_where(x: Tensor, mask: Tensor, value: Any) -> Tensor:
             value = apply(ew.cast, value, arg=x.dtype)
     elif x.dtype.rank < 2 and not isinstance(value, bool):
         value = bool(value) if x.dtype.kind == "b" else int(value)
-    return engine.settle("masked_fill_", x, apply(ew.where, mask, value, x))
+    made = apply(ew.where, mask, value, x)
+    if again and made.shape == x.shape:
+        return engine.assign(x, made)
+    return engine.settle("masked_fill_", x, made)
+
+
+def repeats(x: Tensor) -> bool:
+    """Whether elements of `x` share memory, as in an expanded tensor.
+
+    A masked write is let through there, as in PyTorch; which element counts is not said.
+    """
+    return any(s == 0 and n > 1 for s, n in zip(sh.strides(x), x.shape, strict=True))
 
 
 def put(x: Tensor, places: Places, value: Any, accumulate: bool) -> Tensor:

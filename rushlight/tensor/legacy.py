@@ -10,7 +10,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
-from rushlight.engine.core import Rec
+from rushlight.engine.records import Rec
 from rushlight.tensor import convert
 from rushlight.tensor.creation import filled, tensor
 from rushlight.tensor.install import place, sizes

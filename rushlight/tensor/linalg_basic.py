@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from rushlight import engine
 from rushlight.base.shape import Ints, broadcast_shapes, numel
 from rushlight.engine import Tensor
+from rushlight.engine.core import record2
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops.elementwise import add, mul
 from rushlight.graph.ops.join import cat as CAT
@@ -20,11 +21,14 @@ look: Callable[..., Tensor] = engine.view
 
 
 # ---------------------------------------------------------------- matmul
+MATMUL: Final[int] = contract.matmul.code
+
+
 def product(x: Tensor, y: Tensor) -> Tensor:
     """`x @ y`: vectors are rows left and columns right, leading dimensions broadcast."""
     a, b = len(x.shape), len(y.shape)
     if a >= 2 and b >= 2:
-        return apply(contract.matmul, x, y)
+        return record2(MATMUL, x, y, None)
     if not a or not b:
         raise RuntimeError(
             f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D"
@@ -68,13 +72,16 @@ setattr(Tensor, "__rmatmul__", named(lambda self, other: NotImplemented, "__rmat
 @both()
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices."""
-    need_tensor(input, "mm")
-    need_tensor(mat2, "mm", "mat2", 2)
+    if not isinstance(input, Tensor):
+        need_tensor(input, "mm")
+    if not isinstance(mat2, Tensor):
+        need_tensor(mat2, "mm", "mat2", 2)
     if len(input.shape) != 2:
         raise RuntimeError("self must be a matrix")
     if len(mat2.shape) != 2:
         raise RuntimeError("mat2 must be a matrix")
-    return give(apply(contract.matmul, input, mat2), out, "mm")
+    made = record2(MATMUL, input, mat2, None)
+    return made if out is None else give(made, out, "mm")
 
 
 @both()

@@ -13,6 +13,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.shape import broadcast_shapes
 from rushlight.engine import Tensor
+from rushlight.engine.core import SLOW, binary, record1, record2
 from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
 from rushlight.tensor.install import (
@@ -30,6 +31,10 @@ from rushlight.tensor.install import (
 
 apply: Callable[..., Tensor] = engine.apply
 assign: Callable[[Tensor, Any], Tensor] = engine.assign
+# `x.op_(tensor or number)` at once: the checks, the operation, the write.
+inplace: Final[Callable[[int, Tensor, Any], Tensor]] = SLOW[0].inplace
+
+NUMBERS: Final = frozenset((float, int))  # Python's own: no NumPy scalar among them
 
 # Public name -> row, where they differ.
 ALIASES: Final[dict[str, str]] = {
@@ -71,10 +76,12 @@ def words(names: str) -> frozenset[str]:
 
 
 def _unary(name: str, op: Op) -> Any:
+    code = op.code
+
     def f(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor):
             need_tensor(input, name)
-        made = apply(op, input)
+        made = record1(code, input, None)
         return made if out is None else give(made, out, name)
 
     f.__doc__ = f"`{name}` of every element."
@@ -82,7 +89,14 @@ def _unary(name: str, op: Op) -> Any:
 
 
 def _binary(name: str, op: Op) -> Any:
+    code = op.code
+
     def f(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        if out is None and isinstance(input, Tensor):
+            if isinstance(other, Tensor):
+                return record2(code, input, other, None)
+            if plain and type(other) in NUMBERS:
+                return binary(code, input, other)  # type: ignore[no-any-return]
         if not isinstance(other, Tensor):
             if tensors:
                 need_tensor(other, name, "other", 2)
@@ -95,6 +109,7 @@ def _binary(name: str, op: Op) -> Any:
         return made if out is None else give(made, out, name)
 
     tensors = name in words(TENSORS)
+    plain = not tensors
     first = tensors or name in words(TENSOR_FIRST)
     f.__doc__ = f"`{name}` of every pair of elements; shapes broadcast."
     return f
@@ -102,12 +117,15 @@ def _binary(name: str, op: Op) -> Any:
 
 def _inplace(name: str, op: Op, pair: bool) -> Any:
     tensors = name[:-1] in words(TENSORS)
+    code = op.code
     if pair:
 
         def f(self: Tensor, other: Any) -> Tensor:
+            if not isinstance(other, Tensor) and type(other) not in NUMBERS:
+                other = operand(other, name, position=1)
             if tensors:
                 need_tensor(other, name)
-            return engine.inplace(op, self, operand(other, name, position=1))
+            return inplace(code, self, other)
     else:
 
         def f(self: Tensor) -> Tensor:  # type: ignore[misc]
@@ -161,6 +179,8 @@ def inplace_of(name: str, f: Callable[..., Tensor]) -> None:
 # ---------------------------------------------------------------- sums, differences, quotients
 def _scaled(other: Any, alpha: Any, name: str, x: Any) -> Any:
     """`alpha * other`, after PyTorch's checks of alpha's type."""
+    if type(alpha) is float and isinstance(other, Tensor) and other.dtype.rank >= 2:
+        return other * alpha
     alpha = number(alpha, name, "alpha", 3)
     if isinstance(alpha, float):
         kinds = [v.dtype for v in (x, other) if isinstance(v, Tensor)]
@@ -177,6 +197,8 @@ def _refuse_bool(name: str) -> None:
 
 
 def _sum_like(name: str, op: Op) -> Any:
+    code = op.code
+
     def f(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
         if not isinstance(other, Tensor):
             other = operand(other, name)
@@ -188,18 +210,19 @@ def _sum_like(name: str, op: Op) -> Any:
             _refuse_bool(name)
         if alpha != 1:
             other = _scaled(other, alpha, name, input)
-        made = apply(op, input, other)
+        made = binary(code, input, other) if isinstance(input, Tensor) else apply(op, input, other)
         return made if out is None else give(made, out, name)
 
     f.__doc__ = f"`{name}(input, alpha * other)`; shapes broadcast."
 
     def write(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-        if other is True or other is False:
-            _refuse_bool(name)
-        other = operand(other, name + "_", position=1)
+        if not isinstance(other, Tensor):
+            if other is True or other is False:
+                _refuse_bool(name)
+            other = operand(other, name + "_", position=1)
         if alpha != 1:
             other = _scaled(other, alpha, name, self)
-        return engine.inplace(op, self, other)
+        return inplace(code, self, other)
 
     write.__doc__ = f"`{name}`, written into the tensor."
     return f, write
@@ -281,7 +304,7 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
     """`div`, written into the tensor."""
     y = operand(other, "div_", position=1)
     if rounding_mode is None:
-        return engine.inplace(ew.div, self, y)
+        return inplace(ew.div.code, self, y)
     return assign(self, divided(self, y, rounding_mode, "div"))
 
 
@@ -317,9 +340,20 @@ SPECIAL_POWERS: Final[dict[Any, Callable[[Any], Tensor]]] = {
 }
 
 
+SQUARE: Final[int] = ew.square.code
+
+
 @both("pow")
 def pow_(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """`input ** exponent`; `RuntimeError` for integers to negative integers."""
+    if (
+        exponent.__class__ is int
+        and exponent == 2
+        and out is None
+        and isinstance(input, Tensor)
+        and input.dtype.kind != "b"
+    ):
+        return record1(SQUARE, input, None)
     x, y = operand(input, "pow", "input", 1), operand(exponent, "pow", "exponent")
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         need_tensor(x, "pow")
@@ -358,9 +392,12 @@ inplace_of("round_", round_)
 # ---------------------------------------------------------------- Python's operators
 
 
+OPERANDS: Final = (int, float, Tensor)
+
+
 def _operator(f: Callable[[Any, Any], Tensor]) -> Any:
     def forward(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, Tensor | float | int) and not _scalar(other):
+        if not isinstance(other, OPERANDS) and not _scalar(other):
             return NotImplemented
         return f(self, other)
 

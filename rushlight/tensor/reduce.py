@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.shape import Ints, wrap_dim
 from rushlight.engine import Tensor
+from rushlight.engine.core import record1
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
 from rushlight.graph.ops import normalised as nm
@@ -21,9 +22,30 @@ from rushlight.tensor.install import both, element_type, give, need_tensor, numb
 apply: Callable[..., Tensor] = engine.apply
 
 
+# The arguments of whole reductions by number of dimensions, and of those of one dimension.
+ALL: Final = tuple(tuple(range(n)) for n in range(9))
+WHOLE: Final = tuple((dims, False) for dims in ALL)
+ONE: Final = tuple(((d,), False) for d in range(9))
+
+
 def all_dims(x: Tensor) -> Ints:
     """Every dimension."""
-    return tuple(range(len(x.shape)))
+    n = len(x.shape)
+    return ALL[n] if n < 9 else tuple(range(n))
+
+
+def usual(x: Any, dim: Any, keepdim: Any) -> Any:
+    """The argument of a reduction where it needs no parsing: all of a tensor, or one dimension
+    counted from the front; None otherwise.
+    """
+    if keepdim is False and isinstance(x, Tensor):
+        n = len(x.shape)
+        if n < 9:
+            if dim is None:
+                return WHOLE[n]
+            if type(dim) is int and 0 <= dim < n:
+                return ONE[dim]
+    return None
 
 
 def dims_of(x: Tensor, dim: Any) -> Ints:
@@ -52,6 +74,10 @@ def converted(x: Tensor, kind: Any, name: str) -> Tensor:
 
 
 # ---------------------------------------------------------------- sums and products
+SUM: Final[int] = rd.sum_.code
+MEAN: Final[int] = nm.mean.code
+
+
 @both("sum")
 def sum_(
     input: Tensor,
@@ -68,6 +94,8 @@ def sum_(
         dim = axis
     if keepdims is not None:
         keepdim = keepdims
+    if dtype is None and out is None and (arg := usual(input, dim, keepdim)) is not None:
+        return record1(SUM, input, arg)
     need_tensor(input, "sum")
     kind = None if dtype is None else element_type(dtype, "sum")
     x = converted(input, kind, "sum")
@@ -110,6 +138,8 @@ def mean(
         dim = axis
     if keepdims is not None:
         keepdim = keepdims
+    if dtype is None and out is None and (arg := usual(input, dim, keepdim)) is not None:
+        return record1(MEAN, input, arg)
     need_tensor(input, "mean")
     x = converted(input, dtype, "mean")
     made = apply(nm.mean, x, arg=(dims_of(x, dim), keepdim))
@@ -289,7 +319,12 @@ def _amost(name: str, op: Any) -> None:
         if keepdims is not None:
             keepdim = keepdims
         need_tensor(input, name)
-        return give(apply(op, input, arg=(dims_of(input, dim), keepdim)), out, name)
+        dims = dims_of(input, dim)
+        if 0 in input.shape and dim is not None and dim != ():
+            for d in dims:
+                if input.shape[d] == 0:
+                    raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+        return give(apply(op, input, arg=(dims, keepdim)), out, name)
 
     f.__doc__ = f"The {name[1:]} over dimensions; a gradient is shared by all that are equal to it."
     both(name)(f)
@@ -307,6 +342,8 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 
 def _arg(name: str, op: Any) -> None:
+    code = op.code
+
     def f(
         input: Tensor,
         dim: int | None = None,
@@ -320,6 +357,14 @@ def _arg(name: str, op: Any) -> None:
             dim = axis
         if keepdims is not None:
             keepdim = keepdims
+        if (
+            dim is not None
+            and out is None
+            and (arg := usual(input, dim, keepdim)) is not None
+            and input.dtype.kind != "b"
+            and 0 not in input.shape
+        ):
+            return record1(code, input, arg)
         need_tensor(input, name)
         if input.dtype.kind == "b":
             raise RuntimeError(f"\"{name}_cpu\" not implemented for 'Bool'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -123,6 +123,10 @@ def view(self: Tensor, *size: Any, dtype: Any = None, **named: Any) -> Tensor:
     """
     if named:
         size = by_keyword(size, named, "size", "view")
+    if len(size) == 1 and dtype is None and type(size[0]) is int:
+        count = math.prod(self.shape)  # a vector, the shape asked for most
+        if size[0] == count or (size[0] == -1 and count):
+            return look(movement.view, self, (count,))
     if len(size) == 1 and type(size[0]).__name__ == "dtype":
         dtype, size = size[0], ()
     if dtype is not None:
@@ -262,11 +266,17 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return permuted(input, tuple(order))
 
 
+TURNED: Final = (1, 0)
+
+
 @both()
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; of fewer dimensions, the tensor itself."""
-    need_tensor(input, "t")
+    if not isinstance(input, Tensor):
+        need_tensor(input, "t")
     n = len(input.shape)
+    if n == 2:
+        return look(movement.permute, input, TURNED)
     if n > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {n}D")
     return permuted(input, tuple(reversed(range(n))))

@@ -35,7 +35,7 @@ FLAT = (
             "le",
             "logical_and",
         ),
-        *("logical_not", "logical_or", "logical_xor", "lt", "ne", "sign", "signbit", "zeros_like"),
+        *("logical_not", "logical_or", "logical_xor", "lt", "ne", "signbit", "zeros_like"),
     }
 )
 

@@ -149,3 +149,13 @@ def test_elements_met_twice_get_both_gradients():
     y.unfold(0, 3, 1).sum().backward()
     assert y.grad.tolist() == [1, 2, 2, 1]
     assert torch.arange(4.0).unfold(0, 3, 1).stride() == (1, 1)
+
+
+def test_masked_writes_into_an_expanded_tensor():
+    v = torch.zeros(2).expand(3, 2)
+    v.masked_fill_(v > -1, 0.5)
+    assert v.tolist() == [[0.5, 0.5]] * 3
+    v[v > 0] = 1.0
+    assert v.tolist() == [[1.0, 1.0]] * 3
+    with pytest.raises(RuntimeError, match="single memory location"):
+        v.add_(1)

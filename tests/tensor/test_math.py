@@ -142,3 +142,18 @@ def test_rows_of_this_layer_are_accurate(name):
     a = a[(a >= low) & (a <= high)]
     got = getattr(torch, name)(torch.tensor(a)).numpy()
     np.testing.assert_allclose(got, REFERENCES[name](a), rtol=1e-14, atol=1e-300)
+
+
+@pytest.mark.parametrize("name", ["sign", "floor", "round", "trunc", "ceil"])
+def test_gradients_of_steps_are_zero(name):
+    x = torch.tensor([0.3, -1.2], requires_grad=True)
+    y = getattr(torch, name)(x)
+    assert y.requires_grad
+    y.sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+def test_a_bool_is_not_subtracted():
+    for f in (lambda x: True - x, lambda x: x - True, lambda x: x.sub(True)):
+        with pytest.raises(RuntimeError, match="with a bool tensor"):
+            f(torch.ones(2))

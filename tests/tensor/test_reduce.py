@@ -129,3 +129,25 @@ def test_counted():
         [0, 1, 3], [2, 1, 1, 0], [1, 2, 1]]  # fmt: skip
     assert v.bincount().tolist() == [1, 2, 0, 1]
     assert torch.tensor([1, 1, 2]).unique_consecutive(return_counts=True)[1].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["amax", "amin"])
+def test_extremes_of_an_empty_dimension(name):
+    with pytest.raises(IndexError, match="reduction dim 0 to have non-zero size"):
+        getattr(torch.zeros(0), name)(0)
+    with pytest.raises(RuntimeError, match="to be specified"):
+        getattr(torch.zeros(0), name)()
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_short_calls_equal_long_ones(keepdim):
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    for name in ("sum", "mean"):
+        f = getattr(torch, name)
+        assert torch.equal(f(x), f(x, dim=(0, 1, 2)))
+        for d in range(3):
+            long = f(x, dim=(d - 3,), keepdim=keepdim)
+            assert torch.equal(f(x, d, keepdim), long)
+            assert torch.equal(getattr(x, name)(axis=d, keepdims=keepdim), long)
+    for d in range(3):
+        assert torch.equal(x.argmax(d, keepdim), x.argmax(d - 3, keepdim=keepdim))

@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import Any, Final
 
 from ... import engine
 from ...engine import Tensor, apply
+from ...engine.core import record2
 from ...graph.op import Op
 from ...graph.ops import losses as rows
 from .normalization import legacy_reduction, pairwise_distance
+
+# The argument of a loss by its reduction, as most losses are called.
+_ARGS: Final[dict[Any, tuple[str]]] = {"mean": ("mean",), "sum": ("sum",), "none": ("none",)}
+_MSE: Final[int] = rows.mse_loss.code
+_BCE: Final[int] = rows.binary_cross_entropy.code
 
 
 def _reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
@@ -63,6 +69,10 @@ def mse_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """``(x - t)^2``."""
+    if weight is None is size_average is reduce and input.shape == target.shape:
+        arg = _ARGS.get(reduction)
+        if arg is not None:
+            return record2(_MSE, input, target, arg)
     _warn_sizes(input, target)
     return _pair(rows.mse_loss, input, target, _reduction(reduction, size_average, reduce), weight)
 
@@ -163,6 +173,10 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Tensor:
     """``-(t log x + (1 - t) log(1 - x))`` of probabilities; logarithms count as at least -100."""
+    if weight is None is size_average is reduce and target.shape == input.shape:
+        arg = _ARGS.get(reduction)
+        if arg is not None:
+            return record2(_BCE, input, target, arg)
     reduction = _reduction(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(

@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ... import engine
 from ...engine import Tensor, apply
+from ...engine.core import binary
+from ...graph.op import COMPOSITE, Op, Spec, register
 from ...graph.ops.elementwise import clamp_max, mul, sqrt, square
+from ...graph.ops.join import stack as stack_rows
 from ...graph.ops.reduce import sum_
+from ...graph.value import Val
 from ...tensor.creation import tensor as make_tensor
 from ...tensor.join import stack
+from ...tensor.math import inplace
 
 Tensors = Tensor | Iterable[Tensor]
+
+
+# ---------------------------------------------------------------- the norm of norms as one record
+def _infer_total(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    return Spec((), srcs[0].dtype, None, srcs[0].device)
+
+
+def _length(x: Val) -> Val:
+    return sqrt(sum_(square(x), arg=(tuple(range(len(x.shape))), False)))
+
+
+def _total(*parts: Val, arg: Any = None) -> Val:
+    return _length(stack_rows([_length(x) for x in parts], 0))
+
+
+total_norm: Op = register(Op("total_norm", COMPOSITE, _infer_total))  # any number, one dtype
+total_norm.decompose = _total
+total_norm.domain = ((-3.0, 3.0), (-3.0, 3.0))
 
 
 def _listed(tensors: Tensors) -> list[Any]:
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
-def _norm(x: Any, p: float) -> Any:
-    if p == 2.0 and x.dtype.rank > 1:  # in three rows, without the checks of `norm`
-        squares = apply(square, x)
-        return apply(sqrt, apply(sum_, squares, arg=(tuple(range(len(x.shape))), False)))
-    return x.norm(p)
+def _norms(found: list[Any], p: float) -> Tensor:
+    kind = found[0].dtype
+    if p == 2.0 and kind.rank > 1 and all(x.dtype is kind for x in found):
+        return apply(total_norm, *found)
+    total: Any = stack([x.norm(p) for x in found])
+    return total.norm(p)  # type: ignore[no-any-return]
 
 
 def get_total_norm(
@@ -41,7 +65,7 @@ def get_total_norm(
         return make_tensor(0.0)
     before = engine.set_grad_enabled(False)
     try:
-        total: Any = _norm(stack([_norm(x, p) for x in found]), p)
+        total: Any = _norms(found, p)
     finally:
         engine.set_grad_enabled(before)
     if error_if_nonfinite and not abs(total.item()) < float("inf"):
@@ -58,14 +82,18 @@ def clip_grads_with_norm_(
     parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale the gradients by ``max_norm / total_norm``, never up, in place."""
-    grads = [g for p in _listed(parameters) if (g := p.grad) is not None]
+    _scale([g for p in _listed(parameters) if (g := p.grad) is not None], max_norm, total_norm)
+
+
+def _scale(grads: list[Any], max_norm: float, total: Any) -> None:
     if not grads:
         return
     before = engine.set_grad_enabled(False)
     try:
-        scale = apply(clamp_max, float(max_norm) / (total_norm + 1e-6), 1.0)
+        scale = binary(clamp_max.code, float(max_norm) / (total + 1e-6), 1.0)
+        code = mul.code
         for g in grads:
-            engine.inplace(mul, g, scale)
+            inplace(code, g, scale)
     finally:
         engine.set_grad_enabled(before)
 
@@ -88,7 +116,7 @@ def clip_grad_norm_(
         )
     grads = [g for p in listed if (g := p.grad) is not None]
     total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
-    clip_grads_with_norm_(listed, max_norm, total, foreach)
+    _scale(grads, max_norm, total)
     return total
 
 
