@@ -1,6 +1,7 @@
 """The recorder: what the layers above use to record, read, differentiate and update.
 
-``rushlight.engine.Tensor`` is the public Tensor class; the tensor layer attaches most of its methods.
+``rushlight.engine.Tensor`` is the public Tensor class; the tensor layer attaches most of its
+methods.
 """
 
 from .api import (

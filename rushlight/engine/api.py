@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 from ..graph.op import TABLE, Op
 from . import backward as bw
@@ -13,7 +14,8 @@ from .records import Rec
 
 
 def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
-    """Record an operation; operands are tensors or Python numbers (run-time inputs), ``arg`` its static argument."""
+    """Record an operation; operands are tensors or Python numbers (run-time inputs), ``arg`` its
+    static argument."""
     n = len(operands)
     if n == 1:
         x = operands[0]
@@ -49,7 +51,8 @@ def inplace(op: Op, x: Tensor, *operands: Any, arg: Any = None) -> Tensor:
 
 
 def settle(name: str, x: Tensor, value: Tensor) -> Tensor:
-    """Write a result computed from ``x`` back into it: the end of an in-place operation made of several rows."""
+    """Write a result computed from ``x`` back into it: the end of an in-place operation made of
+    several rows."""
     return record.settle(x, value, False)
 
 
@@ -88,13 +91,14 @@ def require_grad(t: Tensor, flag: bool) -> Tensor:
     return leaves.require_grad(t, flag)
 
 
-def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
+def set_grad(t: Tensor, g: Tensor | None) -> None:
     """``t.grad = g``."""
     leaves.set_grad(t, g)
 
 
 def set_data(t: Tensor, other: Tensor) -> None:
-    """``t.data = other``: ``t`` keeps its history and gradient and takes over ``other``'s memory."""
+    """``t.data = other``: ``t`` keeps its history and gradient and takes over ``other``'s
+    memory."""
     leaves.set_data(t, other)
 
 
@@ -103,7 +107,7 @@ def become(cls: Any, x: Tensor, requires_grad: bool) -> Any:
     return leaves.become(cls, x, requires_grad)
 
 
-def grad_of(t: Tensor) -> Optional[Tensor]:
+def grad_of(t: Tensor) -> Tensor | None:
     """``t.grad``."""
     f = t.fam
     h = f.hist if f is not None else None
@@ -174,10 +178,10 @@ def is_grad_enabled() -> bool:
 
 def backward(
     roots: list[Tensor],
-    grads: list[Optional[Tensor]],
+    grads: list[Tensor | None],
     retain: bool,
     create: bool,
-    inputs: Optional[list[Tensor]] = None,
+    inputs: list[Tensor] | None = None,
 ) -> None:
     """Gradients of the roots' sum accumulate in leaves."""
     bw.backward(roots, grads, retain, create, inputs)
@@ -186,11 +190,11 @@ def backward(
 def grad(
     outputs: list[Tensor],
     inputs: list[Tensor],
-    grads: list[Optional[Tensor]],
+    grads: list[Tensor | None],
     retain: bool,
     create: bool,
     allow_unused: bool,
-) -> list[Optional[Tensor]]:
+) -> list[Tensor | None]:
     """Gradients of the outputs' sum at ``inputs``."""
     return bw.gradients(outputs, inputs, grads, retain, create, allow_unused)
 
@@ -221,8 +225,10 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
                 h.hooks = {}
             found: dict[int, Any] = h.hooks
             return found
-        return h.frame.hooks.setdefault(h.slot, {})
-    return e.hooks.setdefault(slot, {})
+        held: dict[int, Any] = h.frame.hooks.setdefault(h.slot, {})
+        return held
+    own: dict[int, Any] = e.hooks.setdefault(slot, {})
+    return own
 
 
 def after_accumulate(t: Tensor) -> dict[int, Any]:
@@ -230,7 +236,8 @@ def after_accumulate(t: Tensor) -> dict[int, Any]:
     f = t.fam
     if f is None or f.hist is None or f.hist.frame is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    return bw.AFTER.setdefault(id(f.hist), {})
+    after: dict[int, Any] = bw.AFTER.setdefault(id(f.hist), {})
+    return after
 
 
 def grad_name(t: Tensor) -> str:
@@ -245,11 +252,12 @@ def grad_name(t: Tensor) -> str:
 
 
 def attach_function(
-    outputs: list[Tensor], inputs: list[Optional[Tensor]], backward: Callable[..., Any]
+    outputs: list[Tensor], inputs: list[Tensor | None], backward: Callable[..., Any]
 ) -> list[Tensor]:
     """Results of a custom function: values of ``outputs`` whose gradient is ``backward(*grads)``.
 
-    ``inputs``: the tensors it is differentiated for, None where none is wanted; ``backward`` gives one gradient each.
+    ``inputs``: the tensors it is differentiated for, None where none is wanted; ``backward`` gives
+    one gradient each.
     """
     e = mine()
     SLOW[0].bound(e)
@@ -276,7 +284,7 @@ def version(t: Tensor) -> int:
     return 0 if t.st is None else int(t.st.ver)
 
 
-def set_entry(f: Callable[[object], Optional[Tensor]]) -> None:
+def set_entry(f: Callable[[object], Tensor | None]) -> None:
     """Who makes tensors of NumPy arrays and scalars met as operands."""
     record.ENTRIES.clear()
     record.ENTRIES.append(f)

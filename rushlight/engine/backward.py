@@ -1,12 +1,16 @@
-"""`backward` and `autograd.grad`: one record when nothing calls into Python, pieces between calls when something does.
+"""`backward` and `autograd.grad`: one record when nothing calls into Python, pieces between calls
+when something does.
 
-Seeds (slot -> gradient) go down through the current stretch, then through older ones (frames), youngest first.
-A hook or a custom function is a stop: the gradient program ends above it, Python runs, a new piece goes on.
+Seeds (slot -> gradient) go down through the current stretch, then through older ones (frames),
+youngest first.
+A hook or a custom function is a stop: the gradient program ends above it, Python runs, a new piece
+goes on.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Final, Optional
+from collections.abc import Callable
+from typing import Any, Final
 
 from ..base.errors import AGAIN
 from ..base.shape import numel
@@ -28,12 +32,12 @@ Older = dict[int, tuple[Frame, Seeds]]
 class Run:
     """One call of backward: its flags, what goes to older stretches, what leaves get."""
 
-    def __init__(self, e: Engine, retain: bool, create: bool, wanted: Optional[Wanted]) -> None:
+    def __init__(self, e: Engine, retain: bool, create: bool, wanted: Wanted | None) -> None:
         self.e: Engine = e
         self.retain: bool = retain
         self.create: bool = create
         self.flags: int = (1 if retain else 0) | (2 if create else 0)
-        self.wanted: Optional[Wanted] = wanted
+        self.wanted: Wanted | None = wanted
         self.older: Older = {}
         self.leaves: list[tuple[Hist, Tensor]] = []
 
@@ -60,12 +64,13 @@ class Run:
                 self.leaves.append((hist, h))
 
     def begun(self, bt: Template, f: Frame) -> Seeds:
-        """Running sums of entries that ``bt`` adds to, taken out: by the entries' slots in ``f``'s stretch."""
+        """Running sums of entries that ``bt`` adds to, taken out: by the entries' slots in ``f``'s
+        stretch."""
         out: Seeds = {}
         for k, slot in bt.entries.items():
             hist = f.gleaves[k]
             fr = hist.frame
-            h: Optional[Tensor] = None
+            h: Tensor | None = None
             if fr is None:
                 for i in range(len(self.leaves)):
                     if self.leaves[i][0] is hist:
@@ -94,6 +99,7 @@ class Run:
 
 
 def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
+    """Add a complete gradient to a leaf's ``.grad``, in place unless it is differentiated again."""
     have = hist.grad
     if have is None:
         hist.grad = h
@@ -131,7 +137,8 @@ def run_hooks(hooks: Any, g: Tensor) -> Tensor:
 
 
 class Call:
-    """A custom function met in a stretch: its backward, and the slots of its operands and results."""
+    """A custom function met in a stretch: its backward, and the slots of its operands and
+    results."""
 
     def __init__(
         self, backward: Callable[..., Any], first: int, count: int, inputs: list[int]
@@ -145,7 +152,8 @@ class Call:
 def descend(
     run: Run, seeds: Seeds, hooks: dict[int, Any], calls: dict[int, Any], piece: Any
 ) -> None:
-    """Take seeds down a stretch, stopping at hooks and custom functions; ``piece(seeds, stop)`` gives new seeds."""
+    """Take seeds down a stretch, stopping at hooks and custom functions; ``piece(seeds, stop)``
+    gives new seeds."""
     called = {s: c for c in calls.values() for s in range(c.first, c.first + c.count)}
     stops = sorted(set(hooks) | set(called))
     hooked: set[int] = set()
@@ -156,8 +164,9 @@ def descend(
             seeds[top] = run_hooks(hooks[top], seeds[top])
         if top in called:
             c: Call = called[top]
-            # every result of the function may carry a gradient; all are complete, results have the next slots
-            grads: list[Optional[Tensor]] = []
+            # every result of the function may carry a gradient; all are complete, results have the
+            # next slots
+            grads: list[Tensor | None] = []
             for s in range(c.first, c.first + c.count):
                 g = seeds.pop(s, None)
                 if g is not None and s in hooks and s not in hooked:
@@ -219,7 +228,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         if known is None:
             known = {}
             f.rec.templates = known
-        bt: Optional[Template] = known.get(k)
+        bt: Template | None = known.get(k)
         if bt is None:
             bt = make_template(info.recs, f.numbers, order, run.create, stop, caps, only)
             known[k] = bt
@@ -229,7 +238,8 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         order = tuple(sorted(now))
         only = w.entries(f.gleaves) if w is not None else None
         bt = template(order, stop, only)
-        # A sum that younger stretches began at an entry of this one is handed in and goes on: the order of
+        # A sum that younger stretches began at an entry of this one is handed in and goes on: the
+        # order of
         # additions is that of the walk, wherever stretches were cut.
         begun = run.begun(bt, f)
         if begun:
@@ -322,13 +332,15 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
 
 
 def run_first(e: Engine) -> None:
-    """A stretch with hooks or custom functions is run before it is differentiated: Python called on the way down
+    """A stretch with hooks or custom functions is run before it is differentiated: Python called on
+    the way down
     may read values, which ends the current stretch."""
     if e.hooks or e.calls:
         SLOW[0].flush(e)
 
 
 def accumulate_hooks(hist: Hist) -> None:
+    """Run the hooks on a leaf whose gradient is complete."""
     for f in list(AFTER[id(hist)].values()):
         f()
 
@@ -343,6 +355,7 @@ def complete(run: Run) -> None:
 
 
 def check_root(t: Tensor) -> None:
+    """Raise what PyTorch raises for a root that cannot start a backward."""
     if not needs_grad(t):
         raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
     if numel(t.rec.spec.shape) != 1:
@@ -351,10 +364,10 @@ def check_root(t: Tensor) -> None:
 
 def start(
     roots: list[Tensor],
-    grads: list[Optional[Tensor]],
+    grads: list[Tensor | None],
     retain: bool,
     create: bool,
-    wanted: Optional[Wanted],
+    wanted: Wanted | None,
 ) -> None:
     """Backward from several roots, with given or implicit gradients."""
     e = mine()
@@ -372,7 +385,8 @@ def start(
                 )
             if g.rec.spec.shape != t.rec.spec.shape:
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.rec.size} and output[{i}] has a shape of "
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.rec.size} and "
+                    f"output[{i}] has a shape of "
                     f"{t.rec.size}."
                 )
         given.append(g)
@@ -391,12 +405,13 @@ def start(
 
 def backward(
     roots: list[Tensor],
-    grads: list[Optional[Tensor]],
+    grads: list[Tensor | None],
     retain: bool,
     create: bool,
-    inputs: Optional[list[Tensor]],
+    inputs: list[Tensor] | None,
 ) -> None:
-    """``torch.autograd.backward``: gradients accumulate in the leaves' ``.grad`` (or only in ``inputs``)."""
+    """``torch.autograd.backward``: gradients accumulate in the leaves' ``.grad`` (or only in
+    ``inputs``)."""
     if inputs is None:
         if len(roots) == 1 and grads[0] is None:
             backward_root(roots[0], retain, create)
@@ -424,15 +439,15 @@ def in_stretch(f: Frame, r: Rec) -> bool:
 def gradients(
     outputs: list[Tensor],
     inputs: list[Tensor],
-    grads: list[Optional[Tensor]],
+    grads: list[Tensor | None],
     retain: bool,
     create: bool,
     allow_unused: bool,
-) -> list[Optional[Tensor]]:
+) -> list[Tensor | None]:
     """``torch.autograd.grad``: gradients of the outputs' sum at ``inputs``; nothing accumulates."""
     e = mine()
     w = Wanted()
-    where: list[tuple[dict[Any, Optional[Tensor]], Any]] = []
+    where: list[tuple[dict[Any, Tensor | None], Any]] = []
     run_first(e)
     SLOW[0].bound(e)
     for t in inputs:
@@ -452,7 +467,7 @@ def gradients(
             where.append((w.slots, slot))
         where[-1][0][where[-1][1]] = None
     start(outputs, grads, retain, create, w)
-    out: list[Optional[Tensor]] = []
+    out: list[Tensor | None] = []
     for (d, k), t in zip(where, inputs):
         g = d[k]
         if (
@@ -463,12 +478,15 @@ def gradients(
             and t.fam.hist is not None
         ):
             raise RuntimeError(
-                "autograd.grad: this input is a view of a tensor, and values that use it were computed before; "
-                "differentiate with respect to the tensor it is a view of, or take the view's .clone() first"
+                "autograd.grad: this input is a view of a tensor, and values that use "
+                "it were computed before; "
+                "differentiate with respect to the tensor it is a view of, or take the "
+                "view's .clone() first"
             )
         if g is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+                "One of the differentiated Tensors appears to not have been used in "
+                "the graph. Set allow_unused=True "
                 "if this is the desired behavior."
             )
         out.append(g)

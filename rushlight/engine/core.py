@@ -1,8 +1,11 @@
 """The hot core: records, storages, the tensor handle, and recognition of what comes again.
 
-Every record is a pure function of immutable slots.  A write is a record too (old base, new value, region);
-what changes is only which slot a storage's value, a family's history and a handle stand for.  When the program
-does the expected next thing, ``record1``/``record2`` compare a few integers and step along; everything else goes
+Every record is a pure function of immutable slots.  A write is a record too (old base, new value,
+region);
+what changes is only which slot a storage's value, a family's history and a handle stand for.  When
+the program
+does the expected next thing, ``record1``/``record2`` compare a few integers and step along;
+everything else goes
 through ``Slow``, implemented above (``trie.py``).  Compiled by mypyc; runs as plain Python too.
 """
 
@@ -11,38 +14,38 @@ from __future__ import annotations
 import _thread
 import itertools
 import threading
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from ..base.size import Size
 from ..graph.op import TABLE
 from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
 from .records import (
     NONE,
-    NUM_B,
-    NUM_F,
     NUM_I,
     ROOT,
     Rec,
     Storage,
+    number_code,
 )
 
 
 class Hist:
-    """Where a gradient goes: into ``grad`` (frame None: a leaf) or to a slot of a flushed stretch."""
+    """Where a gradient goes: into ``grad`` (frame None: a leaf) or to a slot of a flushed
+    stretch."""
 
     __slots__ = ("frame", "grad", "hooks", "slot")
 
-    def __init__(self, frame: Optional[Frame], slot: int) -> None:
-        self.frame: Optional[Frame] = frame
+    def __init__(self, frame: Frame | None, slot: int) -> None:
+        self.frame: Frame | None = frame
         self.slot: int = slot
-        self.grad: Optional[Tensor] = None
+        self.grad: Tensor | None = None
         self.hooks: Any = None
 
 
 class Frame:
-    """A flushed stretch that something alive has its history in: saved values, where its entries' gradients go."""
+    """A flushed stretch that something alive has its history in: saved values, where its entries'
+    gradients go."""
 
     __slots__ = ("calls", "freed", "gleaves", "hooks", "numbers", "rec", "saved", "serial")
 
@@ -58,31 +61,34 @@ class Frame:
 
 
 class Fam:
-    """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on the storage."""
+    """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on
+    the storage."""
 
     __slots__ = ("base", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver")
 
-    def __init__(self, st: Storage, hist: Optional[Hist], rec: Rec) -> None:
+    def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
-        self.hist: Optional[Hist] = hist
+        self.hist: Hist | None = hist
         self.rec: Rec = rec
         self.epoch: i64 = 0
         self.slot: i64 = NONE
         self.ver: i64 = 0  # the storage's version it matches
         self.hep: i64 = 0  # epoch and slot of the last write that made history
         self.hslot: i64 = NONE
-        # A leaf that is a view of its storage has its history there, not at the base: (shape, strides, offset).
+        # A leaf that is a view of its storage has its history there, not at the base: (shape,
+        # strides, offset).
         self.root: Any = None
-        self.base: Optional[Fam] = None  # of a rooted family: the storage's value without history
+        self.base: Fam | None = None  # of a rooted family: the storage's value without history
 
 
 class Engine:
     """A recorder, one for each thread.  Epochs come from one counter, so no two share one."""
 
     __slots__ = (
-        "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lvals", "misses", "nflush",
-        "now", "nplan", "nrec", "numbers", "pending", "tail", "taken", "thread", "ready", "roots", "lock", "sts", "tape", "tapecur", "uses",
-    )  # fmt: skip
+        "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow",
+        "lock", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
+        "ready", "roots", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses",
+    )  # fmt: skip  # fmt: skip
 
     def __init__(self) -> None:
         self.roots: list[Rec] = [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]
@@ -99,7 +105,8 @@ class Engine:
         self.lvals: list[Any] = []  # memory of the LEAF records
         self.lnow: list[int] = []  # places in lvals that are exposed memory itself
         self.gleaves: list[Hist] = []
-        # storages met in this epoch, in order, with the LEAF slot each was met as: only its last one counts
+        # storages met in this epoch, in order, with the LEAF slot each was met as: only its last
+        # one counts
         self.sts: list[tuple[Storage, int]] = []
         self.fams: list[Fam] = []
         self.numbers: list[Any] = []
@@ -114,9 +121,9 @@ class Engine:
         self.dirty: bool = (
             False  # an exception went through: lists may not be what the path says, see `trie.mend`
         )
-        self.tail: Optional[tuple[int, ...]] = None  # the operations before the last forced end
+        self.tail: tuple[int, ...] | None = None  # the operations before the last forced end
         self.thread: int = threading.get_ident()
-        self.taken: Optional[Engine] = None  # whose stretch this is, when another thread runs it
+        self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
         self.lock: Any = threading.RLock()
         self.misses: int = 0
         self.nflush: int = 0
@@ -140,7 +147,7 @@ class Slow:
     def flush(self, e: Engine) -> None:
         raise NotImplementedError("the recorder is not installed")
 
-    def operand(self, v: object) -> Optional[Tensor]:
+    def operand(self, v: object) -> Tensor | None:
         raise NotImplementedError("the recorder is not installed")
 
     def inplace(self, op: i64, x: Tensor, o: object) -> Tensor:
@@ -158,7 +165,7 @@ class Slow:
     def require_grad(self, x: Tensor, flag: bool) -> None:
         raise NotImplementedError("the recorder is not installed")
 
-    def refuse_grad(self, x: Tensor, g: Optional[Tensor]) -> None:
+    def refuse_grad(self, x: Tensor, g: Tensor | None) -> None:
         raise NotImplementedError("the recorder is not installed")
 
 
@@ -167,7 +174,8 @@ SLOW: Final[list[Slow]] = [Slow()]
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Tensor:
-    """A multi-dimensional array that records what is done to it.  Make one with ``tensor``, ``zeros``, ``randn`` ..."""
+    """A multi-dimensional array that records what is done to it.  Make one with ``tensor``,
+    ``zeros``, ``randn`` ..."""
 
     __slots__ = ("epoch", "fam", "rec", "reg", "slot", "st")
 
@@ -177,8 +185,8 @@ class Tensor:
             epoch  # the guard of the hot path: slot is its value while this is the recorder's
         )
         self.slot: i64 = rec.slot
-        self.st: Optional[Storage] = None  # None: plain, nobody else can share its memory
-        self.fam: Optional[Fam] = None
+        self.st: Storage | None = None  # None: plain, nobody else can share its memory
+        self.fam: Fam | None = None
         self.reg: i64 = 0  # the epoch in which it is registered as a member
 
     @property
@@ -194,7 +202,7 @@ class Tensor:
         return self.rec.spec.device
 
     @property
-    def grad(self) -> Optional[Tensor]:
+    def grad(self) -> Tensor | None:
         """The gradient accumulated so far, None before the first backward."""
         f = self.fam
         if f is None:
@@ -205,7 +213,7 @@ class Tensor:
         return h.grad
 
     @grad.setter
-    def grad(self, g: Optional[Tensor]) -> None:
+    def grad(self, g: Tensor | None) -> None:
         f = self.fam
         if f is not None:
             h = f.hist
@@ -288,7 +296,8 @@ class Tensor:
             return SLOW[0].matmul(self, o)
         return NotImplemented
 
-    # The tensor layer puts its own in their place; a native class needs them here to have the slots at all.
+    # The tensor layer puts its own in their place; a native class needs them here to have the slots
+    # at all.
     def __len__(self) -> int:
         if not self.rec.spec.shape:
             raise TypeError("len() of a 0-d tensor")
@@ -330,7 +339,8 @@ SOLO: Final = [True]  # False from the moment a second thread is started
 OWN: Final[Any] = threading.local()
 
 
-RECORDERS: Final[dict[int, Engine]] = {}  # current epoch -> recorder, once there are several threads
+# current epoch -> recorder, once there are several threads
+RECORDERS: Final[dict[int, Engine]] = {}
 
 
 class Leaving:
@@ -348,7 +358,7 @@ def mine() -> Engine:
     """This thread's recorder."""
     if SOLO[0]:
         return MAIN
-    e: Optional[Engine] = getattr(OWN, "engine", None)
+    e: Engine | None = getattr(OWN, "engine", None)
     if e is None:
         e = Engine()
         RECORDERS[int(e.epoch)] = e
@@ -412,8 +422,8 @@ def record2(op: i64, x: Tensor, y: Tensor, arg: object) -> Tensor:
         r = e.cur.nxt
         live = e.live
         if (
-            r.op == op and r.a == x.slot and r.b == y.slot and r.c == NONE and (r.key is arg or r.key == arg)
-            and r.li == len(live)
+            r.op == op and r.a == x.slot and r.b == y.slot and r.c == NONE
+            and (r.key is arg or r.key == arg) and r.li == len(live)
         ):  # fmt: skip
             t = Tensor(r, ep)
             live.append(t)
@@ -430,8 +440,8 @@ def record3(op: i64, x: Tensor, y: Tensor, z: Tensor, arg: object) -> Tensor:
         r = e.cur.nxt
         live = e.live
         if (
-            r.op == op and r.a == x.slot and r.b == y.slot and r.c == z.slot and (r.key is arg or r.key == arg)
-            and r.li == len(live)
+            r.op == op and r.a == x.slot and r.b == y.slot and r.c == z.slot
+            and (r.key is arg or r.key == arg) and r.li == len(live)
         ):  # fmt: skip
             t = Tensor(r, ep)
             live.append(t)
@@ -441,8 +451,9 @@ def record3(op: i64, x: Tensor, y: Tensor, z: Tensor, arg: object) -> Tensor:
 
 
 def slow_record(
-    e: Engine, op: i64, x: Tensor, y: Optional[Tensor], z: Optional[Tensor], arg: object
+    e: Engine, op: i64, x: Tensor, y: Tensor | None, z: Tensor | None, arg: object
 ) -> Tensor:
+    """Record an operation whose operands are not all current, or that is not the expected one."""
     slow = SLOW[0]
     slow.bound(e)
     a = x.slot if x.epoch == e.epoch else slow.use(e, x)
@@ -456,7 +467,8 @@ def slow_record(
 
 
 def peek(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
-    """The record that comes next: the expected one, a known other one, or a new branch.  Nothing is entered yet."""
+    """The record that comes next: the expected one, a known other one, or a new branch.  Nothing is
+    entered yet."""
     r = e.cur.nxt
     if r.op != op or r.a != a or r.b != b or r.c != c or (r.key is not key and r.key != key):
         r = SLOW[0].branch(e, op, a, b, c, key)
@@ -471,7 +483,8 @@ def follow(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
 
 
 def made(e: Engine, r: Rec) -> Tensor:
-    """Enter a record that gives the user a handle.  What it brings is appended before the step: an exception in between
+    """Enter a record that gives the user a handle.  What it brings is appended before the step: an
+    exception in between
     leaves lists that are too long, which the next record notices."""
     t = Tensor(r, e.epoch)
     e.live.append(t)
@@ -479,17 +492,6 @@ def made(e: Engine, r: Rec) -> Tensor:
     if e.now:
         SLOW[0].flush(e)
     return t
-
-
-def number_code(v: object) -> i64:
-    """The operand code of a Python number; NONE when it is none."""
-    if isinstance(v, float):
-        return NUM_F
-    if isinstance(v, bool):
-        return NUM_B
-    if isinstance(v, int):
-        return NUM_I
-    return NONE
 
 
 def binary(op: i64, x: Tensor, o: object) -> Any:
@@ -513,11 +515,13 @@ def reflected(op: i64, x: Tensor, o: object) -> Any:
 
 
 def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
-    """``x op v``, or ``v op x``: the number is a run-time input, never part of what is recognised."""
+    """``x op v``, or ``v op x``: the number is a run-time input, never part of what is
+    recognised."""
     e = MAIN if SOLO[0] else mine()
     if x.epoch != e.epoch or e.now:
         SLOW[0].bound(e)
-    if code == NUM_I and not -0x8000000000000000 <= v <= 0x7FFFFFFFFFFFFFFF:  # type: ignore[operator]
+    # type: ignore[operator]
+    if code == NUM_I and not -0x8000000000000000 <= v <= 0x7FFFFFFFFFFFFFFF:
         raise RuntimeError("value cannot be converted to type int64_t without overflow")
     a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
     b: i64 = code
@@ -547,11 +551,6 @@ def fits(t: Tensor, g: Tensor) -> bool:
     a = t.rec.spec
     b = g.rec.spec
     return bool(a.shape == b.shape and a.dtype is b.dtype)
-
-
-def size_of(shape: tuple[int, ...]) -> Any:
-    """A shape as users see it."""
-    return Size.of(shape)
 
 
 ADD: Final[i64] = TABLE["add"].code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from ..base import target
 from ..base.errors import CompileError
@@ -26,7 +26,8 @@ class Failure(Exception):
 
 
 class Lane:
-    """A table of a plan with memory for its outputs: while somebody holds that memory, another lane runs."""
+    """A table of a plan with memory for its outputs: while somebody holds that memory, another lane
+    runs."""
 
     def __init__(self, plan: NativePlan) -> None:
         table = Table(plan.slots)
@@ -69,7 +70,7 @@ class NativePlan:
             sum(self.sizes) > LARGE
         )  # one lane at most: idle memory goes back to the pool of buffers
 
-    def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> Optional[list[Any]]:
+    def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> list[Any] | None:
         """The outputs' memory; None when a value check failed."""
         lane = self.free_lane()
         q = lane.q
@@ -85,14 +86,12 @@ class NativePlan:
         if numbers:
             d = lane.d
             kinds = self.kinds
-            k = 0
-            for v in numbers:
+            for k, v in enumerate(numbers):
                 if kinds[k] == "d":
                     d[i] = v
                 else:
                     q[i] = v
                 i += 1
-                k += 1
         if lane.call() is not None:
             return None
         outs = list(lane.outs)
@@ -101,7 +100,8 @@ class NativePlan:
         return outs
 
     def free_lane(self) -> Lane:
-        """The next lane whose outputs nobody holds any more; else one whose held outputs get new memory."""
+        """The next lane whose outputs nobody holds any more; else one whose held outputs get new
+        memory."""
         lanes = self.lanes
         n = len(lanes)
         for _ in range(n):
@@ -131,8 +131,9 @@ class NativePlan:
 
 def run_plan(
     info: FlushInfo, lvals: list[Any], numbers: list[Any]
-) -> tuple[list[Any], Optional[BaseException]]:
-    """Memory of the values that leave a stretch (None where there is none), and the error that stopped it."""
+) -> tuple[list[Any], BaseException | None]:
+    """Memory of the values that leave a stretch (None where there is none), and the error that
+    stopped it."""
     info.runs += 1
     if not info.outputs:
         return [], None
@@ -163,11 +164,11 @@ REFUSED: Final = 1 << 60
 
 def one_at_a_time(
     info: FlushInfo, lvals: list[Any], numbers: list[Any]
-) -> tuple[list[Any], Optional[BaseException]]:
+) -> tuple[list[Any], BaseException | None]:
     """Every operation alone, in program order: the meaning of a stretch, and its first run."""
     program = info.program
     arrays: list[Any] = [None] * len(program.nodes)
-    failed: Optional[BaseException] = None
+    failed: BaseException | None = None
     leaf = 0
     for i, n in enumerate(program.nodes):
         if n.op.kind == "leaf":
@@ -176,7 +177,7 @@ def one_at_a_time(
             continue
         try:
             arrays[i] = run_node(n, arrays, program, numbers)
-        except Exception as error:  # noqa: BLE001 - the operation's own error goes to the user
+        except Exception as error:
             failed = error
             where = info.recs[info.slots[i]].where
             if where:

@@ -1,8 +1,9 @@
-"""Running what is pending: recognise the plan, run it, hand values to handles, storages and frames."""
+"""Running what is pending: recognise the plan, run it, hand values to handles, storages and
+frames."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 import numpy as np
 from mypy_extensions import mypyc_attr
@@ -12,7 +13,7 @@ from ..base.shape import is_contiguous, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
-from .core import DUMMY, SLOW, SOLO, Engine, Fam, Frame, Hist, Tensor, mine, size_of, watch_threads
+from .core import DUMMY, SLOW, SOLO, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
 from .execute import run_plan
 from .handles import OWN_BASE, needs_grad, reachable
 from .leaves import entered, require_grad, set_grad
@@ -20,7 +21,7 @@ from .memory import NUMPY, Held, base_array, of_array, region_array
 from .pieces import path_freed
 from .plan import FlushInfo, plan_flush
 from .record import Recorder
-from .records import FLUSH, NONE, ROOT, Rec, Storage
+from .records import FLUSH, NONE, ROOT, Rec, Storage, size_of
 from .stretch import clear, foreign, mend
 from .trie import LEAF
 
@@ -60,6 +61,7 @@ def one_off(e: Engine, cur: Rec, mask: bytes) -> Rec:
 
 
 def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
+    """Work out a stretch that ends here for these held handles."""
     r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
     r.mask = mask
     r.info = plan_flush(e, cur, mask)
@@ -112,7 +114,7 @@ def flush_engine(e: Engine) -> None:
         lvals = list(lvals)
         for k in lnow:
             lvals[k] = lvals[k].copy()
-    frame: Optional[Frame] = None
+    frame: Frame | None = None
     if info.roots:
         frame = Frame(r, gleaves, numbers, e.nflush)
         frame.freed = path_freed(cur)
@@ -123,7 +125,7 @@ def flush_engine(e: Engine) -> None:
         if hooks:
             frame.hooks = hooks
         if calls:
-            frame.calls = {i: c for i, c in enumerate(calls)}
+            frame.calls = dict(enumerate(calls))
     for i, at in info.plain_at:
         v = outs[at] if at >= 0 else lvals[~at]
         if v is None:
@@ -194,7 +196,7 @@ class Running(Recorder):
     def require_grad(self, x: Tensor, flag: bool) -> None:
         require_grad(x, flag)
 
-    def refuse_grad(self, x: Tensor, g: Optional[Tensor]) -> None:
+    def refuse_grad(self, x: Tensor, g: Tensor | None) -> None:
         set_grad(x, g)
 
 
@@ -280,7 +282,8 @@ def expose(t: Tensor) -> Any:
 
 
 def from_numpy(a: Any, spec: Spec) -> Tensor:
-    """A tensor on an array's memory; ``spec``: its type.  A strided array is a view of a flat window."""
+    """A tensor on an array's memory; ``spec``: its type.  A strided array is a view of a flat
+    window."""
     own = a
     while isinstance(own.base, np.ndarray):
         own = own.base
@@ -288,12 +291,15 @@ def from_numpy(a: Any, spec: Spec) -> Tensor:
     flat = bool(a.flags.c_contiguous)
     if not flat and min(a.strides) < 0:
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
+            "At least one stride in the given numpy array is negative, and tensors "
+            "with negative strides are not "
+            "currently supported. (You can probably work around this by making a "
+            "copy of your array with array.copy().)"
         )
     if not flat and any(q % size for q in a.strides):
         raise ValueError(
-            "given numpy array strides not a multiple of the element byte size. Copy the numpy array."
+            "given numpy array strides not a multiple of the element byte size. "
+            "Copy the numpy array."
         )
     n = (
         a.size
@@ -358,6 +364,7 @@ READERS: Final[
 
 
 def native_readers() -> list[Any]:
+    """By dtype code: from an address to a Python number, None where not native."""
     found = readers()
     return [found.get(d.numpy) for d in ALL]
 

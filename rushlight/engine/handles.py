@@ -1,6 +1,7 @@
 """Handles, families and storages: which slot stands for a tensor now.
 
-``find`` gives the slot of any handle: memory that enters (LEAF), a family that enters a storage already met (ENTER), a
+``find`` gives the slot of any handle: memory that enters (LEAF), a family that enters a storage
+already met (ENTER), a
 value written through another family (GRAFT, VALUE), a view read again (REREAD).
 """
 
@@ -15,9 +16,9 @@ from mypy_extensions import i64
 from ..base.settings import settings
 from ..base.shape import is_dense
 from ..graph.op import TABLE, Spec
-from .core import SOLO, Engine, Fam, Tensor, follow, mine, peek, size_of
+from .core import SOLO, Engine, Fam, Tensor, follow, mine, peek
 from .memory import Window
-from .records import NONE, ROOT, Rec, Storage
+from .records import NONE, ROOT, Rec, Storage, size_of
 from .stretch import foreign, mend
 from .trie import ENTER, GRAFT, LEAF, REREAD, VALUE
 
@@ -38,7 +39,8 @@ def leaf_key(spec: Spec, rg: bool) -> Any:
 
 
 def loose_key(spec: Spec, rg: bool) -> Any:
-    """The same for memory that enters without its storage: a window, a saved value.  It cannot be written to."""
+    """The same for memory that enters without its storage: a window, a saved value.  It cannot be
+    written to."""
     keys = spec.keys
     if keys is None:
         keys = all_keys(spec)
@@ -46,6 +48,7 @@ def loose_key(spec: Spec, rg: bool) -> Any:
 
 
 def all_keys(spec: Spec) -> Any:
+    """The arguments a spec's memory may enter with, made once."""
     spec.keys = tuple(
         [interned(spec, rg, loose) for loose in (False, True) for rg in (False, True)]
     )
@@ -53,6 +56,7 @@ def all_keys(spec: Spec) -> Any:
 
 
 def interned(spec: Spec, rg: bool, loose: bool) -> Any:
+    """One object for equal arguments."""
     key = (spec.shape, spec.dtype, spec.strides, spec.device, rg, loose)
     found = KEYS.get(key)
     if found is None:
@@ -212,6 +216,7 @@ def at_root(t: Tensor) -> bool:
 
 
 def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:
+    """The family is in step with its storage at record ``r``."""
     if f.epoch != e.epoch:
         e.fams.append(f)
     f.epoch = e.epoch
@@ -272,11 +277,13 @@ def settled(e: Engine, s: Storage) -> bool:
 
 
 def dense_region(region: Any) -> bool:
+    """Has a region neither gaps nor overlap?"""
     return is_dense(region[0], region[1])
 
 
 def window(e: Engine, s: Storage, r: Rec) -> i64:
-    """A view without history of memory that stands still enters by itself: where it lies in its storage is no part of
+    """A view without history of memory that stands still enters by itself: where it lies in its
+    storage is no part of
     what is recognised, so `x[i : i + n]` makes one plan for all `i`."""
     spec: Spec = r.spec
     if e.cur.nleaf != len(e.lvals):
@@ -311,11 +318,13 @@ def needs_grad(t: Tensor) -> bool:
 
 
 def is_leaf_grad(e: Engine, f: Fam) -> bool:
+    """Is the family a leaf that wants a gradient, with no history from this stretch?"""
     h = f.hist
     return h is not None and h.frame is None and f.hep != e.epoch
 
 
 def base_rec(spec: Spec) -> Rec:
+    """What describes a tensor that is no record's result."""
     r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
     r.spec = spec
     r.size = size_of(spec.shape)

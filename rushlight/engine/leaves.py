@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from ..base.shape import is_dense
 from .core import SLOW, Engine, Fam, Hist, Tensor, follow, mine
@@ -12,7 +12,7 @@ from .records import NONE, Rec, Storage
 from .trie import VALUE
 
 
-def entered(s: Storage, hist: Optional[Hist]) -> Tensor:
+def entered(s: Storage, hist: Hist | None) -> Tensor:
     """A handle on memory that exists."""
     t = Tensor(base_rec(s.spec), 0)
     t.st = s
@@ -36,7 +36,8 @@ def require_grad(t: Tensor, flag: bool) -> Tensor:
     if not flag:
         if not is_leaf(t):
             raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+                "you can only change requires_grad flags of leaf variables. If you "
+                "want to use a computed variable in a "
                 "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
             )
         rewire(t, None)
@@ -53,7 +54,7 @@ def mark(e: Engine, t: Tensor) -> None:
     follow(e, VALUE, find(e, t), NONE, NONE, None)
 
 
-def rewire(t: Tensor, hist: Optional[Hist]) -> None:
+def rewire(t: Tensor, hist: Hist | None) -> None:
     """Give ``t`` a history of its own from here on: later uses enter anew."""
     e = mine()
     if t.st is None:
@@ -66,8 +67,9 @@ def rewire(t: Tensor, hist: Optional[Hist]) -> None:
     t.epoch = 0
 
 
-def family(s: Storage, hist: Optional[Hist], rec: Rec) -> Fam:
-    """A new family of a storage; at a view (``rec.region``) when it has a history of its own there."""
+def family(s: Storage, hist: Hist | None, rec: Rec) -> Fam:
+    """A new family of a storage; at a view (``rec.region``) when it has a history of its own
+    there."""
     f = Fam(s, hist, rec)
     region = rec.region
     if region is None:
@@ -85,7 +87,7 @@ def family(s: Storage, hist: Optional[Hist], rec: Rec) -> Fam:
     return f
 
 
-def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
+def set_grad(t: Tensor, g: Tensor | None) -> None:
     """``t.grad = g``."""
     f = t.fam
     h = f.hist if f is not None else None
@@ -96,18 +98,21 @@ def set_grad(t: Tensor, g: Optional[Tensor]) -> None:
     if g is not None:
         if g.rec.spec.shape != t.rec.spec.shape:
             raise RuntimeError(
-                f"assigned grad has data of a different size: expected {list(t.rec.spec.shape)}, got "
+                f"assigned grad has data of a different size: expected "
+                f"{list(t.rec.spec.shape)}, got "
                 f"{list(g.rec.spec.shape)}"
             )
         if g.rec.spec.dtype is not t.rec.spec.dtype:
             raise RuntimeError(
-                f"assigned grad has data of a different type: expected {t.rec.spec.dtype}, got {g.rec.spec.dtype}"
+                f"assigned grad has data of a different type: expected "
+                f"{t.rec.spec.dtype}, got {g.rec.spec.dtype}"
             )
     h.grad = g
 
 
 def set_data(t: Tensor, other: Tensor) -> None:
-    """``t.data = other``: ``t`` keeps its history and gradient and takes over ``other``'s memory."""
+    """``t.data = other``: ``t`` keeps its history and gradient and takes over ``other``'s
+    memory."""
     e = mine()
     if other.st is None:
         mark(e, other)
@@ -128,7 +133,8 @@ def set_data(t: Tensor, other: Tensor) -> None:
 
 
 def become(cls: Any, x: Tensor, hist: bool) -> Any:
-    """A handle of a subclass (``Parameter``) on ``x``'s memory, a leaf that needs a gradient if ``hist``."""
+    """A handle of a subclass (``Parameter``) on ``x``'s memory, a leaf that needs a gradient if
+    ``hist``."""
     d = detach(x)
     s = d.st
     assert s is not None

@@ -62,6 +62,7 @@ class Window:
 
 
 def byte_strides(strides: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """Strides in bytes."""
     return tuple([s * size for s in strides])
 
 
@@ -100,7 +101,8 @@ def of_array(a: Any) -> Buffer:
 
 
 def hold(a: Any, spec: Spec) -> Any:
-    """A fresh array (nobody else writes it) as memory in ``spec``'s layout, copied only when its layout differs."""
+    """A fresh array (nobody else writes it) as memory in ``spec``'s layout, copied only when its
+    layout differs."""
     size = spec.dtype.itemsize
     want = byte_strides(spec.strides, size)
     if a.dtype == NUMPY[spec.dtype.code] and a.shape == spec.shape and a.flags.owndata:

@@ -1,14 +1,15 @@
-"""Records of gradient programs: pieces in the current stretch, templates of older ones at its end."""
+"""Records of gradient programs: pieces in the current stretch, templates of older ones at its
+end."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from ..base.errors import AGAIN
 from ..graph.op import TABLE
-from .core import Engine, Hist, Tensor, size_of
+from .core import Engine, Hist, Tensor
 from .record import apply
-from .records import BACKWARD, NONE, TEMPLATE, Rec
+from .records import BACKWARD, NONE, TEMPLATE, Rec, size_of
 from .tape import Tape, Template, home, leading
 from .trie import ENTER, LEAF, MANY, adopt, get_tape
 
@@ -18,12 +19,13 @@ ADD: Final = TABLE["add"]
 
 
 class Wanted:
-    """What `autograd.grad` asks for: gradients at leaves, at slots of the current stretch, at slots of frames."""
+    """What `autograd.grad` asks for: gradients at leaves, at slots of the current stretch, at slots
+    of frames."""
 
     def __init__(self) -> None:
-        self.leaves: dict[int, Optional[Tensor]] = {}  # id of the Hist -> gradient
-        self.slots: dict[int, Optional[Tensor]] = {}
-        self.frames: dict[tuple[int, int], Optional[Tensor]] = {}
+        self.leaves: dict[int, Tensor | None] = {}  # id of the Hist -> gradient
+        self.slots: dict[int, Tensor | None] = {}
+        self.frames: dict[tuple[int, int], Tensor | None] = {}
         self.known: dict[int, bool] = {}  # frame -> can what is asked for be reached through it
 
     def leads(self, h: Hist) -> bool:
@@ -50,12 +52,12 @@ class Wanted:
     def entries(self, gleaves: list[Hist]) -> tuple[int, ...]:
         return tuple([k for k in range(len(gleaves)) if self.leads(gleaves[k])])
 
-    def keep(self, where: dict[Any, Optional[Tensor]], key: Any, g: Tensor) -> None:
+    def keep(self, where: dict[Any, Tensor | None], key: Any, g: Tensor) -> None:
         have = where[key]
         where[key] = g if have is None else apply(ADD, (have, g), None)
 
 
-def path_freed(r: Optional[Rec]) -> int:
+def path_freed(r: Rec | None) -> int:
     """The nodes whose saved values backwards on the way here released."""
     while r is not None:
         if r.op == BACKWARD:
@@ -73,9 +75,10 @@ def piece_record(
     seeds: list[tuple[int, int]],
     stop: int,
     caps: tuple[int, ...],
-    only: Optional[tuple[int, ...]],
+    only: tuple[int, ...] | None,
 ) -> Rec:
-    """The record of a gradient program from ``seeds`` (slot, slot of gradient; -1: ones) to above ``stop``."""
+    """The record of a gradient program from ``seeds`` (slot, slot of gradient; -1: ones) to above
+    ``stop``."""
     cur = e.cur
     k = (BACKWARD, a, flags, NONE if a != NONE else MANY, key)
     q = cur.alts.get(k)
@@ -152,10 +155,12 @@ def finish(
 
 
 def dense(r: Rec) -> bool:
+    """Is the record's value a base?"""
     return r.region is None
 
 
 def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
+    """Enter a gradient program in the trie."""
     tape = e.tape
     n = e.cur.nlive
     caught: list[tuple[int, Rec]] = r.info
@@ -169,7 +174,8 @@ def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
 
 
 def handles(e: Engine, r: Rec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Handles of the gradients that leave a piece: for entries, for pending seeds, for what was asked."""
+    """Handles of the gradients that leave a piece: for entries, for pending seeds, for what was
+    asked."""
     out: list[list[Tensor]] = []
     caught: list[tuple[int, Rec]] = r.info
     for group in (r.grads, r.pend, caught):

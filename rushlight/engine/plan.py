@@ -18,7 +18,8 @@ RELAYOUT: Final[Op] = TABLE["relayout"]
 
 
 class FlushInfo:
-    """What a FLUSH record knows: what leaves, where it goes, what a later backward needs, how to make it."""
+    """What a FLUSH record knows: what leaves, where it goes, what a later backward needs, how to
+    make it."""
 
     def __init__(self) -> None:
         self.recs: list[Rec] = []  # all records by slot
@@ -32,7 +33,8 @@ class FlushInfo:
             int
         ] = []  # for each leaf node, its place among the stretch's LEAF records
         self.outputs: list[int] = []  # slots that are computed, in the program's order
-        # where each slot's value is found: an output's place, or ~k for the memory of the k-th LEAF record
+        # where each slot's value is found: an output's place, or ~k for the memory of the k-th LEAF
+        # record
         self.at: dict[int, int] = {}
         self.plain_at: list[tuple[int, int]] = []
         self.stores_at: list[tuple[int, int, int]] = []  # storage index, slot, place
@@ -44,9 +46,8 @@ class FlushInfo:
 
     def describe(self) -> tuple[Any, ...]:
         """Everything that recognition promises to be the same."""
-        return (
-            self.plain, self.stores, self.users, self.roots, self.outputs, self.at, str(self.program),
-        )  # fmt: skip
+        places = (self.plain, self.stores, self.users, self.roots, self.outputs, self.at)
+        return (*places, str(self.program))
 
 
 def source(recs: list[Rec], slot: int) -> int:
@@ -68,6 +69,7 @@ def overwrites(r: Rec) -> bool:
 
 
 def same_layout(a: Rec, b: Rec) -> bool:
+    """Does ``b`` have the memory layout that ``a`` promises?"""
     return bool(a.spec.strides == b.spec.strides and b.region is None)
 
 
@@ -202,4 +204,5 @@ def operands(r: Rec) -> list[int]:
 
 
 def number_spec_of(e: Engine, s: int) -> Any:
+    """What is known of a run-time number."""
     return Tape([], e.numbers, False).spec(s)

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Final, Optional
+from collections.abc import Callable
+from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
 from ..base.shape import numel
 from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
-from .core import (
-    SLOW,
-    SOLO,
-    Engine,
-    Fam,
-    Slow,
-    Tensor,
-    binary,
-    follow,
-    made,
-    mine,
-    number_code,
-    peek,
-    record1,
-    size_of,
-)
+from .core import SLOW, SOLO, Engine, Fam, Slow, Tensor, binary, follow, made, mine, peek, record1
 from .handles import (
     at_root,
     base_rec,
@@ -36,7 +22,7 @@ from .handles import (
     stale,
     storage_slot,
 )
-from .records import MODE, NONE, NUM_I, ROOT, Rec, Storage
+from .records import MODE, NONE, NUM_I, ROOT, Rec, Storage, number_code, size_of
 from .stretch import bound, foreign
 from .trie import DETACH, MANY, WRITE, new_branch
 
@@ -77,7 +63,8 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
 
 
 def still(e: Engine, x: Tensor, s: Storage) -> bool:
-    """Is the tensor's value what its memory holds?  Then a view of it needs no record until it is used."""
+    """Is the tensor's value what its memory holds?  Then a view of it needs no record until it is
+    used."""
     if not SOLO[0] and s.epoch != e.epoch:
         foreign(e, int(s.epoch))
     return settled(e, s) and (x.rec.region is not None or x.epoch != e.epoch)
@@ -110,7 +97,8 @@ def shown(s: Storage, op: Op, of: Rec, arg: Any, rg: bool) -> Rec:
 MAX_VIEWS: Final = 256  # views of one storage that are remembered
 
 
-def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Optional[Fam]) -> None:
+def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Fam | None) -> None:
+    """A new handle shows ``x``'s storage."""
     s = x.st
     assert s is not None
     t.st = s
@@ -153,7 +141,8 @@ def detach(x: Tensor) -> Tensor:
 
 
 def check_inplace(x: Tensor, idempotent: bool) -> None:
-    """What PyTorch refuses: writing into a leaf that wants a gradient, or into memory that repeats itself."""
+    """What PyTorch refuses: writing into a leaf that wants a gradient, or into memory that repeats
+    itself."""
     e = mine()
     f = x.fam
     if e.gm and f is not None and is_leaf_grad(e, f):
@@ -169,7 +158,8 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
         for n, st in zip(region[0], region[1]):
             if st == 0 and n > 1:
                 raise RuntimeError(
-                    "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                    "unsupported operation: more than one element of the written-to tensor "
+                    "refers to a single memory "
                     "location. Please clone() the tensor before performing the operation."
                 )
 
@@ -286,12 +276,14 @@ def settle(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     if have is not want:
         if have.shape != want.shape:
             raise RuntimeError(
-                f"output with shape {list(want.shape)} doesn't match the broadcast shape {list(have.shape)}"
+                f"output with shape {list(want.shape)} doesn't match the broadcast "
+                f"shape {list(have.shape)}"
             )
         if have.dtype is not want.dtype:
             if have.dtype.rank > want.dtype.rank:
                 raise RuntimeError(
-                    f"result type {have.dtype.typename} can't be cast to the desired output type {want.dtype.typename}"
+                    f"result type {have.dtype.typename} can't be cast to the desired output "
+                    f"type {want.dtype.typename}"
                 )
             v = apply(TABLE["cast"], (v,), want.dtype)
     return write(x, v, cut)
@@ -322,7 +314,7 @@ def fill_inplace(x: Tensor, value: Any) -> Tensor:
     return write(x, full(x.rec.spec.shape, value, x.rec.spec.dtype), True)
 
 
-ENTRIES: Final[list[Callable[[object], Optional[Tensor]]]] = []  # makes tensors of foreign operands
+ENTRIES: Final[list[Callable[[object], Tensor | None]]] = []  # makes tensors of foreign operands
 MATMULS: Final[list[Callable[[Tensor, Tensor], Tensor]]] = []  # `@` with PyTorch's cases
 
 
@@ -344,13 +336,14 @@ class Recorder(Slow):
             t = self.operand(o)
             if t is None:
                 raise TypeError(
-                    f"{OPS[op].name}_(): argument must be a Tensor or a number, not {type(o).__name__}"
+                    f"{OPS[op].name}_(): argument must be a Tensor or a number, not "
+                    f"{type(o).__name__}"
                 )
             o = t
         check_inplace(x, False)
         return settle(x, binary(op, x, o), False)
 
-    def operand(self, v: object) -> Optional[Tensor]:
+    def operand(self, v: object) -> Tensor | None:
         return ENTRIES[0](v) if ENTRIES else None
 
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:

@@ -1,13 +1,16 @@
 """What recording is made of: records and storages.
 
-A record is a pure function of immutable slots, interned in a trie; a storage is memory that handles may share.
+A record is a pure function of immutable slots, interned in a trie; a storage is memory that handles
+may share.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from mypy_extensions import i64
+
+from ..base.size import Size
 
 NONE: Final = -1
 NUM_B: Final = (
@@ -28,19 +31,51 @@ FLUSH: Final = 100_005
 class Rec:
     """One interned record.  Everything here is a function of the path from the root, and static.
 
-    ``a b c key`` is what recognition compares (slots, codes of numbers, the static argument with the slots of
-    further operands); ``srcs`` are all operands, a number ``k`` as ``~k``; ``end`` is the next free slot after it.
+    ``a b c key`` is what recognition compares (slots, codes of numbers, the static argument with
+    the slots of
+    further operands); ``srcs`` are all operands, a number ``k`` as ``~k``; ``end`` is the next free
+    slot after it.
     """
 
     __slots__ = (
-        "a", "alts", "arg", "b", "c", "end", "freed", "gidx", "grads", "info", "key", "li", "mask", "ncall",
-        "nent", "nleaf",
-        "nlive", "nnum", "nsts", "nxt", "op", "parent", "pend", "region", "rg", "row", "sidx", "size", "slot", "spec", "srcs", "subs",
-        "templates", "where",
-    )  # fmt: skip
+        "a",
+        "alts",
+        "arg",
+        "b",
+        "c",
+        "end",
+        "freed",
+        "gidx",
+        "grads",
+        "info",
+        "key",
+        "li",
+        "mask",
+        "ncall",
+        "nent",
+        "nleaf",
+        "nlive",
+        "nnum",
+        "nsts",
+        "nxt",
+        "op",
+        "parent",
+        "pend",
+        "region",
+        "rg",
+        "row",
+        "sidx",
+        "size",
+        "slot",
+        "spec",
+        "srcs",
+        "subs",
+        "templates",
+        "where",
+    )
 
     def __init__(
-        self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Optional[Rec]
+        self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Rec | None
     ) -> None:
         self.op: i64 = op
         self.a: i64 = a
@@ -51,7 +86,7 @@ class Rec:
         self.end: i64 = slot + 1
         self.nxt: Rec = self
         self.alts: dict[Any, Rec] = {}
-        self.parent: Optional[Rec] = parent
+        self.parent: Rec | None = parent
         self.arg: Any = key
         self.row: Any = None  # the operation's row, None for the recorder's own records
         self.srcs: list[int] = []
@@ -75,7 +110,7 @@ class Rec:
         self.freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
         self.mask: bytes = b""
         self.info: Any = None
-        self.templates: Optional[dict[Any, Any]] = None  # a flushed stretch's gradient programs
+        self.templates: dict[Any, Any] | None = None  # a flushed stretch's gradient programs
         self.where: Any = None  # the user's line that first recorded it
 
 
@@ -84,7 +119,8 @@ NO_PAIRS: Final[list[tuple[int, Rec]]] = []
 
 
 class Storage:
-    """Memory that handles may share.  Its value is ``slot`` when ``epoch`` is its recorder's, else ``mem``."""
+    """Memory that handles may share.  Its value is ``slot`` when ``epoch`` is its recorder's, else
+    ``mem``."""
 
     __slots__ = (
         "epoch",
@@ -117,4 +153,20 @@ class Storage:
         ] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
         self.moved: bool = False  # became private: the next use reads memory once more
         self.old: bool = mem is not None  # existed before this epoch: always written back
-        self.shown: Optional[dict[Any, Rec]] = None  # its views that were handed out
+        self.shown: dict[Any, Rec] | None = None  # its views that were handed out
+
+
+def number_code(v: object) -> i64:
+    """The operand code of a Python number; NONE when it is none."""
+    if isinstance(v, float):
+        return NUM_F
+    if isinstance(v, bool):
+        return NUM_B
+    if isinstance(v, int):
+        return NUM_I
+    return NONE
+
+
+def size_of(shape: tuple[int, ...]) -> Any:
+    """A shape as users see it."""
+    return Size.of(shape)

@@ -1,8 +1,10 @@
-"""An optimiser step as one record: its rule's records, and writes into the tensors' own storages."""
+"""An optimiser step as one record: its rule's records, and writes into the tensors' own
+storages."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from ..graph.op import TABLE
 from ..graph.value import Val
@@ -22,8 +24,10 @@ RELAYOUT: Final = TABLE["relayout"]
 def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], arg: Any) -> None:
     """One optimiser step.
 
-    ``columns``: for each parameter the tensors the rule reads and writes (parameter, gradient, state ...).
-    ``rule(tensors, numbers, arg)`` gives for each tensor its new value, or None where it stays; written in rows.
+    ``columns``: for each parameter the tensors the rule reads and writes (parameter, gradient,
+    state ...).
+    ``rule(tensors, numbers, arg)`` gives for each tensor its new value, or None where it stays;
+    written in rows.
     ``numbers`` are run-time inputs shared by all columns; ``arg`` is static.
     """
     if not columns:
@@ -81,6 +85,7 @@ def step_record(
     numbers: list[Any],
     arg: Any,
 ) -> Rec:
+    """The record of an optimiser step: its rule applied to every column."""
     cur = e.cur
     key = (STEP, id(rule), NONE, MANY, (arg, tuple(srcs)))
     q = cur.alts.get(key)

@@ -1,4 +1,5 @@
-"""A stretch's life: where it ends by itself, how it is closed, how it is mended after an exception in its middle."""
+"""A stretch's life: where it ends by itself, how it is closed, how it is mended after an exception
+in its middle."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tr
 
 
 def clear(e: Engine) -> None:
-    """An empty stretch in a new epoch.  The first statement ends the old one: no handle is current any more."""
+    """An empty stretch in a new epoch.  The first statement ends the old one: no handle is current
+    any more."""
     e.epoch = next(EPOCHS)
     finish_clear(e)
 
@@ -55,9 +57,11 @@ def finish_clear(e: Engine) -> None:
 
 
 def mend(e: Engine) -> None:
-    """Bring the lists in step with the path after an exception (an interrupt, a failed allocation) in the recorder.
+    """Bring the lists in step with the path after an exception (an interrupt, a failed allocation)
+    in the recorder.
 
-    What was not entered is dropped; what was entered without what it brought gets a stand-in that nothing refers to.
+    What was not entered is dropped; what was entered without what it brought gets a stand-in that
+    nothing refers to.
     The stretch is then worked out afresh when it is run.
     """
     if e.ready != e.epoch:
@@ -94,9 +98,11 @@ TAIL: Final = 48  # operations that have to repeat for a loop to be recognised a
 
 
 def bound(e: Engine) -> None:
-    """Called before anything new is recorded: mends, and ends a stretch that has become too long or too large.
+    """Called before anything new is recorded: mends, and ends a stretch that has become too long or
+    too large.
 
-    A known path is followed without this test, so a stretch met again ends where it ended the first time.
+    A known path is followed without this test, so a stretch met again ends where it ended the first
+    time.
     """
     cur = e.cur
     if (
@@ -127,7 +133,8 @@ def bound(e: Engine) -> None:
 
 
 def force(e: Engine) -> None:
-    """End a stretch that has no natural end.  A loop of k operations is cut at the same place of its body each time,
+    """End a stretch that has no natural end.  A loop of k operations is cut at the same place of
+    its body each time,
     so that it gets one plan and not k of them."""
     ops = tail_of(e.cur)
     if e.tail is None or ops == e.tail or e.cur.end >= 2 * settings.limit:
@@ -161,7 +168,8 @@ LVAL_BASE: Final = [count_lval()]
 def foreign(e: Engine, epoch: int) -> None:
     """A tensor that is pending in another thread's recorder: run it.
 
-    The other thread's stretch is taken over whole, in one go that no other thread can interrupt, and run here; that
+    The other thread's stretch is taken over whole, in one go that no other thread can interrupt,
+    and run here; that
     thread goes on with an empty one.
     """
     found = RECORDERS.get(epoch)

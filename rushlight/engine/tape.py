@@ -1,17 +1,17 @@
 """Gradient programs: rules applied in reverse on a copy of a stretch's records.
 
-``Tape`` is the builder that rules record on; ``Template`` is the gradient program of a flushed stretch.
+``Tape`` is the builder that rules record on; ``Template`` is the gradient program of a flushed
+stretch.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from ..graph.node import const_type
 from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
 from ..graph.value import Val
-from .core import number_code, size_of
-from .records import NONE, NUM_B, NUM_F, NUM_I, Rec
+from .records import NONE, NUM_B, NUM_F, NUM_I, Rec, number_code, size_of
 from .trie import ENTER, GRAFT, LEAF, number_spec
 
 SUM_OP: Final[Op] = TABLE["sum"]
@@ -36,11 +36,12 @@ class Tape:
         self.given: set[int] = (
             set()
         )  # slots below `base` that are gradients handed in, not forward values
-        self.leads: Optional[set[int]] = (
+        self.leads: set[int] | None = (
             None  # forward slots that lead to what is asked for; None: all
         )
 
-    # ------------------------------------------------------------ what rules ask for (value.Builder)
+    # ------------------------------------------------------------ what rules ask for
+    # (value.Builder)
     def make(self, op: Any, srcs: list[int], arg: Any) -> int:
         r = Rec(op.code, NONE, NONE, NONE, arg, len(self.recs), None)
         r.row = op
@@ -128,7 +129,8 @@ class Tape:
                 self.rule(self.recs[i], have)
 
     def walk(self, top: int, stop: int) -> int:
-        """Differentiate from slot ``top`` down to above ``stop``; the mask of nodes that read forward values."""
+        """Differentiate from slot ``top`` down to above ``stop``; the mask of nodes that read
+        forward values."""
         visited = 0
         for i in range(top, stop, -1):
             g = self.g.get(i)
@@ -159,7 +161,8 @@ def home(recs: list[Rec], slot: int) -> int:
 
 
 def leading(recs: list[Rec], slots: tuple[int, ...], entries: tuple[int, ...]) -> set[int]:
-    """The slots from which ``slots`` or the entries of history ``entries`` can be reached backwards."""
+    """The slots from which ``slots`` or the entries of history ``entries`` can be reached
+    backwards."""
     out = {home(recs, s) for s in slots}
     for r in recs:
         i = int(r.slot)
@@ -198,10 +201,12 @@ def reads(recs: list[Rec], start: int, base: int, given: set[int]) -> list[int]:
     return out
 
 
-def resolve(recs: list[Rec], slot: int, path: Optional[set[int]]) -> list[int]:
-    """The slots whose memory a view or alias at ``slot`` shows; ``path`` collects the views and aliases on the way.
+def resolve(recs: list[Rec], slot: int, path: set[int] | None) -> list[int]:
+    """The slots whose memory a view or alias at ``slot`` shows; ``path`` collects the views and
+    aliases on the way.
 
-    Entries of history are not seen through, and of a graft both the value and the history count: a gradient that is
+    Entries of history are not seen through, and of a graft both the value and the history count: a
+    gradient that is
     differentiated again needs them.
     """
     out: list[int] = []
@@ -227,7 +232,8 @@ def resolve(recs: list[Rec], slot: int, path: Optional[set[int]]) -> list[int]:
 
 
 class Template:
-    """Gradient program of a flushed stretch for given seeds: the saved slots it reads, its records, what leaves."""
+    """Gradient program of a flushed stretch for given seeds: the saved slots it reads, its records,
+    what leaves."""
 
     def __init__(self, n0: int) -> None:
         self.n0: int = n0  # forward slots; seeds follow
@@ -249,7 +255,7 @@ def make_template(
     create: bool,
     stop: int,
     caps: tuple[int, ...],
-    only: Optional[tuple[int, ...]],
+    only: tuple[int, ...] | None,
 ) -> Template:
     """Differentiate a flushed stretch from ``seeds`` down to above ``stop``."""
     n0 = len(recs)

@@ -1,6 +1,7 @@
 """The trie of records: what follows what, and new branches.
 
-A record is interned under its parent by (operation, operand slots, static argument); shape, type and gradient flag are
+A record is interned under its parent by (operation, operand slots, static argument); shape, type
+and gradient flag are
 worked out once, when the branch is new.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from mypy_extensions import i64
 
@@ -16,8 +17,8 @@ from ..base import dtype as dt
 from ..graph.op import ALIAS, ELEMENTWISE, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
 from ..graph.ops.elementwise import REFUSED
-from .core import DUMMY, Engine, size_of
-from .records import MODE, NONE, NUM_F, NUM_I, ROOT, Rec
+from .core import DUMMY, Engine
+from .records import MODE, NONE, NUM_F, NUM_I, ROOT, Rec, size_of
 
 MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
 
@@ -33,7 +34,8 @@ REREAD_OP: Final = _internal("reread", MOVE, TABLE["as_strided"].infer, TABLE["a
 mv.GEOMETRY[REREAD_OP] = mv.GEOMETRY[TABLE["as_strided"]]
 VALUE_OP: Final = _internal("value", ALIAS, TABLE["detach"].infer, ())
 
-# A custom function's result: the first operand's value, with the others as history (see backward.Call).
+# A custom function's result: the first operand's value, with the others as history (see
+# backward.Call).
 FUNCTION_OP: Final = _internal(
     "function", ALIAS, TABLE["detach"].infer, (None, *[lambda *a: a[0]] * 64)
 )
@@ -56,7 +58,7 @@ def get_tape(e: Engine) -> list[Rec]:
     """The value records from the root to here, by slot."""
     if e.tapecur is not e.cur:
         chain: list[Rec] = []
-        r: Optional[Rec] = e.cur
+        r: Rec | None = e.cur
         while r is not None and r.op != ROOT:
             chain.append(r)
             r = r.parent
@@ -82,7 +84,8 @@ def number_spec(code: int) -> Spec:
 
 
 def alike(op: Op, slots: list[int], tape: list[Rec]) -> Any:
-    """The result's spec where it is the operands': floats of one shape, type and dense layout, beside numbers.
+    """The result's spec where it is the operands': floats of one shape, type and dense layout,
+    beside numbers.
 
     A short cut through `infer` for the commonest new record; None where it does not apply.
     """
@@ -171,9 +174,11 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
 
 
 def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Rec]) -> None:
-    """Enter a freshly made record in the trie; ``tape``: the records by slot, with its own at the end.
+    """Enter a freshly made record in the trie; ``tape``: the records by slot, with its own at the
+    end.
 
-    After an exception in the recorder (``dirty``) the path is kept out of the trie: what is counted here may be off.
+    After an exception in the recorder (``dirty``) the path is kept out of the trie: what is counted
+    here may be off.
     """
     cur = e.cur
     e.tapecur = DUMMY  # no tape is known until everything below is done
@@ -198,6 +203,7 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
 
 
 def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+    """The record of something done here for the first time."""
     cur = e.cur
     k = (int(op), int(a), int(b), int(c), key)
     q = cur.alts.get(k)
