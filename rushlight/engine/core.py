@@ -26,6 +26,7 @@ from .records import (
     ROOT,
     Rec,
     Storage,
+    in_int64,
     number_code,
 )
 
@@ -521,7 +522,7 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
     if x.epoch != e.epoch or e.now:
         SLOW[0].bound(e)
     # type: ignore[operator]
-    if code == NUM_I and not -0x8000000000000000 <= v <= 0x7FFFFFFFFFFFFFFF:
+    if code == NUM_I and not in_int64(v):
         raise RuntimeError("value cannot be converted to type int64_t without overflow")
     a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)
     b: i64 = code

@@ -170,3 +170,8 @@ def number_code(v: object) -> i64:
 def size_of(shape: tuple[int, ...]) -> Any:
     """A shape as users see it."""
     return Size.of(shape)
+
+
+def in_int64(v: object) -> bool:
+    """Does an integer fit 64 bits?"""
+    return isinstance(v, int) and -0x8000000000000000 <= v <= 0x7FFFFFFFFFFFFFFF
