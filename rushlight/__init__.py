@@ -27,6 +27,21 @@ from rushlight.random import (
     seed,
     set_rng_state,
 )
+from rushlight.switches import (
+    are_deterministic_algorithms_enabled,
+    compile,
+    get_deterministic_debug_mode,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    get_num_threads,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_num_threads,
+    use_deterministic_algorithms,
+)
 from rushlight.tensor import FUNCTIONS as _FUNCTIONS
 from rushlight.tensor import legacy as _legacy
 from rushlight.tensor.display import get_printoptions, printoptions, set_printoptions
@@ -118,20 +133,71 @@ _LAZY = frozenset(
         "special",
         "testing",
         "utils",
+        "version",
         "vision",
         "xpu",
     ]
 )
 
+# What one name stands for in a module that is loaded when it is first used.
+_DEFERRED = {"explain": "rushlight.lab.explain"} | dict.fromkeys(
+    _OF_NN, f"{__name__}.nn.functional"
+)
+
 __all__ = [
-    "Generator", "OutOfMemoryError", "Size", "Tensor", "autograd", "channels_last",
-    "channels_last_3d", "contiguous_format", "default_generator", "device", "dtype", "e",
-    "enable_grad", "finfo", "get_default_device", "get_printoptions", "get_rng_state", "iinfo",
-    "inf", "inference_mode", "initial_seed", "is_grad_enabled", "is_inference_mode_enabled",
-    "layout", "manual_seed", "memory_format", "nan", "newaxis", "no_grad", "pi", "preserve_format",
-    "printoptions", "random", "seed", "set_default_device", "set_grad_enabled", "set_printoptions",
-    "set_rng_state", "strided",
-]  # fmt: skip
+    "Generator",
+    "OutOfMemoryError",
+    "Size",
+    "Tensor",
+    "are_deterministic_algorithms_enabled",
+    "autograd",
+    "channels_last",
+    "channels_last_3d",
+    "compile",
+    "contiguous_format",
+    "default_generator",
+    "device",
+    "dtype",
+    "e",
+    "enable_grad",
+    "finfo",
+    "get_default_device",
+    "get_deterministic_debug_mode",
+    "get_float32_matmul_precision",
+    "get_num_interop_threads",
+    "get_num_threads",
+    "get_printoptions",
+    "get_rng_state",
+    "iinfo",
+    "inf",
+    "inference_mode",
+    "initial_seed",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "layout",
+    "manual_seed",
+    "memory_format",
+    "nan",
+    "newaxis",
+    "no_grad",
+    "pi",
+    "preserve_format",
+    "printoptions",
+    "random",
+    "seed",
+    "set_default_device",
+    "set_deterministic_debug_mode",
+    "set_float32_matmul_precision",
+    "set_flush_denormal",
+    "set_grad_enabled",
+    "set_num_interop_threads",
+    "set_num_threads",
+    "set_printoptions",
+    "set_rng_state",
+    "strided",
+    "use_deterministic_algorithms",
+]
 __all__ += [name for name in _names if name not in __all__]
 __all__.sort()
 
@@ -144,14 +210,14 @@ def __getattr__(name: str) -> _Any:
         except ModuleNotFoundError as error:
             if error.name != f"{__name__}.{name}":
                 raise
-    if name in _OF_NN:
-        functional = _importlib.import_module(f"{__name__}.nn.functional")
-        if hasattr(functional, name):
-            return getattr(functional, name)
+    if name in _DEFERRED:
+        module = _importlib.import_module(_DEFERRED[name])
+        if hasattr(module, name):
+            return getattr(module, name)
     raise AttributeError(
         f"module 'torch' has no attribute {name!r}: Rushlight does not have it (yet)"
     )
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_LAZY, "__version__"})
+    return sorted({*__all__, *_LAZY, "__version__", "explain"})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from rushlight.cli import demo, info, run
+from rushlight.cli import info, run
 
 _DESCRIPTION: Final = "PyTorch's API, recorded and run as native code."
 _RUN: Final = """\
@@ -44,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("a command is needed: run, info or demo")
     if options.command == "info":
         return info.show(package_version())
-    return demo.show(options.epochs)
+    # By name: the demo loads all of the package, and `run` and `info` should not wait for that.
+    status: int = importlib.import_module("rushlight.lab.demo").main(options.epochs)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run an unmodified PyTorch program", add_help=False)
     commands.add_parser("info", help="say what this machine and installation offer")
     shown = commands.add_parser("demo", help="train a small network on the digits that come along")
-    shown.add_argument("--epochs", type=_positive, default=10, help="passes over the data (10)")
+    shown.add_argument("--epochs", type=_positive, default=20, help="passes over the data (20)")
     return parser
 
 

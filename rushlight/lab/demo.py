@@ -110,7 +110,7 @@ def main(epochs: int = 20, folder: str | Path = ".") -> int:
     picture = save_curve(losses, Path(folder) / "rushlight-demo")
     print(f"{epochs * (TRAINED // BATCH)} steps in {seconds:.2f} s; test accuracy {right[-1]:.2%}")
     print("The losses above are the same on every machine, with any number of threads.")
-    print(f"The loss curve is in {picture}.")
+    print(f"The loss curve is in {picture.resolve()}.")
     print(
         "Next: `rushlight run your_script.py` runs a PyTorch script as it is;"
         " in new code write `import rushlight as torch`."
