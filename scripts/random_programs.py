@@ -65,8 +65,8 @@ def run_programs(args: argparse.Namespace) -> int:
             )
     took = time.monotonic() - start
     print(
-        f"{done} programs, {statements} statements executed each way, {found} differences; "
-        f"{took:.1f} s, {done / took:.1f} programs/s; PyTorch {'compared' if torch else 'not compared'}"
+        f"{done} programs, {statements} statements each way, {found} differences; "
+        f"{took:.1f} s, {done / took:.1f} programs/s; PyTorch {'' if torch else 'not '}compared"
     )
     if args.table:
         table(coverage)

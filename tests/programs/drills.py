@@ -46,7 +46,8 @@ class Drills:
     def choice_by_turn(self: Generator) -> None:
         """The same place in a loop, another operand, argument, number or mode on some turns."""
         r = self.r
-        x = self.floating()
+        x = self.some(lambda q: q.rg > 0) if r.random() < 0.5 else None
+        x = x or self.floating()
         v = self.vars[x]
         y = self.some(lambda q: q.shape == v.shape and q.dtype == v.dtype) or x
         z = self.some(lambda q: q.shape == v.shape and q.dtype == v.dtype) or x

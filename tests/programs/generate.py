@@ -137,7 +137,7 @@ class Generator(Operations, Memory, Gradients, Drills):
                 (3, self.shared),
                 (4 if self.graded else 0, self.long_graph),
                 (1 if self.graded else 0, self.train),
-                (8 if self.loop else 0, self.choice_by_turn),
+                (13 if self.loop else 0, self.choice_by_turn),
                 (3 if self.loop else 0, self.held_by_turn),
             ]
         f = self.r.choices([k for _, k in table], [w for w, _ in table])[0]

@@ -62,7 +62,7 @@ PLANTS = (
         "branch argument ignored",
         "trie.new_branch",
         "k = (int(op), int(a), int(b), int(c), key)",
-        "k = (int(op), int(a), int(b), int(c), None if op < 50 else key)",
+        "k = (int(op), int(a), int(b), int(c), None if op == TABLE['sum'].code else key)",
     ),
     Plant("slot of an older stretch", "core.record1", "if x.epoch == ep:", "if x.epoch:"),
     Plant(
@@ -207,10 +207,10 @@ PLANTS = (
         "r.freed = freed",
     ),
     Plant(
-        "seed dropped",
-        "backward.Run.give",
-        "seeds[hist.slot] = h if have is None else apply(ADD, (have, h), None)",
-        "seeds[hist.slot] = h",
+        "running sum of a value dropped",
+        "backward.Run.begun",
+        "h = pair[1].pop(hist.slot, None)",
+        "pair[1].pop(hist.slot, None)",
     ),
     Plant(
         "gradient overwritten",
