@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rushlight.base.target import Target
 from rushlight.codegen.llvm_kernel import KernelWriter
-from rushlight.codegen.llvm_product import ProductWriter, is_packed
+from rushlight.codegen.llvm_product import ProductWriter
 from rushlight.codegen.text import Emitter, Value, module_text
 
 if TYPE_CHECKING:
@@ -49,13 +49,11 @@ def render(program: LoopProgram, target: Target) -> Code:
     return Renderer(program, target).run()
 
 
-def kernel_writer(
-    kernel: Kernel | Product, target: Target, shared: bool = False
-) -> KernelWriter | ProductWriter:
-    """What spells a kernel; `shared`: large products have one with run-time sizes."""
+def kernel_writer(kernel: Kernel | Product, target: Target) -> KernelWriter | ProductWriter:
+    """What spells a kernel."""
     if kernel.kind == "loops":
         return KernelWriter(kernel, target)
-    return ProductWriter(kernel, target, shared)
+    return ProductWriter(kernel, target)
 
 
 class Renderer:
@@ -72,10 +70,8 @@ class Renderer:
 
     def run(self) -> Code:
         p = self.program
-        # several large products share one kernel with run-time sizes: it is long to compile
-        packed = sum(k.kind == "product" and is_packed(k, self.target) for k in p.kernels)
         for n, kernel in enumerate(p.kernels):
-            writer = kernel_writer(kernel, self.target, packed > 1)
+            writer = kernel_writer(kernel, self.target)
             self.functions.update(dict.fromkeys(writer.functions(f"k{n}")))
             self.declarations |= writer.declarations
             self.writers.append(writer)
@@ -90,7 +86,9 @@ class Renderer:
         if self.arguments:
             self.e.lines.insert(0, f"  %args = alloca [{self.arguments} x i64], align 8")
         plan = self.e.function(SYMBOL, ["ptr %table"], returns="i64")
-        text = module_text([*self.functions, plan], self.declarations | self.e.declarations)
+        modules = dict.fromkeys(m for w in self.writers for m in w.modules)
+        declarations = self.declarations | self.e.declarations
+        text = module_text([*self.functions, plan], declarations, modules)
         scratch = max([w.workspace for w in self.writers], default=0)
         size = p.workspace + -(-scratch // 64) * 64
         return Code(text, p.leaves, "".join(p.numbers), len(p.outputs), size)

@@ -192,6 +192,17 @@ class Memory:
         bad = self.e.value(f"xor i1 {name}, true")
         self.e.guard(bad, lambda: self.e.store("1", "%status", "i64"))
 
+    def check(self, arg: Any, x: Scalar) -> None:
+        """Tests values as `arg` says: (test, size, whether negative ones count from the end)."""
+        test, size, wraps = arg
+        if test == "unit":
+            self.report((x >= 0) & (x <= 1))
+        elif test == "nonzero":
+            self.report(x if x.dtype.kind == "b" else x.ne(0))
+        else:
+            x = self.b.cast(x, int64)
+            self.report((x >= (-size if wraps else 0)) & (x < size))
+
     def lane_addresses(
         self,
         access: Access,

@@ -64,6 +64,7 @@ class KernelWriter(Memory):
         self.parallel = kernel.tasks > 1 and self.rows > 1
         self.tasks = min(kernel.tasks, self.rows) if self.parallel else 1
         self.workspace = 0
+        self.modules: list[str] = []
         self.checks = kernel.checks
         self.symbol = ""
 
@@ -364,6 +365,8 @@ class KernelWriter(Memory):
                 if i.op.types == "where":
                     xs[0] = self.b.cast(env[i.srcs[0]], bool_)
                 env[i.id] = self.b.cast(i.op.lower(self.b, *xs), i.dtype)
+            elif i.kind == "check":
+                self.check(i.arg, env[i.srcs[0]])
             elif i.kind == "const":
                 env[i.id] = self.b.const(i.arg, i.dtype)
             elif i.kind == "number":

@@ -9,6 +9,7 @@ from rushlight.base.target import Target
 from rushlight.codegen.llvm_scalar import ELEMENT
 from rushlight.codegen.matmul import (
     MatmulSpec,
+    Split,
     choose,
     emit_matmul,
     general_matmul,
@@ -19,28 +20,21 @@ if TYPE_CHECKING:
     from rushlight.compiler.loops import Product
 
 
-LEAST_ROWS = 32  # of a task
-
-
 def spec_of(p: Product) -> MatmulSpec:
     """One product of a batch as the kernels take it."""
     c_row = p.c[0] if p.m > 1 else p.n
     return MatmulSpec(p.dtype, p.m, p.k, p.n, p.a[0], p.a[1], p.b[0], p.b[1], c_row)
 
 
-def is_packed(p: Product, target: Target) -> bool:
-    """Whether a product is large enough for the kernel that packs its operands."""
-    return choose(spec_of(p), target).direct is None
-
-
 class ProductWriter:
     """Writes the function of one product: `void @symbol(ptr a, ptr b, ptr c[, ptr work])`.
 
-    Large products share one kernel with run-time sizes; others have a kernel of their own. A
-    product that is split has tasks of its kernel's making, or one task for each batch item.
+    Large products call one kernel with run-time sizes, which all plans share: it is long to
+    compile. Others have a kernel of their own. A product that is split has tasks of its kernel's
+    making.
     """
 
-    def __init__(self, product: Product, target: Target, shared: bool = False) -> None:
+    def __init__(self, product: Product, target: Target) -> None:
         p = self.p = product
         self.e = Emitter()
         self.spec = spec_of(p)
@@ -48,19 +42,18 @@ class ProductWriter:
         self.checks = False
         self.whole: list[tuple[str, Value]] = []
         self.texts: list[str]
-        self.general = is_packed(p, target) and (shared or p.tasks == 1)
+        self.modules: list[str] = []  # what it calls and shares
+        self.general = choose(self.spec, target).direct is None
         # a product is worth a few tasks for each core: every one packs what it reads
         split = min(p.tasks, 2 * target.cores) if self.count == 1 and target.cores > 1 else 1
         if self.general:
             kernel = general_matmul(p.dtype, target)
-            self.inner, self.texts = kernel.symbol, list(kernel.functions)
-            self.declarations = set(kernel.declarations)
-            self.block, self.tasks = p.m, 1
-            if split > 1 and p.m >= 4 * LEAST_ROWS:
-                self.block = -(-max(LEAST_ROWS, -(-p.m // split)) // LEAST_ROWS) * LEAST_ROWS
-                self.tasks = -(-p.m // self.block)
-            self.share = -(-kernel.workspace(self.block, p.k, p.n) // 64) * 64
-            self.workspace = max(kernel.workspace(p.m, p.k, p.n), self.tasks * self.share)
+            self.inner, self.texts = kernel.symbol, []
+            self.declarations = {kernel.declaration}
+            self.modules = [kernel.text]
+            self.split: Split = kernel.split(p.m, p.k, p.n, split)
+            self.tasks = self.split.tasks
+            self.workspace = max(kernel.workspace(p.m, p.k, p.n), self.split.workspace)
         else:
             code = emit_matmul(self.spec, target, split)
             self.inner, self.texts = code.symbol, list(code.functions)
@@ -76,7 +69,7 @@ class ProductWriter:
         self.symbol = name
         offset = any(side[2] for side in (self.p.a, self.p.b, self.p.c))
         if self.tasks > 1 and self.general:
-            self.texts.append(self._rows_task(name))
+            self.texts.append(self._block_task(name))
         elif self.tasks > 1 and offset:
             self.texts.append(self._shifted_task(name))
         e = self.e
@@ -113,32 +106,38 @@ class ProductWriter:
         places = self._at(self.e, pointers, index)
         work = "%work" if self.workspace else "null"
         if self.general:
-            self._general(self.e, places, str(self.p.m), work)
+            self._general(self.e, places, self.p.m, self.p.n, work)
             return
         self.e.call(self.inner, "void", [*(("ptr", x) for x in places), ("ptr", work)])
 
-    def _general(self, e: Emitter, places: list[Value], rows: Value, work: Value) -> None:
+    def _general(
+        self, e: Emitter, places: list[Value], rows: Value | int, columns: Value | int, work: Value
+    ) -> None:
         """A call of the kernel with run-time sizes."""
         s, p = self.spec, self.p
         numbers: list[tuple[int | Value, ...]] = [
-            (s.a_row, s.a_column), (s.b_row, s.b_column), (s.c_row, rows, p.k, p.n)
+            (s.a_row, s.a_column), (s.b_row, s.b_column), (s.c_row, rows, p.k, columns)
         ]  # fmt: skip
         values: list[tuple[str, Value]] = []
         for pointer, given in zip(places, numbers):
             values += [("ptr", pointer), *(("i64", str(x)) for x in given)]
         e.call(self.inner, "void", [*values, ("ptr", work)])
 
-    def _rows_task(self, name: str) -> str:
-        """A task of the kernel with run-time sizes: a block of rows."""
-        e, element = Emitter(), ELEMENT[self.p.dtype]
+    def _block_task(self, name: str) -> str:
+        """A task of the kernel with run-time sizes: a block of the result."""
+        e, element, split, s = Emitter(), ELEMENT[self.p.dtype], self.split, self.spec
         args = [e.load(e.gep("%args", i, "ptr"), "ptr") for i in range(4)]
         a, b, c = self._at(e, args[:3], [])
-        first = e.multiply("%index", self.block)
-        rows = e.minimum(e.subtract(self.p.m, first), self.block)
-        a = e.gep(a, e.multiply(first, self.spec.a_row), element)
-        c = e.gep(c, e.multiply(first, self.spec.c_row), element)
-        work = e.gep(args[3], e.multiply("%index", self.share), "i8")
-        self._general(e, [a, b, c], rows, work)
+        down = e.divide("%index", split.across)
+        row = e.multiply(down, split.rows)
+        column = e.multiply(e.subtract("%index", e.multiply(down, split.across)), split.columns)
+        a = e.gep(a, e.multiply(row, s.a_row), element)
+        b = e.gep(b, e.multiply(column, s.b_column), element)
+        c = e.gep(c, e.add(e.multiply(row, s.c_row), column), element)
+        rows = e.minimum(e.subtract(self.p.m, row), split.rows)
+        columns = e.minimum(e.subtract(self.p.n, column), split.columns)
+        work = e.gep(args[3], e.multiply("%index", split.share), "i8")
+        self._general(e, [a, b, c], rows, columns, work)
         e.emit("ret void")
         self.task_symbol = f"{name}_task"
         return e.function(self.task_symbol, ["ptr %args", "i64 %index"], linkage="internal")

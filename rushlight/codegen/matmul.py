@@ -14,6 +14,7 @@ from functools import lru_cache
 from rushlight.base.dtype import dtype, float32, float64
 from rushlight.base.target import Target
 from rushlight.codegen.matmul_blocked import (
+    BLOCKED_PARAMETERS,
     Blocking,
     blocking,
     emit_blocked,
@@ -158,6 +159,12 @@ class GeneralMatmul:
     def text(self) -> str:
         """A module with nothing but this kernel."""
         return module_text(self.functions, self.declarations)
+
+    @property
+    def declaration(self) -> str:
+        """The line that a module needs to call the kernel of another one."""
+        kinds = ", ".join(parameter.split()[0] for parameter in BLOCKED_PARAMETERS)
+        return f"declare void @{self.symbol}({kinds})"
 
     def workspace(self, m: int, k: int, n: int) -> int:
         """Bytes of workspace for a product of this size."""

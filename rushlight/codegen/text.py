@@ -369,6 +369,19 @@ class Emitter:
         return "\n".join([head.replace("  ", " "), "entry:", *self._allocas, *self.lines, "}", ""])
 
 
-def module_text(functions: Iterable[str], declarations: Iterable[str]) -> str:
-    """One module: the functions in order, then the declarations, sorted."""
-    return "\n".join([*functions, *sorted(set(declarations)), ""])
+MODULE = "; ---- module\n"
+"""Stands between the modules of one text: each may call functions of those before it.
+
+All but the last are compiled once for all texts that have them (`runtime.jit`).
+"""
+
+
+def module_text(
+    functions: Iterable[str], declarations: Iterable[str], before: Iterable[str] = ()
+) -> str:
+    """One module: the functions in order, then the declarations, sorted.
+
+    `before`: modules whose functions it calls; equal ones are shared by all plans of a machine.
+    """
+    own = "\n".join([*functions, *sorted(set(declarations)), ""])
+    return MODULE.join([*before, own])

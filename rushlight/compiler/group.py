@@ -82,7 +82,7 @@ class Grouper:
 
     def run(self) -> Grouping:
         items = self.values.items
-        live = set(self.values.outputs)
+        live = {*self.values.outputs, *self.values.checks}
         for i in range(len(items) - 1, -1, -1):
             if i in live and numel(items[i].space):
                 live.update(r.value for r in items[i].srcs)

@@ -16,7 +16,9 @@ from ..base.shape import Ints
 from ..graph.op import Op
 from .cost import special_steps
 
-InstrKind = Literal["load", "number", "const", "iota", "row", "reduce", "dot", "store", "index"]
+InstrKind = Literal[
+    "load", "number", "const", "iota", "row", "reduce", "dot", "store", "index", "check"
+]
 Over = Literal["once", "row", "inner"]
 
 
@@ -36,7 +38,8 @@ class Instr:
     """One step. `id` names its value; `row` evaluates `op.lower` on operands converted to `ctype`.
 
     `index` loads, and a `store` with more than one operand writes, at an address to which indices
-    add: `arg` has (stride, size, whether negative ones count from the end) for each.
+    add: `arg` has (stride, size, whether negative ones count from the end) for each. `check` sets
+    the plan's status where an element fails the test `arg`.
     """
 
     id: int
@@ -98,8 +101,8 @@ class Kernel:
     `lanes`: vectors lie along the inner index (reductions then have 32 virtual lanes) or along the
     last outer dimension (reductions have one). `span`: rows are pieces of this many elements of
     one long line of `extent`; the last one is moved back so that it ends with the line.
-    `checks`: indices are checked; a bad one sets the plan's status. `ordered`: rows and inner
-    indices run in order, on one thread, since several may write one place.
+    `checks`: indices or values are checked; a bad one sets the plan's status. `ordered`: rows and
+    inner indices run in order, on one thread, since several may write one place.
     `partial`: a reduction's 32 lanes are stored without being combined.
     """
 

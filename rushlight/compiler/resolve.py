@@ -21,7 +21,7 @@ from ..base.shape import (
 )
 from ..graph.node import Node, Program
 from ..graph.op import TABLE, Spec
-from ..graph.ops.indexing import CHECK, indexed_shape
+from ..graph.ops.indexing import CHECK, Bound, indexed_shape
 from ..graph.ops.movement import CUT, GEOMETRY
 from .values import Ref, Row, Value, Values, dot_row, identity, unit
 
@@ -59,18 +59,21 @@ class Resolver:
             live[o] = True
             self.uses[o] += 2  # never to be written over
         for i in range(len(nodes) - 1, -1, -1):
-            if live[i]:
-                for s in nodes[i].srcs:
-                    if s >= 0:
-                        live[s] = True
-                        self.uses[s] += 1
+            used = nodes[i].srcs if live[i] else ()
+            # what an operation needs to be true is looked at even where nobody reads its result
+            for s in (*used, *(nodes[i].srcs[b.operand] for b in self.bounds(nodes[i], live[i]))):
+                if s >= 0:
+                    live[s] = True
+                    self.uses[s] += 1
         leaf = 0
         for i, n in enumerate(nodes):
             if n.op.kind == "leaf":
                 if live[i]:
                     self.refs[i] = self.leaf(n, leaf)
                 leaf += 1
-            elif live[i]:
+                continue
+            self.check(n, self.bounds(n, live[i]))
+            if live[i]:
                 self.refs[i] = self.node(n)
         self.out.leaves = leaf
         taken: set[int] = set()
@@ -79,6 +82,28 @@ class Resolver:
             taken.add(self.memory_root(value))
             self.out.outputs.append(value)
         return self.out
+
+    # Values that are refused
+
+    def bounds(self, n: Node, live: bool) -> tuple[Bound, ...]:
+        """What a node's operands have to be, where its own kernel does not see to it."""
+        rule = CHECK.get(n.op)
+        if rule is None or (live and n.op.kind == "index"):
+            return ()
+        return rule([self.spec_of(s) for s in n.srcs], n.arg)
+
+    def check(self, n: Node, bounds: tuple[Bound, ...]) -> None:
+        """Adds the tests of a node's operands."""
+        for b in bounds:
+            r, shape = self.source(n.srcs[b.operand]), self.spec_of(n.srcs[b.operand]).shape
+            if not numel(shape):
+                continue
+            arg = (b.test, b.size, b.negative)
+            v = Value("check", dt.bool_, shape, shape, (r,), arg=arg)
+            v.layout = contiguous_strides(shape)
+            found = self.add(v, ("check", r, shape, arg)).value
+            if found not in self.out.checks:
+                self.out.checks.append(found)
 
     # Building blocks
 

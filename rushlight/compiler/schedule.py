@@ -132,6 +132,8 @@ class Builder:
             row = self.widen(v.srcs[0].rows[0], own)
             access = Access(self.param(v.srcs[0].value, False), row[0], row[1])
             at = self.emit(where, kind="index", dtype=v.dtype, srcs=srcs, arg=v.arg, access=access)
+        elif v.kind == "check":
+            at = self.emit(where, kind="check", dtype=v.dtype, srcs=srcs, arg=v.arg)
         else:
             kind = "dot" if v.kind == "dot" else "reduce"
             at = self.emit(where, kind=kind, dtype=v.dtype, srcs=srcs, op=v.op, ctype=v.ctype)
@@ -265,8 +267,10 @@ def shape_loops(d: Draft) -> Kernel:
     if d.ordered:
         pass  # places are written in the order of the indices
     elif not d.dims:
-        main = max(stores, key=lambda a: sum(s != 0 for s in a.strides))
-        outer.sort(key=lambda i: -main.strides[i] if main.strides[i] else -(1 << 62))
+        # what only checks stores nothing
+        main = max(stores or accesses, key=lambda a: sum(s != 0 for s in a.strides), default=None)
+        if main is not None:
+            outer.sort(key=lambda i: -main.strides[i] if main.strides[i] else -(1 << 62))
     elif dot or d.dims[-1] != len(d.space) - 1:
         along = "outer"
     outer_runs, inner_runs = _runs(outer, d.space, accesses), _runs(inner, d.space, accesses)
@@ -295,7 +299,9 @@ def shape_loops(d: Draft) -> Kernel:
         [],
         [s for s in stages if s.body],
         checks=any(
-            i.kind == "index" or (i.kind == "store" and i.srcs[1:]) for b in bodies for i in b
+            i.kind in ("index", "check") or (i.kind == "store" and i.srcs[1:])
+            for b in bodies
+            for i in b
         ),
         ordered=d.ordered,
     )

@@ -18,7 +18,7 @@ Row = tuple[Ints, int]
 """Coefficients over the reader's dimensions, and an offset."""
 
 Kind = Literal[
-    "leaf", "number", "const", "iota", "row", "reduce", "dot", "blank", "region", "index"
+    "leaf", "number", "const", "iota", "row", "reduce", "dot", "blank", "region", "index", "check"
 ]
 
 
@@ -48,7 +48,8 @@ class Value:
     `shape`: what readers see. `space`: what it is computed over; equal to `shape` but for a
     reduction (whose reduced dimensions of the space are `dims`), a matrix product and a region (a
     part of the memory of value `base` that is written over; `place` says where). `layout`: strides
-    of its memory over `shape`, where it has memory.
+    of its memory over `shape`, where it has memory. A `check` has no memory: it tests what it
+    reads, as `arg` = (test, size, whether negative ones count from the end) says.
     """
 
     kind: Kind
@@ -70,7 +71,14 @@ class Value:
         words = [f"%{number} = {name}"]
         if self.kind == "reduce":
             words.append(f"over {list(self.dims)}")
-        if self.arg is not None and self.kind in ("leaf", "number", "const", "iota", "index"):
+        if self.arg is not None and self.kind in (
+            "leaf",
+            "number",
+            "const",
+            "iota",
+            "index",
+            "check",
+        ):
             words.append(repr(self.arg))
         if self.kind == "region":
             words.append(f"of %{self.base} {list(self.place[0])}+{self.place[1]}")
@@ -83,11 +91,15 @@ class Value:
 
 @dataclass
 class Values:
-    """A program as values. `outputs`: the value of each output, which has exactly its memory."""
+    """A program as values. `outputs`: the value of each output, which has exactly its memory.
+
+    `checks`: values that nobody reads, but that have to hold before outputs count.
+    """
 
     items: list[Value] = field(default_factory=list)
     numbers: list[str] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    checks: list[int] = field(default_factory=list)
     leaves: int = 0
 
     def add(self, value: Value) -> int:

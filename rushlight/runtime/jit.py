@@ -11,6 +11,7 @@ only where an instruction carries a fast-math flag, which our text never does; d
 import os
 import re
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from rushlight.base.target import Target, host
@@ -28,6 +29,7 @@ _LIBRARIES: dict[str, "Library"] = {}
 _SESSIONS: list["_Session"] = []  # at most one
 _MACHINES: dict[str, Any] = {}
 
+_MODULE = "; ---- module\n"  # between the modules of one text
 _DEFINE = re.compile(r"^(define .*?)( #0)?(?= (?:align \d+ )?\{$)", re.MULTILINE)
 
 
@@ -41,12 +43,15 @@ class Library:
         from_disk: whether the object code came from the disk cache.
     """
 
-    def __init__(self, session: "_Session", name: str, digest: str, code: bytes, from_disk: bool):
+    def __init__(
+        self, session: "_Session", name: str, digest: str, code: bytes, from_disk: bool,
+        needs: Sequence["Library"] = (),
+    ) -> None:  # fmt: skip
         self.name = name
         self.digest = digest
         self.size = len(code)
         self.from_disk = from_disk
-        self._addresses = session.link(digest, code)
+        self._addresses = session.link(digest, code, [n.digest for n in needs])
 
     def address(self, symbol: str) -> int:
         """The address of an exported function.
@@ -73,7 +78,8 @@ def compile_text(
 
     Args:
         ir: `define` and `declare` lines (and constants), without triple or data layout. Functions
-            to be called from outside have external linkage.
+            to be called from outside have external linkage. Before a line `; ---- module` may
+            stand modules that it calls: each is a library of its own, compiled once for all.
         name_hint: a name for messages.
         target: what to compile for; this machine when absent.
         level: code generation level; 0 compiles in a third of the time code that runs at half the
@@ -86,6 +92,7 @@ def compile_text(
 
     target = target or host()
     session = _session()
+    *before, own = ir.split(_MODULE)
     digest = sha256(
         f"{session.version}|{target.code_key}|{level}|{_CODE_FORMAT}\n{ir}".encode()
     ).hexdigest()
@@ -95,9 +102,13 @@ def compile_text(
     with _LOCK:
         library = _LIBRARIES.get(digest)
         if library is None:
+            needs = [
+                compile_text(text, name_hint=f"used by {name_hint}", target=target, level=level)
+                for text in before
+            ]
             entry = disk_cache.load(digest)
-            code = session.emit(ir, name_hint, target, level) if entry is None else entry
-            library = Library(session, name_hint, digest, code, entry is not None)
+            code = session.emit(own, name_hint, target, level) if entry is None else entry
+            library = Library(session, name_hint, digest, code, entry is not None, needs)
             if entry is None:
                 disk_cache.store(digest, code)
             _LIBRARIES[digest] = library
@@ -192,12 +203,17 @@ class _Session:
         listing = "\n".join(names).encode()
         return code + listing + len(listing).to_bytes(4, "little")
 
-    def link(self, digest: str, code: bytes) -> dict[str, int]:
-        """Loads an object from `emit`; returns the addresses of its functions."""
+    def link(self, digest: str, code: bytes, needs: Sequence[str] = ()) -> dict[str, int]:
+        """Loads an object from `emit`; returns the addresses of its functions.
+
+        `needs`: digests of loaded objects whose functions it calls.
+        """
         size = int.from_bytes(code[-4:], "little")
         names = code[-4 - size : -4].decode().split("\n") if size else []
         builder = self.llvm.JITLibraryBuilder().add_object_img(code[: -4 - size])
         builder.add_current_process()
+        for need in needs:
+            builder.add_jit_library(need)
         for name in names:
             builder.export_symbol(name)
         tracker = builder.link(self.linker, digest)

@@ -10,6 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rushlight.base import dtype as dt
+from rushlight.base.target import host
+from rushlight.codegen.matmul import general_matmul
+from rushlight.codegen.text import MODULE
+from rushlight.runtime.jit import compile_text
+
 TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 PFOR = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
@@ -86,3 +92,22 @@ def test_any_order(kit: Any, name: str) -> None:
     ]
     assert calls and max(calls) > 1
     assert all(kit.same_bits(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_large_products_share_one_kernel(kit: Any) -> None:
+    """Plans with different large products call one library, which is compiled once."""
+    library = general_matmul(dt.float32, host()).text
+    found = []
+    for m in (256, 300):
+        p = kit.Program()
+        x, y = kit.leaf(p, (m, 512)), kit.leaf(p, (512, 512))
+        p.outputs = [kit.make("matmul", x, y).slot]
+        plan = kit.Plan(p)
+        before, own = plan.code.text.split(MODULE)
+        assert before == library
+        assert len(own) < len(library) // 10
+        found.append(compile_text(before, target=host()))
+        rng = np.random.default_rng(0)
+        a, b = (rng.integers(-3, 4, n).astype(np.float32) for n in (m * 512, 512 * 512))
+        assert np.array_equal(plan.run([a, b])[0], a.reshape(m, 512) @ b.reshape(512, 512))
+    assert found[0] is found[1]

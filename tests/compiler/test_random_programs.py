@@ -77,8 +77,23 @@ class Maker:
             return x
         return self.kit.make("cast", x, arg=self.r.choice(FLOATS))
 
+    def fill(self) -> Any:
+        """A number repeated: what reads it may need memory of it."""
+        kind = self.r.choice(FLOATS)
+        if self.r.random() < 0.5:
+            self.numbers.append(self.r.choice([0.5, -3.0]))
+            x = self.kit.number(self.p, "d")
+        else:
+            b = self.vals[0].builder
+            x = type(self.vals[0])(b, b.make(self.kit.op("const"), [], (1.5, kind)))
+        like = self.r.choice(self.vals).shape
+        shape = like if self.r.random() < 0.7 else self.shape()
+        return self.kit.make("full", x, arg=(shape, kind))
+
     def step(self) -> Any:
         make, x, kind = self.kit.make, self.pick(), self.r.random()
+        if self.r.random() < 0.06:
+            x = self.fill()
         if kind < 0.4:
             name = self.r.choice(EXACT + (SPECIAL if self.r.random() < 0.3 else []))
             if name in ("neg", "abs", "relu", "square", "sqrt", *SPECIAL):
