@@ -151,6 +151,11 @@ def interrupted(program: str, at: int, stop: Stop) -> tuple[dict[str, Any], bool
     try:
         exec(code, env)
     except KeyboardInterrupt:
+        sys.settrace(before)
+        if "no_grad" in PROGRAMS[program][at]:
+            engine.set_grad_enabled(
+                True
+            )  # an interrupt in `__enter__`: Python never calls `__exit__`
         return env, True
     finally:
         sys.settrace(before)
