@@ -1,4 +1,4 @@
-"""The recorder through the public names: recognition, views, histories, hooks, interrupted stretches."""
+"""The recorder through the public names: recognition, views, histories, hooks, interruptions."""
 
 from __future__ import annotations
 
