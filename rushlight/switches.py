@@ -122,8 +122,8 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """False: denormal numbers are kept, as everywhere in IEEE arithmetic."""
-    return False
+    """Whether it is as asked: denormal numbers are kept, a request to flush them is not honoured."""
+    return not mode
 
 
 # ------------------------------------------------------------------- compile

@@ -12,7 +12,6 @@ from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops import elementwise as ew
-from rushlight.runtime import pool
 from rushlight.tensor import reduce
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled, owned
@@ -133,69 +132,3 @@ def set_default_tensor_type(t: Any, /) -> None:
             dt.Defaults.float = kind
             return
     raise TypeError(f"only floating-point types are supported as the default type, not {name}")
-
-
-# ---------------------------------------------------------------- settings that change nothing here
-class Switches:
-    """What programs set: results are the same bits in any case."""
-
-    deterministic = False
-    warn_only = False
-    precision = "highest"
-
-
-@function()
-def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Remembered: every result is deterministic in any case."""
-    Switches.deterministic, Switches.warn_only = bool(mode), warn_only
-
-
-@function()
-def are_deterministic_algorithms_enabled() -> bool:
-    """What `use_deterministic_algorithms` was told."""
-    return Switches.deterministic
-
-
-@function()
-def set_float32_matmul_precision(precision: str) -> None:
-    """Remembered: products are always of full precision."""
-    if precision not in ("highest", "high", "medium"):
-        raise RuntimeError(f"precision has to be highest, high or medium, not {precision!r}")
-    Switches.precision = precision
-
-
-@function()
-def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` was told."""
-    return Switches.precision
-
-
-@function()
-def set_flush_denormal(mode: bool) -> bool:
-    """False: denormal numbers are kept, a request to flush them is not honoured."""
-    return not mode
-
-
-@function()
-def get_num_threads() -> int:
-    """Threads that large kernels may use."""
-    return pool.threads()
-
-
-@function()
-def set_num_threads(count: int, /) -> None:
-    """Let large kernels use so many threads: results do not depend on it."""
-    if not isinstance(count, int) or count < 1:
-        raise RuntimeError(f"set_num_threads expects a positive integer, got {count!r}")
-    pool.set_threads(count)
-
-
-@function()
-def get_num_interop_threads() -> int:
-    """1: operations do not run beside each other."""
-    return 1
-
-
-@function()
-def set_num_interop_threads(count: int, /) -> None:
-    """Nothing: operations do not run beside each other."""
