@@ -10,7 +10,7 @@ from tests.programs import ways
 from tests.programs.check import check, options
 from tests.programs.generate import generate
 
-COUNT = int(os.environ.get("RUSHLIGHT_PROGRAMS", "120"))
+COUNT = int(os.environ.get("RUSHLIGHT_RANDOM_PROGRAMS", "120"))
 SHARE = 20
 
 pytestmark = pytest.mark.skipif(not ways.have_torch(), reason="PyTorch is not installed")
