@@ -122,7 +122,7 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """Whether it is as asked: denormal numbers are kept, a request to flush them is not honoured."""
+    """Whether it is as asked: denormal numbers are always kept."""
     return not mode
 
 
