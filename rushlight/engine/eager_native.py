@@ -43,8 +43,10 @@ def _entry(name: str, arrays: int) -> str:
 
 
 def kernel(name: str, arrays: int, text: Callable[[], str]) -> Callable[..., Any]:
-    """The kernel ``name`` as a Python function of (geometry, out, *operands); compiled when "
-    "first met."""
+    """The kernel ``name`` as a Python function of (geometry, out, *operands).
+
+    Compiled when first met.
+    """
     found = _KERNELS.get(name)
     if found is None:
         if SUPPORTED:

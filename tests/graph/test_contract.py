@@ -34,8 +34,10 @@ def chain(a: Any, b: Any) -> Any:
 
 
 def rounded(x: Fraction, kind: Any) -> Any:
-    """The nearest number of a type: Python rounds rationals to doubles rightly; floats are "
-    "checked by neighbours."""
+    """The nearest number of a type.
+
+    Python rounds rationals to doubles rightly; floats are checked by neighbours.
+    """
     near = kind(float(x))
     options = [np.nextafter(near, kind(-np.inf)), near, np.nextafter(near, kind(np.inf))]
     return min(options, key=lambda v: abs(Fraction(float(v)) - x))

@@ -144,8 +144,7 @@ def test_gradient_of_broadcast_operand(name: str) -> None:
 
 
 def test_rows_are_complete() -> None:
-    """A float row has a reference, a domain for every operand and a gradient, or is listed as "
-    "flat."""
+    """A float row has a reference, domains and a gradient, or is listed as flat."""
     for op in ROWS:
         assert op.lower is not None and op.domain, op.name
         assert op.lower.__code__.co_argcount == len(op.domain) + 1, op.name

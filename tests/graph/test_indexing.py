@@ -103,8 +103,10 @@ def test_put_gradients() -> None:
 
 
 def test_accumulation_is_in_order() -> None:
-    """Repeated places are added one after the other: these values give another sum in another "
-    "order."""
+    """Repeated places are added one after the other.
+
+    These values give another sum in another order.
+    """
     v = np.array([1e8, 1.0, -1e8, 1.0], np.float32)
     got = evaluate(
         lambda b, w, p: ix.index_put(b, w, p, arg=((0,), True)),

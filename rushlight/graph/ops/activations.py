@@ -1,5 +1,7 @@
-"""What networks bend values with: elementwise rows.  Parameters (slopes, bounds) are operands, "
-"run-time numbers."""
+"""What networks bend values with: elementwise rows.
+
+Parameters (slopes, bounds) are operands, run-time numbers.
+"""
 
 from __future__ import annotations
 

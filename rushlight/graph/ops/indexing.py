@@ -143,8 +143,7 @@ CHECK[scatter] = _along(lambda arg: int(arg[0]), error=RuntimeError)
 
 # ---------------------------------------------------------------- several dimensions at once
 def indexed_shape(x: Ints, dims: Ints, places: Sequence[Ints]) -> tuple[Ints, int]:
-    """Shape of ``x`` read at ``places`` in ``dims``, and where the places' dimensions begin in "
-    "it."""
+    """Shape of ``x`` read at ``places`` in ``dims``, and where the dimensions of places begin."""
     shape: Ints = ()
     for p in places:
         try:

@@ -192,8 +192,10 @@ def _class_dim(x: Val | Spec) -> int:
 
 
 def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    """(x, target[, weight]), classes in dimension 1 (0 of a vector); target without that "
-    "dimension."""
+    """(x, target[, weight]), classes in dimension 1 (0 of a vector).
+
+    The target is without that dimension.
+    """
     x, t = srcs[0], srcs[1]
     _reduction(op, arg[0])
     if not len(x.shape) >= 1:
@@ -231,8 +233,10 @@ def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 
 
 class _Target:
-    """What a class target means for ``x``: which examples count, how much, and the divisor of "
-    "the mean."""
+    """What a class target means for ``x``.
+
+    Which examples count, how much, and the divisor of the mean.
+    """
 
     def __init__(self, x: Val, target: Val, weight: tuple[Val, ...], ignore: int) -> None:
         t = target

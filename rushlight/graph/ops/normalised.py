@@ -1,5 +1,7 @@
-"""Means, variances and what divides by sums of exponentials: composites with gradients of their "
-"own."""
+"""Means, variances and what divides by sums of exponentials.
+
+Composites with gradients of their own.
+"""
 
 from __future__ import annotations
 
