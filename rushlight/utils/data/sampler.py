@@ -187,11 +187,32 @@ def _need_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} should be a positive integer value, but got {name}={value}")
 
 
-# ------------------------------------------------------------- batches as arrays
+# ------------------------------------------------------------- batches as runs
 
 
-def index_batches(batch_sampler: Any) -> Iterator[Indices | slice] | None:
-    """The batches of a loader's own samplers as arrays or slices; None for any other sampler.
+class Run:
+    """A batch of indices: `start` to `stop` of an order that is known as a whole (None: 0, 1, ...).
+
+    `size` is what a full batch has: the next one starts at `stop`.
+    """
+
+    __slots__ = ("order", "size", "start", "stop")
+
+    def __init__(self, order: Indices | None, start: int, stop: int, size: int) -> None:
+        self.order = order
+        self.start = start
+        self.stop = stop
+        self.size = size
+
+    def tolist(self) -> list[int]:
+        """The indices."""
+        if self.order is None:
+            return list(range(self.start, self.stop))
+        return self.order[self.start : self.stop].tolist()
+
+
+def index_batches(batch_sampler: Any) -> Iterator[Run] | None:
+    """The batches of a loader's own samplers as runs; None for any other sampler.
 
     The same indices and the same draws at the same moments as iterating over the samplers.
     """
@@ -209,23 +230,23 @@ def index_batches(batch_sampler: Any) -> Iterator[Indices | slice] | None:
     return None
 
 
-def _runs(count: int, size: int, drop_last: bool) -> Iterator[slice]:
+def _runs(count: int, size: int, drop_last: bool) -> Iterator[Run]:
     stop = count - count % size if drop_last else count
     for at in range(0, stop, size):
-        yield slice(at, min(at + size, count))
+        yield Run(None, at, min(at + size, count), size)
 
 
-def _permuted(sampler: RandomSampler, size: int, drop_last: bool) -> Iterator[Indices]:
+def _permuted(sampler: RandomSampler, size: int, drop_last: bool) -> Iterator[Run]:
     count = len(sampler.data_source)
     gen = sampler._source()
     order = draws.randperm(gen, count)
     whole = count - count % size
     for at in range(0, whole, size):
-        yield order[at : at + size]
+        yield Run(order, at, at + size, size)
     if sampler.generator is not None:  # somebody can see the permutation drawn for nothing
         draws.randperm(gen, count)
     if whole < count and not drop_last:
-        yield order[whole:]
+        yield Run(order, whole, count, size)
 
 
 __all__ = [

@@ -1,34 +1,41 @@
 """Fetching: from a batch of indices to the collated batch.
 
 Rows of a `TensorDataset` (or of subsets of one) are copied in one gather per tensor where the batch
-is collated in the default way: the values are the same as row by row.
+is collated in the default way: the values are the same as row by row.  Where the order is known
+ahead, one gather serves several small batches, as long as nobody writes to the tensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from rushlight import engine
+from rushlight.base.shape import numel
 from rushlight.engine import Tensor
+from rushlight.engine.core import Fam
+from rushlight.engine.handles import base_rec
+from rushlight.engine.memory import Held
+from rushlight.engine.records import Storage
+from rushlight.graph.op import Spec
 from rushlight.utils.data._utils import collate as co
 from rushlight.utils.data.dataset import Subset, TensorDataset
+from rushlight.utils.data.sampler import Run
 
 Fetch = Callable[[Any], Any]
+AHEAD: Final = 128 << 10  # bytes of one tensor's rows that are gathered at once
 
 
 def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], Any]) -> Fetch:
-    """The function from indices (a list; an array or slice from `index_batches`) to a batch."""
+    """The function from indices (a list, or a run from `index_batches`) to a batch."""
     if not auto_collation:
         return lambda index: collate_fn(dataset[index])
 
     def fetch(indices: Any) -> Any:
-        if isinstance(indices, np.ndarray):
+        if isinstance(indices, Run):
             indices = indices.tolist()
-        elif isinstance(indices, slice):
-            indices = list(range(indices.start, indices.stop))
         if getattr(dataset, "__getitems__", None):
             return collate_fn(dataset.__getitems__(indices))
         return collate_fn([dataset[i] for i in indices])
@@ -37,10 +44,20 @@ def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], 
     if rows is None:
         return fetch
     tensors, selections = rows
+    ahead = None if selections else [_Ahead(t) for t in tensors]
 
     def gather(indices: Any) -> Any:
         if co.default_collate_fn_map.get(Tensor) is not co.collate_tensor_fn:
             return fetch(indices)
+        if ahead is not None and type(indices) is Run:
+            batch = []
+            for source in ahead:
+                rows = source.rows(indices)
+                if rows is None:
+                    break
+                batch.append(rows)
+            else:
+                return batch
         chosen = _chosen(indices, selections)
         if chosen is None or not all(co.plain(t) for t in tensors):
             return fetch(indices)
@@ -71,11 +88,9 @@ def _unchanged(dataset: Any, base: type, *names: str) -> bool:
 
 def _chosen(indices: Any, selections: list[Sequence[int]]) -> Any:
     """Row numbers as a slice or an int64 array; None if they are no plain integers."""
-    if not selections and isinstance(indices, slice):
-        return indices
-    if isinstance(indices, slice):
-        indices = range(indices.start, indices.stop)
-    elif isinstance(indices, np.ndarray) and selections:
+    if isinstance(indices, Run):
+        if not selections and indices.order is None:
+            return slice(indices.start, indices.stop)
         indices = indices.tolist()
     try:
         for selection in selections:
@@ -90,6 +105,99 @@ def _copied(source: Tensor, rows: Any) -> Tensor:
     data = engine.read(source)
     out = data[rows].copy() if isinstance(rows, slice) else data.take(rows, axis=0)
     return engine.own_array(out, source.dtype, source.device)
+
+
+class _Ahead:
+    """Rows of one tensor, gathered for several batches at once; each batch has its own part."""
+
+    __slots__ = ("address", "flat", "kinds", "order", "source", "spec", "start", "stop", "storage",
+                 "version", "width")  # fmt: skip
+
+    def __init__(self, source: Tensor) -> None:
+        self.source = source
+        self.order: Any = None
+        self.storage: Any = None  # the source's, when the rows were gathered
+        self.version = 0
+        self.spec: Any = None
+        self.flat: Any = None
+        self.address = 0
+        self.width = 0  # elements of a row
+        self.start = self.stop = 0
+        self.kinds: dict[int, Any] = {}  # what describes a batch, by its number of rows
+
+    def rows(self, run: Run) -> Tensor | None:
+        """The batch; None where it has to be gathered by itself."""
+        source = self.source
+        storage = source.st
+        start, stop = run.start, run.stop
+        if (
+            storage is None
+            or storage is not self.storage
+            or storage.exposed
+            or storage.ver != self.version
+            or self.order is not run.order
+            or not (self.start <= start and stop <= self.stop)
+            or not (source.rec.spec is self.spec or self._same(source.rec.spec))
+            or engine.needs_grad(source)
+        ) and not self._gather(run):
+            return None
+        kind = self.kinds.get(stop - start) or self._kind(stop - start)
+        first, last = (start - self.start) * self.width, (stop - self.start) * self.width
+        memory = Held(self.flat[first:last])
+        memory._address = self.address + first * self.flat.itemsize
+        own = Storage(memory, kind.spec)
+        made = Tensor(kind, 0)
+        made.st = own
+        made.fam = Fam(own, None, kind)
+        return made
+
+    def _same(self, spec: Spec) -> bool:
+        have = self.spec
+        return bool(
+            spec.shape == have.shape
+            and spec.strides == have.strides
+            and spec.offset == have.offset
+            and spec.dtype is have.dtype
+        )
+
+    def _kind(self, count: int) -> Any:
+        spec = self.spec
+        made = base_rec(Spec((count, *spec.shape[1:]), spec.dtype, None, spec.device))
+        self.kinds[count] = made
+        return made
+
+    def _gather(self, run: Run) -> bool:
+        """Gather the rows of this batch and of those that follow; False where that cannot be."""
+        self.storage = None
+        source = self.source
+        if not co.plain(source):
+            return False
+        data = engine.read(source)
+        storage = source.st
+        if storage is None or storage.exposed or not data.size:
+            return False
+        width = numel(data.shape[1:])
+        batches = AHEAD // max(width * data.itemsize * run.size, 1)
+        stop = run.start + max(batches, 1) * run.size
+        if run.order is None:
+            if run.stop > data.shape[0]:
+                return False
+            part = data[run.start : stop].copy()
+        else:
+            try:
+                part = data.take(run.order[run.start : stop], axis=0)
+            except IndexError:
+                return False  # the batch by itself has the message
+        self.order = run.order
+        self.spec = source.rec.spec
+        self.kinds = {}
+        self.version = storage.ver
+        self.flat = part.reshape(-1)
+        self.address = self.flat.__array_interface__["data"][0]
+        self.width = width
+        self.start, self.stop = run.start, run.start + part.shape[0]
+        self.storage = storage
+        return True
 
 
 class IterableFetcher:
