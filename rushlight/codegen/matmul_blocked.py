@@ -41,6 +41,9 @@ BLOCKED_PARAMETERS = [
     "ptr noalias %work",
 ]
 
+_PLAIN = "nounwind noinline optnone"
+"""For functions that only count and call: compiled in a third of the time."""
+
 _TILE_PARAMETERS = [
     "ptr noalias %x",
     "ptr noalias %y",
@@ -274,9 +277,7 @@ def _emit_walk(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     e.loop(0, "%columns", sizes.columns, columns_panel)
     e.emit("ret void")
     parameters = [*_TILE_PARAMETERS, "i64 %rows", "i64 %columns"]
-    return e.function(
-        f"{name}_walk", parameters, linkage="internal", attributes="nounwind noinline"
-    )
+    return e.function(f"{name}_walk", parameters, linkage="internal", attributes=_PLAIN)
 
 
 def _pack_name(name: str, kind: PackKind, width: int) -> str:
@@ -334,7 +335,7 @@ def _emit_entry(
     e.emit(f"br label %{leave}")
     e.label(leave)
     e.emit("ret void")
-    return e.function(name, BLOCKED_PARAMETERS, linkage=linkage)
+    return e.function(name, BLOCKED_PARAMETERS, linkage=linkage, attributes=_PLAIN)
 
 
 def _blocks(

@@ -95,6 +95,31 @@ class DirectPlan:
         """How many different tiles there is code for."""
         return len(self.row_runs) * len(self.lane_runs)
 
+    def unroll(self, height: int, width: int) -> int:
+        """Steps of k that are written one after the other in a tile."""
+        step = height * -(-width // self.vector.lanes)
+        if self.product.k * step <= 40:
+            return max(1, self.product.k)
+        return 2 if step >= 5 and self.cycles < 10_000 else 4
+
+    @property
+    def lines(self) -> int:
+        """About how many lines of text the tiles take."""
+        product, lanes = self.product, self.vector.lanes
+        total = 0
+        for width, _ in self.lane_runs:
+            vectors = -(-width // lanes)
+            turned = {"rows": 2, "columns": 5, "gather": 3 * lanes}
+            if self.packed:
+                total += 4 * vectors * (turned[product.access] + 2)
+            for height, _ in self.row_runs:
+                steps = min(product.k, self.unroll(height, width))
+                if self.access == "columns":  # turned over four at a time
+                    steps = max(steps, min(4, product.k))
+                total += steps * (height * (4 + vectors) + vectors * turned[self.access])
+                total += height * vectors * (2 if product.out_lane == 1 else 2 * lanes)
+        return total
+
     @property
     def row_runs(self) -> list[tuple[int, int]]:
         """Tile heights as (height, count): at most two heights, differing by one."""
@@ -113,6 +138,10 @@ def _balanced(total: int, largest: int) -> list[tuple[int, int]]:
     base, longer = divmod(total, parts)
     return [(size, n) for size, n in ((base + 1, longer), (base, parts - longer)) if size and n]
 
+
+_LINE_CYCLES = 1.0
+"""What a line of text weighs: it is compiled once, and most small products run a few thousand
+times."""
 
 _PANEL_BYTES = 64 << 10
 """The most that a packed panel may take of a thread's stack."""
@@ -136,8 +165,9 @@ def plan_direct(product: Product) -> DirectPlan:
                 plans.append(_estimate(plan))
 
     def weight(plan: DirectPlan) -> float:
-        """Time to run, and a little for each tile that has to be compiled."""
-        return plan.cycles * (1 + (0.08 if plan.cycles < 3000 else 0.04) * plan.variants)
+        """Time to run, and a little for each tile and line that has to be compiled."""
+        tiles = (0.08 if plan.cycles < 3000 else 0.04) * plan.variants
+        return plan.cycles * (1 + tiles) + _LINE_CYCLES * plan.lines
 
     return min(plans, key=weight)
 
@@ -157,7 +187,7 @@ def _heights(product: Product, vector: Vector, vectors: int, packed: bool) -> li
     return [
         height
         for height in range(most, 0, -1)
-        if height == most or (product.rows % height == 0 and 2 * height > most)
+        if height == most or (product.rows % height == 0 and 4 * height >= most)
     ]
 
 
@@ -448,7 +478,5 @@ def _tile(
         y = Lanes(y_at, shape.vectors * plan.vector.lanes)
     elif plan.access == "rows":
         y = Lanes(y_at, product.y_step)
-    unroll = 4
-    if isinstance(steps, int) and steps * shape.rows * shape.vectors <= 96:
-        unroll = max(1, steps)
+    unroll = plan.unroll(shape.rows, shape.width) if isinstance(steps, int) else 4
     store_output(e, shape, output, multiply(e, shape, x, y, steps, sums, unroll))
