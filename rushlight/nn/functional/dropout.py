@@ -11,6 +11,7 @@ from typing import Any
 from ... import engine
 from ...engine import Tensor
 from ...random import default_generator, draws
+from ...tensor.entering import entered, kind_of
 
 _ALPHA = 1.7580993408473766  # SELU's lower limit, negated
 
@@ -38,15 +39,27 @@ def _enter(array: Any, x: Any) -> Tensor:
     return engine.own_array(array, x.dtype, x.device)
 
 
+def _factors(x: Any, p: float, feature: bool) -> Tensor:
+    """0 or ``1 / (1 - p)`` for every value."""
+    spec = x.rec.spec
+    kind = None if feature else kind_of(spec.shape, spec.dtype, spec.device)
+    if kind is None or kind.spec.strides != spec.strides:
+        keeps = _keeps(x, p, feature)
+        keeps /= keeps.dtype.type(1 - p)
+        return _enter(keeps, x)
+    count = math.prod(spec.shape)
+    keeps = draws.bernoulli_number(default_generator, count, 1 - p, spec.dtype.numpy)
+    keeps /= keeps.dtype.type(1 - p)
+    return entered(keeps, kind)
+
+
 def _drop(x: Any, p: float, training: bool, inplace: bool, feature: bool, name: str) -> Tensor:
-    if not training or p == 0 or x.numel() == 0:
+    if not training or p == 0 or 0 in x.shape:
         return x  # type: ignore[no-any-return]
     if p == 1:
         out = x * 0.0
     else:
-        keeps = _keeps(x, p, feature)
-        keeps /= keeps.dtype.type(1 - p)
-        out = x * _enter(keeps, x)
+        out = x * _factors(x, p, feature)
     return engine.settle(name, x, out) if inplace else out
 
 

@@ -15,11 +15,8 @@ import numpy as np
 from rushlight import engine
 from rushlight.base.shape import numel
 from rushlight.engine import Tensor
-from rushlight.engine.core import Fam
-from rushlight.engine.handles import base_rec
-from rushlight.engine.memory import Held
-from rushlight.engine.records import Storage
 from rushlight.graph.op import Spec
+from rushlight.tensor.entering import entered, kind_of
 from rushlight.utils.data._utils import collate as co
 from rushlight.utils.data.dataset import Subset, TensorDataset
 from rushlight.utils.data.sampler import Run
@@ -143,13 +140,7 @@ class _Ahead:
             return None
         kind = self.kinds.get(stop - start) or self._kind(stop - start)
         first, last = (start - self.start) * self.width, (stop - self.start) * self.width
-        memory = Held(self.flat[first:last])
-        memory._address = self.address + first * self.flat.itemsize
-        own = Storage(memory, kind.spec)
-        made = Tensor(kind, 0)
-        made.st = own
-        made.fam = Fam(own, None, kind)
-        return made
+        return entered(self.flat[first:last], kind, self.address + first * self.spec.dtype.itemsize)
 
     def _same(self, spec: Spec) -> bool:
         have = self.spec
@@ -162,8 +153,7 @@ class _Ahead:
 
     def _kind(self, count: int) -> Any:
         spec = self.spec
-        made = base_rec(Spec((count, *spec.shape[1:]), spec.dtype, None, spec.device))
-        self.kinds[count] = made
+        made = self.kinds[count] = kind_of((count, *spec.shape[1:]), spec.dtype, spec.device)
         return made
 
     def _gather(self, run: Run) -> bool:
