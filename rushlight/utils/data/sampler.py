@@ -208,7 +208,8 @@ class Run:
         """The indices."""
         if self.order is None:
             return list(range(self.start, self.stop))
-        return self.order[self.start : self.stop].tolist()
+        found: list[int] = self.order[self.start : self.stop].tolist()
+        return found
 
 
 def index_batches(batch_sampler: Any) -> Iterator[Run] | None:
