@@ -16,8 +16,7 @@ places are written in row-major order of the index: the last stays, or all are a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...base import dtype as dt
 from ...base.shape import Ints, broadcast_shapes, is_dense
@@ -29,8 +28,7 @@ from .movement import unsqueeze
 from .reduce import sum_to
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(NamedTuple):
     """What a value has to be before an operation may run.
 
     ``operand``: which one.  ``test`` says what of each of its elements: ``index`` (an integer in
