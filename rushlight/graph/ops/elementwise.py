@@ -1,4 +1,4 @@
-"""Elementwise operations: one row each.  A new one is added here and nowhere else.
+"""Elementwise operations: one row each; `define` enters one, here and in the families beside.
 
 A row: ``define(name, lower, grads, types, reference, domain)``.  ``lower(e, *x)`` says what one
 element is; ``grads`` has one rule per operand, ``rule(g, out, *operands)``, or None.  ``types`` is
