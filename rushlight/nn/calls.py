@@ -165,19 +165,26 @@ def root(cls: type[Any]) -> type[Any]:
 
 def slow_call(self: Module, *args: Any, **kwargs: Any) -> Any:
     """PyTorch's ``Module.__call__``."""
-    return self._call_impl(*args, **kwargs)
+    if type(self)._call_impl is not _ROOT[0]._call_impl or "_call_impl" in self.__dict__:
+        return self._call_impl(*args, **kwargs)
+    return call_with_hooks(self, args, kwargs)
 
 
 def call_with_hooks(self: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``forward`` between the hooks, in PyTorch's order; always-called hooks run on errors too."""
     if not (
-        self._backward_hooks
-        or self._backward_pre_hooks
-        or self._forward_hooks
-        or self._forward_pre_hooks
-        or GLOBAL.active
+        GLOBAL.active or self._backward_hooks or self._backward_pre_hooks or self._forward_pre_hooks
     ):
-        return self.forward(*args, **kwargs)
+        hooks = self._forward_hooks
+        if not hooks:
+            return self.forward(*args, **kwargs)
+        if not (self._forward_hooks_with_kwargs or self._forward_hooks_always_called):
+            result = self.forward(*args, **kwargs)
+            for hook in tuple(hooks.values()):
+                got = hook(self, args, result)
+                if got is not None:
+                    result = got
+            return result
     run = _Run(self, args, kwargs)
     try:
         return run.inner()

@@ -290,7 +290,8 @@ class Optimizer:
             return
         self._stale = self._counts_steps
         if kept.steps is None and (len(columns) == len(rows) or not kept.names):
-            kept.count = self._next(kept.count)
+            if kept.count != self._enough_steps:
+                kept.count += 1
             engine.update(
                 self._rule, columns, self._numbers(group, kept.count), self._static(group)
             )

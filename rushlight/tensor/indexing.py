@@ -23,7 +23,7 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops.movement import normal_slice
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import integer, method, named
+from rushlight.tensor.install import integer, method, named, strides
 from rushlight.tensor.literals import array_of
 
 apply: Callable[..., Tensor] = engine.apply
@@ -197,6 +197,11 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     if kind is int:
         return _one(self, 0, index)
     if kind is slice:
+        a, b = index.start, index.stop
+        if type(a) is int and type(b) is int and index.step is None:
+            shape = self.rec.spec.shape
+            if shape and 0 <= a <= b <= shape[0]:
+                return look(movement.slice_, self, (0, a, b, 1))
         return _range(self, 0, index)
     view, places = resolve(self, index)
     if places:
@@ -305,7 +310,7 @@ def repeats(x: Tensor) -> bool:
 
     A masked write is let through there, as in PyTorch; which element counts is not said.
     """
-    return any(s == 0 and n > 1 for s, n in zip(sh.strides(x), x.shape, strict=True))
+    return any(s == 0 and n > 1 for s, n in zip(strides(x), x.shape, strict=True))
 
 
 def put(x: Tensor, places: Places, value: Any, accumulate: bool) -> Tensor:

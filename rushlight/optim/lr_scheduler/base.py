@@ -63,12 +63,15 @@ def copied(value: Any) -> Any:
 
 def current(optimizer: Optimizer, key: str = "lr") -> list[Any]:
     """One setting of all groups."""
-    return [copied(group[key]) for group in optimizer.param_groups]
+    return [
+        value if type(value := group[key]) is float else copied(value)
+        for group in optimizer.param_groups
+    ]
 
 
 def put(group: dict[str, Any], key: str, value: Any) -> None:
     """Write a setting; one that is a tensor stays that tensor."""
-    if isinstance(group[key], Tensor):
+    if type(group[key]) is not float and isinstance(group[key], Tensor):
         group[key].fill_(value.item() if isinstance(value, Tensor) else value)
     else:
         group[key] = value
