@@ -13,6 +13,7 @@ from rushlight.codegen.matmul import (
     choose,
     emit_matmul,
     general_matmul,
+    prefers_general,
 )
 from rushlight.codegen.text import Emitter, Value, known
 
@@ -43,7 +44,8 @@ class ProductWriter:
         self.whole: list[tuple[str, Value]] = []
         self.texts: list[str]
         self.modules: list[str] = []  # what it calls and shares
-        self.general = choose(self.spec, target).direct is None
+        packed = choose(self.spec, target).direct is None
+        self.general = packed or prefers_general(self.spec, target)
         # a product is worth a few tasks for each core: every one packs what it reads
         split = min(p.tasks, 2 * target.cores) if self.count == 1 and target.cores > 1 else 1
         if self.general:

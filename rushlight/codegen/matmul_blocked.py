@@ -13,7 +13,7 @@ with strides in elements; C's columns lie next to each other.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rushlight.codegen.matmul_pack import PACK_PARAMETERS, PackKind, emit_pack, spill
+from rushlight.codegen.matmul_pack import PACK_PARAMETERS, PLAIN, PackKind, emit_pack, spill
 from rushlight.codegen.matmul_tile import (
     Broadcast,
     Lanes,
@@ -40,9 +40,6 @@ BLOCKED_PARAMETERS = [
     "i64 %n",
     "ptr noalias %work",
 ]
-
-_PLAIN = "nounwind noinline optnone"
-"""For functions that only count and call: compiled in a third of the time."""
 
 _TILE_PARAMETERS = [
     "ptr noalias %x",
@@ -277,7 +274,7 @@ def _emit_walk(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     e.loop(0, "%columns", sizes.columns, columns_panel)
     e.emit("ret void")
     parameters = [*_TILE_PARAMETERS, "i64 %rows", "i64 %columns"]
-    return e.function(f"{name}_walk", parameters, linkage="internal", attributes=_PLAIN)
+    return e.function(f"{name}_walk", parameters, linkage="internal", attributes=PLAIN)
 
 
 def _pack_name(name: str, kind: PackKind, width: int) -> str:
@@ -335,7 +332,7 @@ def _emit_entry(
     e.emit(f"br label %{leave}")
     e.label(leave)
     e.emit("ret void")
-    return e.function(name, BLOCKED_PARAMETERS, linkage=linkage, attributes=_PLAIN)
+    return e.function(name, BLOCKED_PARAMETERS, linkage=linkage, attributes=PLAIN)
 
 
 def _blocks(

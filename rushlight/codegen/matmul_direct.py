@@ -10,6 +10,7 @@ an estimate fitted to measurements, which decides speed only.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from rushlight.codegen.matmul_tile import (
@@ -120,12 +121,12 @@ class DirectPlan:
                 total += height * vectors * (2 if product.out_lane == 1 else 2 * lanes)
         return total
 
-    @property
+    @cached_property
     def row_runs(self) -> list[tuple[int, int]]:
         """Tile heights as (height, count): at most two heights, differing by one."""
         return _balanced(self.product.rows, self.height)
 
-    @property
+    @cached_property
     def lane_runs(self) -> list[tuple[int, int]]:
         """Tile widths as (width, count): whole panels, then what is left."""
         width = self.vectors * self.vector.lanes

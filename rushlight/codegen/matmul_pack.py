@@ -13,6 +13,9 @@ from rushlight.codegen.text import Emitter, Value
 
 PackKind = Literal["rows", "columns", "any"]
 
+PLAIN = "nounwind noinline optnone"
+"""For functions that count, copy and call: compiled in a third of the time, and no slower."""
+
 PACK_PARAMETERS = [
     "ptr noalias %source",
     "i64 %step",
@@ -55,7 +58,7 @@ def emit_pack(
     else:
         _each_panel(e, vector, transposed=kind == "columns", first="0")
     e.emit("ret void")
-    text = e.function(name, PACK_PARAMETERS, linkage="internal", attributes="nounwind noinline")
+    text = e.function(name, PACK_PARAMETERS, linkage="internal", attributes=PLAIN)
     return text, e.declarations
 
 
