@@ -115,6 +115,7 @@ _OF_NN = frozenset(
 # Submodules of the public namespace that are loaded when first used.
 _LAZY = frozenset(
     [
+        "amp",
         "backends",
         "cuda",
         "distributed",
@@ -140,7 +141,7 @@ _LAZY = frozenset(
 )
 
 # What one name stands for in a module that is loaded when it is first used.
-_DEFERRED = {"explain": "rushlight.lab.explain"} | dict.fromkeys(
+_DEFERRED = {"autocast": "rushlight.amp", "explain": "rushlight.lab.explain"} | dict.fromkeys(
     _OF_NN, f"{__name__}.nn.functional"
 )
 

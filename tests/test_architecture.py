@@ -17,7 +17,7 @@ LAYERS = [
     "base", "graph", "compiler", "codegen", "runtime", "engine", "random", "tensor",
     "autograd", "linalg", "fft", "special", "distributions",
     "nn", "optim",
-    "utils", "vision", "io", "distributed",
+    "utils", "vision", "io", "distributed", "amp", "cuda",
     "doctor", "lab", "cli",
 ]  # fmt: skip
 LEVEL = {name: level for level, name in enumerate(LAYERS)}
