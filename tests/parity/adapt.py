@@ -123,6 +123,8 @@ def our_tensor(value: torch.Tensor) -> Any:
     if value.dtype.is_complex or value.dtype in (torch.bfloat16, torch.float16):
         raise Missing(f"a NumPy bridge for {value.dtype}")
     plain = value.detach()
+    if plain._is_zerotensor():  # has no storage
+        plain = torch.zeros(plain.shape, dtype=plain.dtype)
     flat = plain.as_strided((plain.untyped_storage().nbytes() // plain.itemsize,), (1,), 0)
     base = flat.numpy().copy()
     strides = tuple(s * plain.itemsize for s in plain.stride())

@@ -15,7 +15,6 @@ import dataclasses
 import importlib
 import json
 import os
-import queue
 import re
 import select
 import signal
@@ -36,6 +35,7 @@ REASONS: Final = (
 )  # fmt: skip
 # Seconds: to import PyTorch and its tables, of processor time for one entry, until it is killed.
 START, LIMIT, KILL = 300, 60, 300
+COMMAND: Final = "python -m tests.parity.tables"
 _WORKER: Final = (
     "import sys; sys.path.append({root!r}); "
     "from tests.parity import tables; tables.work({table!r}, {full!r})"
@@ -108,7 +108,11 @@ def ledger_file(table: str, full: bool = False) -> Path:
 
 def read_ledger(table: str, full: bool = False) -> set[str]:
     """The lines of a table's ledger; comments begin with `#`."""
-    text = ledger_file(table, full).read_text("utf-8")
+    file = ledger_file(table, full)
+    if not file.exists():
+        setting = "RUSHLIGHT_PARITY_FULL=1 " if full else ""
+        raise FileNotFoundError(f"{file}: write it with `{setting}{COMMAND} --write {table}`")
+    text = file.read_text("utf-8")
     return {line for line in text.splitlines() if line and line[0] != "#"}
 
 
@@ -227,16 +231,15 @@ def run_table(table: str, *, full: bool = False, only: str = "", workers: int = 
     first = _Worker(table, full)
     first.start()
     names = first.names
-    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
     chosen = [i for i, name in enumerate(names) if re.search(only, name)]
-    for index in chosen:
-        todo.put(index)
     found: dict[int, Found] = {}
     failures: list[BaseException] = []
     alone = len(chosen) < 20
     crew = [first] + [_Worker(table, full) for _ in range(0 if alone else workers - 1)]
+    # Fixed shares: what a process has run before an entry is the same in every run.
     threads = [
-        threading.Thread(target=_drain, args=(worker, todo, found, failures)) for worker in crew
+        threading.Thread(target=_drain, args=(w, chosen[i :: len(crew)], found, failures))
+        for i, w in enumerate(crew)
     ]
     for thread in threads:
         thread.start()
@@ -248,17 +251,11 @@ def run_table(table: str, *, full: bool = False, only: str = "", workers: int = 
 
 
 def _drain(
-    worker: _Worker,
-    todo: queue.SimpleQueue[int],
-    found: dict[int, Found],
-    failures: list[BaseException],
+    worker: _Worker, share: list[int], found: dict[int, Found], failures: list[BaseException]
 ) -> None:
     try:
-        while True:
-            index = todo.get_nowait()
+        for index in share:
             found[index] = worker.check(index)
-    except queue.Empty:
-        pass
     except BaseException as error:
         failures.append(error)
     finally:
@@ -284,16 +281,17 @@ def difference(run: Run, full: bool) -> str:
         ("vanished: stands in the ledger, but no longer fails so", ledger - lines - stray),
         ("stands in the ledger, but names nothing in the table", stray),
     ]
-    return "\n".join(
+    told = "\n".join(
         f"{title}:\n" + "".join(f"  {line}\n" for line in sorted(found))
         for title, found in parts
         if found
     )
+    return told and f"{told}\n(`{COMMAND} {run.table} --only NAME` says more; `--write` accepts.)"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command: run tables, print totals, and write or compare the ledgers."""
-    parser = argparse.ArgumentParser(prog="python -m tests.parity.tables", description=__doc__)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--write", action="store_true", help="write the ledgers again")
     parser.add_argument("--details", metavar="FILE", type=Path, help="every failure, as JSON")
