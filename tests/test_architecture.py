@@ -71,6 +71,12 @@ def package_files() -> list[Path]:
     return sorted(p for p in PACKAGE.rglob("*.py") if "__pycache__" not in p.parts)
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """A file's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
 def is_type_checking(test: ast.expr) -> bool:
     """Whether an `if` is `TYPE_CHECKING`."""
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
@@ -99,11 +105,10 @@ def is_module(dotted: str, root: Path) -> bool:
 
 def imports_of(path: Path, root: Path = ROOT) -> list[Import]:
     """What a file imports, as absolute dotted names."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     relative = path.relative_to(root)
     package = list(relative.parts[:-1])
     found: list[Import] = []
-    for node, late in walk_imports(tree, False):
+    for node, late in walk_imports(tree_of(path), False):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         else:
@@ -210,9 +215,7 @@ def test_file_sizes() -> None:
 
 def test_module_docstrings() -> None:
     bare = [
-        p.relative_to(ROOT).as_posix()
-        for p in package_files()
-        if not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))
+        p.relative_to(ROOT).as_posix() for p in package_files() if not ast.get_docstring(tree_of(p))
     ]
     assert not bare
 
@@ -228,8 +231,10 @@ def test_no_unsafe_calls() -> None:
     errors = []
     for path in package_files():
         name = path.relative_to(ROOT).as_posix()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or name.startswith(allowed):
+        if name.startswith(allowed):
+            continue
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.Call):
                 continue
             call = ast.unparse(node.func)
             if call in ("eval", "exec", "os.system", "os.popen"):

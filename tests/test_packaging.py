@@ -114,7 +114,7 @@ def test_importing_is_quick(tmp_path: Path) -> None:
     # Byte code as an installed package has it, whatever this run's environment says of it.
     settings = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     seconds = [
-        [float(s) for s in run_python("-c", text, **settings).stdout.split()] for _ in range(8)
+        [float(s) for s in run_python("-c", text, **settings).stdout.split()] for _ in range(6)
     ]
     numpy, both = (min(column) for column in zip(*seconds, strict=True))
     assert both <= max(0.15, 2 * numpy), seconds
