@@ -34,7 +34,7 @@ WHOLE: Final = slice(None, None, None)
 
 # ---------------------------------------------------------------- steps that are views
 def _one(x: Tensor, dim: int, i: int) -> Tensor:
-    shape = x.shape
+    shape = x.rec.spec.shape
     if not shape:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "

@@ -132,3 +132,9 @@ def set_default_tensor_type(t: Any, /) -> None:
             dt.Defaults.float = kind
             return
     raise TypeError(f"only floating-point types are supported as the default type, not {name}")
+
+
+@both("is_nonzero")
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not zero."""
+    return bool(number(input, "is_nonzero", "input", 1) != 0)

@@ -31,7 +31,6 @@ from rushlight.tensor.install import (
     integer,
     method,
     need_tensor,
-    number,
     offset,
     sizes,
     strides,
@@ -597,9 +596,3 @@ def laid_out(x: Tensor, form: Any) -> Tensor:
 def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """The tensor itself when its memory is in order, else a copy that is."""
     return laid_out(self, memory_format)
-
-
-@both("is_nonzero")
-def is_nonzero(input: Tensor) -> bool:
-    """Whether the one element is not zero."""
-    return bool(number(input, "is_nonzero", "input", 1) != 0)
