@@ -101,7 +101,8 @@ class DirectPlan:
         step = height * -(-width // self.vector.lanes)
         if self.product.k * step <= 40:
             return max(1, self.product.k)
-        return 2 if step >= 5 and self.cycles < 10_000 else 4
+        brief = self.cycles < 10_000 or self.product.k <= 16
+        return 2 if step >= 5 and brief else 4
 
     @property
     def lines(self) -> int:
