@@ -224,6 +224,8 @@ def plain_array(value: Any) -> np.ndarray[Any, Any]:
     """A tensor of either framework as an array."""
     value = value.detach()
     if isinstance(value, torch.Tensor):
+        if value._is_zerotensor():
+            value = torch.zeros(value.shape, dtype=value.dtype)
         value = value.resolve_conj().resolve_neg()
         if value.dtype in (torch.bfloat16, torch.float16):
             value = value.float()
