@@ -33,13 +33,18 @@ FIGURES = [
 def printed(path, rushlight):
     """What a program prints."""
     command = [sys.executable, "-m", "rushlight", "run"] if rushlight else [sys.executable]
+    # One thread: PyTorch's wait for each other in loops, which takes minutes on a busy machine.
+    settings = {
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "OMP_NUM_THREADS": "1",
+    }
     run = subprocess.run(
         [*command, str(path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        env=os.environ | settings,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
