@@ -105,6 +105,8 @@ def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
         hist.grad = h
     elif create:
         hist.grad = apply(ADD, (have, h), None)
+    elif not needs_grad(have) and not needs_grad(h):
+        inplace(ADD, have, (h,), None)
     else:
         was = e.gm
         try:

@@ -521,7 +521,6 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
     e = MAIN if SOLO[0] else mine()
     if x.epoch != e.epoch or e.now:
         SLOW[0].bound(e)
-    # type: ignore[operator]
     if code == NUM_I and not in_int64(v):
         raise RuntimeError("value cannot be converted to type int64_t without overflow")
     a = x.slot if x.epoch == e.epoch else SLOW[0].use(e, x)

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..base.dtype import by_name, dtype
+from ..base.lazy import later
 from ..base.target import host
-from ..codegen.matmul import GeneralMatmul, general_matmul
-from ..codegen.vectormath import BINARY, FUNCTIONS, kernel_text
 from ..runtime.jit import compile_text
 from ..runtime.native import METH_FASTCALL, SUPPORTED, builtin
+
+if TYPE_CHECKING:
+    from ..codegen.matmul import GeneralMatmul
+
+matmul: Final[Any] = later("rushlight.codegen.matmul")
+vectormath: Final[Any] = later("rushlight.codegen.vectormath")
 
 _KERNELS: Final[dict[str, Callable[..., Any]]] = {}
 _DATA = object.__basicsize__  # where an array object keeps the address of its elements
@@ -86,9 +91,9 @@ def geometry(n: int) -> Any:
 
 
 def _special_text(name: str, symbol: str, element: str) -> str:
-    operands = ["ptr %x", "ptr %y"] if name in BINARY else ["ptr %x"]
+    operands = ["ptr %x", "ptr %y"] if name in vectormath.BINARY else ["ptr %x"]
     return (
-        kernel_text(name, element)
+        str(vectormath.kernel_text(name, element))
         + f"""
 define void @{symbol}(ptr %g, ptr %out, {", ".join(operands)}) {{
 entry:
@@ -103,9 +108,9 @@ entry:
 def special(name: str, kind: dtype) -> Callable[..., Any]:
     """A special function on NumPy arrays or scalars of type ``kind``; gives a row-major array."""
     element, suffix = ELEMENT[kind.name]
-    if name not in FUNCTIONS and name not in BINARY:
+    if name not in vectormath.FUNCTIONS and name not in vectormath.BINARY:
         raise NotImplementedError(f"{name}: there is no such vector function")
-    two = name in BINARY
+    two = name in vectormath.BINARY
     symbol = f"special_{name}_{suffix}"
     run = kernel(symbol, 4 if two else 3, lambda: _special_text(name, symbol, element))
     wanted = np.dtype(kind.numpy)
@@ -171,7 +176,7 @@ def product(out: Any, a: Any, b: Any) -> None:
     found = _PRODUCTS.get(kind)
     if found is None:
         name = a.dtype.name
-        code = general_matmul(by_name(name), host())
+        code = matmul.general_matmul(by_name(name), host())
         symbol = f"product_{name}"
         run = kernel(symbol, 5, lambda: _product_text(code, symbol))
         found = _PRODUCTS[kind] = (run, code)

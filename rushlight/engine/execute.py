@@ -6,9 +6,8 @@ from typing import Any, Final
 
 from ..base import target
 from ..base.errors import CompileError
+from ..base.lazy import later
 from ..base.settings import settings
-from ..codegen import llvm
-from ..compiler import lower
 from ..graph.node import Program
 from ..runtime import pool
 from ..runtime.buffer import Buffer
@@ -17,6 +16,10 @@ from ..runtime.native import Table, live_helpers
 from .eager import run_node
 from .memory import base_array, hold, nbytes
 from .plan import FlushInfo
+
+# Needed only where something is compiled: a third of the time of `import rushlight`.
+llvm: Final[Any] = later("rushlight.codegen.llvm")
+compiler: Final[Any] = later("rushlight.compiler")
 
 OBSERVERS: Final[list[Any]] = []  # called with (info, values) after every run: the doctor, tests
 
@@ -53,7 +56,7 @@ class NativePlan:
 
     def __init__(self, info: FlushInfo, program: Program) -> None:
         host = target.host()
-        code = llvm.render(lower(program, host), host)
+        code = llvm.render(compiler.lower(program, host), host)
         self.library: Any = compile_text(code.text, name_hint="plan", target=host)
         self.entry: int = self.library.address(code.symbol)
         self.slots: int = code.slots

@@ -9,7 +9,7 @@ import numpy as np
 from mypy_extensions import mypyc_attr
 
 from ..base.dtype import ALL
-from ..base.shape import is_contiguous, numel
+from ..base.shape import is_contiguous, is_dense, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
@@ -87,6 +87,8 @@ def flush_engine(e: Engine) -> None:
         cur = e.cur
     e.now = False
     if cur.op == ROOT:
+        if e.dirty:
+            clear(e)
         return
     live = e.live
     helpers = live_helpers()
@@ -133,8 +135,7 @@ def flush_engine(e: Engine) -> None:
         t = live[i]
         rec = t.rec
         st = Storage(v, rec.spec)
-        if rec.rg:
-            t.fam = Fam(st, Hist(frame, int(t.slot)), rec)
+        t.fam = Fam(st, Hist(frame, int(t.slot)), rec) if rec.rg else None
         t.st = st
     for k, s, at in info.stores_at:
         st = sts[k][0]
@@ -336,6 +337,7 @@ def from_numpy(a: Any, spec: Spec) -> Tensor:
         r.spec = Spec(a.shape, spec.dtype, strides, spec.device)
         r.size = size_of(a.shape)
         r.region = (a.shape, strides, 0)
+        r.dense = is_dense(a.shape, strides)
         t.rec = r
     return t
 

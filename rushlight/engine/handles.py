@@ -14,7 +14,6 @@ from typing import Any, Final
 from mypy_extensions import i64
 
 from ..base.settings import settings
-from ..base.shape import is_dense
 from ..graph.op import TABLE, Spec
 from .core import SOLO, Engine, Fam, Tensor, follow, mine, peek
 from .memory import Window
@@ -83,12 +82,15 @@ def promote(x: Tensor) -> None:
         f.slot = x.slot
         f.hep = e.epoch
         f.hslot = x.slot
+        was = e.dirty
+        e.dirty = True
         s.members.append(int(x.rec.li))
         e.sts.append((s, NONE))
         e.fams.append(f)
         x.reg = e.epoch
         x.fam = f
         x.st = s
+        e.dirty = was
 
 
 def stale(e: Engine, s: Storage) -> None:
@@ -132,6 +134,8 @@ def fslot(e: Engine, f: Fam) -> i64:
         if r.nsts != len(e.sts):
             mend(e)
         v = s.mem
+        was = e.dirty
+        e.dirty = True  # until lists, storage and path agree again
         if s.exposed and reachable(s):
             if v.nbytes <= settings.snapshot:
                 v = v.copy()
@@ -149,30 +153,40 @@ def fslot(e: Engine, f: Fam) -> i64:
             assert h is not None
             e.gleaves.append(h)
         e.cur = r
-        s.epoch = ep
         s.slot = r.slot
         s.leaf = r.slot
+        s.epoch = ep  # last: until then the storage is not current
         enter(e, f, r, s)
+        e.dirty = was
     elif f.epoch != ep:
         h = f.hist
         if h is not None:
             if e.cur.nent != len(e.gleaves):
                 mend(e)
             r = peek(e, ENTER, s.slot, NONE, NONE, None)
+            was = e.dirty
+            e.dirty = True
             e.gleaves.append(h)
-            e.cur = r
         else:
-            r = follow(e, VALUE, s.slot, NONE, NONE, None)
+            r = peek(e, VALUE, s.slot, NONE, NONE, None)
+            was = e.dirty
+            e.dirty = True
+        e.cur = r
         enter(e, f, r, s)
+        e.dirty = was
     elif f.ver != s.ver:
         # written through another family or without gradient: their value, our history
         if f.rec.rg:
-            r = follow(e, GRAFT, s.slot, f.slot, NONE, None)
+            r = peek(e, GRAFT, s.slot, f.slot, NONE, None)
         else:
-            r = follow(e, VALUE, s.slot, NONE, NONE, None)
+            r = peek(e, VALUE, s.slot, NONE, NONE, None)
+        was = e.dirty
+        e.dirty = True
+        e.cur = r
         f.rec = r
         f.slot = r.slot
         f.ver = s.ver
+        e.dirty = was
     return f.slot
 
 
@@ -219,10 +233,10 @@ def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:
     """The family is in step with its storage at record ``r``."""
     if f.epoch != e.epoch:
         e.fams.append(f)
-    f.epoch = e.epoch
     f.rec = r
     f.slot = r.slot
     f.ver = s.ver
+    f.epoch = e.epoch  # last: until then the family is not current
 
 
 def find(e: Engine, t: Tensor) -> i64:
@@ -256,7 +270,7 @@ def find(e: Engine, t: Tensor) -> i64:
         fslot(e, f)
         t.rec = f.rec
         t.slot = t.rec.slot
-    elif f.hist is None and s.mem is not None and settled(e, s) and dense_region(t.rec.region):
+    elif f.hist is None and s.mem is not None and settled(e, s) and t.rec.dense:
         t.slot = window(e, s, t.rec)
     else:
         b = fslot(e, f)
@@ -274,11 +288,6 @@ def find(e: Engine, t: Tensor) -> i64:
 def settled(e: Engine, s: Storage) -> bool:
     """Is the storage's memory its value: not written in this stretch?"""
     return s.epoch != e.epoch or s.slot == s.leaf
-
-
-def dense_region(region: Any) -> bool:
-    """Has a region neither gaps nor overlap?"""
-    return is_dense(region[0], region[1])
 
 
 def window(e: Engine, s: Storage, r: Rec) -> i64:

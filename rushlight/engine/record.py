@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from ..base.shape import numel
+from ..base.shape import is_dense, numel
 from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
 from .core import SLOW, SOLO, Engine, Fam, Slow, Tensor, binary, follow, made, mine, peek, record1
@@ -87,6 +87,7 @@ def shown(s: Storage, op: Op, of: Rec, arg: Any, rg: bool) -> Rec:
     r.spec = Spec(shape, have.dtype, strides, have.device, offset=offset)
     r.size = size_of(shape)
     r.region = (shape, strides, offset)
+    r.dense = is_dense(shape, strides)
     r.rg = rg
     if len(views) >= MAX_VIEWS:
         views.clear()
@@ -170,9 +171,13 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     b = find(e, v)  # before the target: v may have been run at once
     s = x.st
     if s is None and (e.gm or not x.rec.rg) and x.epoch == e.epoch:
-        r = follow(e, WRITE, x.slot, b, NONE, mv.CUT if cut else None)
+        r = peek(e, WRITE, x.slot, b, NONE, mv.CUT if cut else None)
+        was = e.dirty
+        e.dirty = True  # until path and handles agree again
+        e.cur = r
         x.rec = r
         x.slot = r.slot
+        e.dirty = was
         if e.now:
             SLOW[0].flush(e)
         return x
@@ -184,7 +189,10 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     assert s is not None and f is not None
     a = storage_slot(e, f)
     region = x.rec.region
-    r = follow(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)
+    r = peek(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)
+    was = e.dirty
+    e.dirty = True
+    e.cur = r
     stale(e, s)
     s.slot = r.slot
     s.ver += 1
@@ -200,6 +208,7 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
             x.slot = r.slot
             if not s.exposed and x.reg == e.epoch:
                 x.epoch = e.epoch
+    e.dirty = was
     if s.exposed or e.now:
         SLOW[0].flush(e)
     return x
@@ -294,7 +303,7 @@ def assign(x: Tensor, v: Tensor) -> Tensor:
     shape = x.rec.spec.shape
     same = v is x or (v.st is not None and v.st is x.st and v.rec.region == x.rec.region)
     check_inplace(x, True)
-    if same:
+    if same and (v is x or not needs_grad(v)):
         return x
     if v.rec.spec.shape != shape:
         v = view(TABLE["expand"], v, shape)

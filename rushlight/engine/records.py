@@ -43,6 +43,7 @@ class Rec:
         "arg",
         "b",
         "c",
+        "dense",
         "end",
         "freed",
         "gidx",
@@ -94,6 +95,7 @@ class Rec:
         self.size: Any = None  # the shape as users see it
         self.rg: bool = False  # does a gradient flow into it
         self.region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
+        self.dense: bool = False  # of a view: has it neither gaps nor overlap
         self.li: i64 = 0  # index among the handles of its stretch
         self.nlive: i64 = 0  # handles made so far, this record's included
         self.sidx: i64 = 0  # index of its first number

@@ -10,7 +10,6 @@ from ..graph.op import TABLE
 from ..graph.value import Val
 from .core import SLOW, Engine, Tensor, mine
 from .handles import find, promote, stale
-from .record import set_grad_enabled
 from .records import NONE, STEP, Rec
 from .stretch import mend
 from .tape import Tape
@@ -33,34 +32,32 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     if not columns:
         return
     e = mine()
-    was = e.gm
-    try:
-        set_grad_enabled(False)
-        SLOW[0].bound(e)
-        srcs: list[int] = []
-        ep = e.epoch
-        for column in columns:
-            for t in column:
-                srcs.append(int(t.slot if t.epoch == ep else find(e, t)))
-        r = e.cur.nxt
-        if e.cur.nnum != len(e.numbers):
-            mend(e)
-        if r.op != STEP or r.srcs != srcs or r.arg is not rule or r.key != arg:
-            r = step_record(e, rule, columns, srcs, numbers, arg)
-        e.numbers.extend(numbers)
-        e.cur = r
-        j = 0
-        writes: list[tuple[int, Rec]] = r.grads
-        flat = len(writes)
-        k = 0
-        for column in columns:
-            for t in column:
-                if j < flat and writes[j][0] == k:
-                    overwrite(e, t, writes[j][1])
-                    j += 1
-                k += 1
-    finally:
-        set_grad_enabled(was)
+    SLOW[0].bound(e)
+    srcs: list[int] = []
+    ep = e.epoch
+    for column in columns:
+        for t in column:
+            srcs.append(int(t.slot if t.epoch == ep else find(e, t)))
+    r = e.cur.nxt
+    if e.cur.nnum != len(e.numbers):
+        mend(e)
+    if r.op != STEP or r.srcs != srcs or r.arg is not rule or r.key != arg:
+        r = step_record(e, rule, columns, srcs, numbers, arg)
+    was = e.dirty
+    e.dirty = True  # until path and storages agree again
+    e.numbers.extend(numbers)
+    e.cur = r
+    j = 0
+    writes: list[tuple[int, Rec]] = r.grads
+    flat = len(writes)
+    k = 0
+    for column in columns:
+        for t in column:
+            if j < flat and writes[j][0] == k:
+                overwrite(e, t, writes[j][1])
+                j += 1
+            k += 1
+    e.dirty = was
     e.now = False
     SLOW[0].flush(e)
 

@@ -67,8 +67,11 @@ def mend(e: Engine) -> None:
     if e.ready != e.epoch:
         finish_clear(e)
         return
-    e.dirty = True
     cur = e.cur
+    if cur.op == ROOT:
+        clear(e)  # nothing was entered
+        return
+    e.dirty = True
     e.tapecur = DUMMY
     live = e.live
     del live[cur.nlive :]
@@ -113,6 +116,9 @@ def bound(e: Engine) -> None:
         or cur.nent != len(e.gleaves)
     ):
         mend(e)
+        cur = e.cur
+    elif e.dirty and cur.op == ROOT:
+        clear(e)
         cur = e.cur
     if settings.eager:
         e.now = True

@@ -14,6 +14,7 @@ from typing import Any, Final
 from mypy_extensions import i64
 
 from ..base import dtype as dt
+from ..base.shape import is_dense
 from ..graph.op import ALIAS, ELEMENTWISE, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
 from ..graph.ops.elementwise import REFUSED
@@ -166,8 +167,10 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     if op.kind == MOVE:
         if mv.is_view(op):
             r.region = (r.spec.shape, r.spec.strides, r.spec.offset)
+            r.dense = is_dense(r.spec.shape, r.spec.strides)
     elif r.op == DETACH:
         r.region = tape[r.a].region
+        r.dense = tape[r.a].dense
     if r.op == WRITE:
         r.li = tape[r.a].li
     return k - first
