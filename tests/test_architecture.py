@@ -123,6 +123,11 @@ def imports_of(path: Path, root: Path = ROOT) -> list[Import]:
             Import(relative.as_posix(), node.lineno, target, late)
             for target in dict.fromkeys(targets)
         ]
+    # `later("rushlight.x")` counts as an import at the top of the file.
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "later":
+            name = ast.literal_eval(call.args[0])
+            found.append(Import(relative.as_posix(), call.lineno, name, False))
     return found
 
 
@@ -267,6 +272,8 @@ def planted(tmp_path: Path, name: str, text: str) -> list[str]:
         ("codegen/x.py", "from rushlight.compiler import loops"),
         ("graph/x.py", "def f():\n    from rushlight.engine import recorder"),
         ("graph/x.py", "from rushlight import engine"),
+        ("graph/x.py", "x = later('rushlight.codegen.llvm')"),
+        ("codegen/x.py", "def f():\n    return later('rushlight.compiler')"),
         ("graph/x.py", "if True:\n    import rushlight.engine.recorder"),
         ("graph/x.py", "import torch"),
         ("graph/x.py", "def f():\n    import torch.nn"),
@@ -290,6 +297,7 @@ def test_planted_mistakes_are_found(tmp_path: Path, name: str, text: str) -> Non
         ("graph/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import scipy"),
         ("graph/x.py", "def f():\n    import scipy.special\n    import subprocess"),
         ("engine/x.py", "from rushlight.compiler import loops\nfrom rushlight.codegen import text"),
+        ("engine/x.py", "llvm = later('rushlight.codegen.llvm')"),
         ("vision/x.py", "import urllib.request\nfrom rushlight.utils.data import Dataset"),
         ("utils/data/x.py", "import pickle"),
         ("__init__.py", "from rushlight.engine import recorder"),
