@@ -91,6 +91,7 @@ class Grouper:
         outputs = set(self.values.outputs)
         # products and places read memory: what they read is never computed on the way
         solid = {r.value for v in items for r in v.srcs if r.memory or v.kind == "dot"} | outputs
+        solid.update(v.base for v in items if v.base >= 0)  # written over: it has to lie in memory
         for i, v in enumerate(items):
             if i not in live or v.kind in ("leaf", "blank") or not numel(v.space):
                 continue

@@ -245,3 +245,17 @@ def test_tensors_cross_threads_before_they_are_run() -> None:
     assert (made[0] + 1).tolist() == [4.0, 4.0, 4.0]
     go.set()
     t.join()
+
+
+def test_scatters_into_one_element_start_afresh_each_time() -> None:
+    def gradient() -> float:
+        x = torch.tensor([2.5], requires_grad=True)
+        x[torch.tensor([0, 0])].sum().backward()
+        assert x.grad is not None
+        return float(x.grad.item())
+
+    def added() -> float:
+        return float(torch.zeros(1).index_add(0, torch.tensor([0]), torch.ones(1)).item())
+
+    assert [gradient() for _ in range(5)] == [2.0] * 5
+    assert [added() for _ in range(5)] == [1.0] * 5

@@ -187,7 +187,7 @@ tanhshrink: Op = define(
 def _elu_grad(g: Val, out: Val, x: Val, a: Val, s: Val, i: Val) -> Val:
     # exp of what is not positive: the branch not taken must stay finite
     down = exp(where(gt(x, 0.0), 0.0, x) * i)
-    return where(gt(x, 0.0), g * s, g * (a * s * i * down))
+    return where(gt(x, 0.0), g * s, g * (down * i * a * s))  # numbers meet values, not each other
 
 
 elu: Op = define(
