@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..base import dtype as dt
 from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
-from . import handles, leaves, record, step, trie
+from . import handles, leaves, record, step, stretch, trie
 from .core import SLOW, Tensor, mine, peek, record1, record2, record3
 from .records import Rec
 
@@ -299,3 +300,17 @@ def set_matmul(f: Callable[[Tensor, Tensor], Tensor]) -> None:
 def records(t: Tensor) -> Rec:
     """The record behind a handle (for ``explain`` and tests)."""
     return t.rec
+
+
+def set_default_float(d: Any) -> None:
+    """Make ``d`` the default floating type.
+
+    What is pending is run first and what was recognised is forgotten: types of recorded results may
+    rest on the default.
+    """
+    e = mine()
+    fl.flush_engine(e)
+    if dt.Defaults.float is not d:
+        dt.Defaults.float = d
+        e.roots = trie.new_root()
+        stretch.clear(e)

@@ -30,13 +30,12 @@ class Twister:
     A state is uint32 [625]: the key, then how many of its words are used up.
     """
 
-    __slots__ = ("_bits", "_memory", "_seeder", "_source")
+    __slots__ = ("_bits", "_memory", "_seeder")
 
     def __init__(self) -> None:
         np.random.bit_generator.ISeedSequence.register(_NoSeed)
         self._bits: Any = np.random.MT19937(_NoSeed())  # type: ignore[arg-type]
         self._seeder = np.random.RandomState(self._bits)
-        self._source = np.random.Generator(self._bits)
         self._memory = _memory_of(self._bits)
 
     def seed(self, seed: int) -> None:
@@ -45,7 +44,7 @@ class Twister:
 
     def make(self, count: int) -> Array:
         """The next words, uint32 [count]."""
-        made: Array = self._source.integers(0, 1 << 32, count, np.uint32)
+        made: Array = self._bits.random_raw(count).astype(np.uint32)
         return made
 
     def save(self) -> Array:

@@ -207,7 +207,8 @@ class Buffer:
 
     def __del__(self) -> None:
         block = self._block
-        if block is not None:
+        # At the interpreter's end this module's names may be gone before its buffers.
+        if block is not None and _give_back is not None:
             self._block = None
             _give_back(block)
 

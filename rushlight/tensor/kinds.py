@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
@@ -122,7 +123,7 @@ def set_default_dtype(d: dtype, /) -> None:
     if not isinstance(d, dtype) or d.kind != "f":
         words = "" if isinstance(d, dtype) else "invalid dtype object: "
         raise TypeError(f"{words}only floating-point types are supported as the default type")
-    dt.Defaults.float = d
+    engine.set_default_float(d)
 
 
 @function()

@@ -100,8 +100,8 @@ PLANTS = (
     Plant(
         "graft the wrong way round",
         "handles.fslot",
-        "follow(e, GRAFT, s.slot, f.slot, NONE, None)",
-        "follow(e, GRAFT, f.slot, s.slot, NONE, None)",
+        "peek(e, GRAFT, s.slot, f.slot, NONE, None)",
+        "peek(e, GRAFT, f.slot, s.slot, NONE, None)",
     ),
     Plant("graft without history", "handles.fslot", "if f.rec.rg:", "if f.rec.rg and s.old:"),
     Plant(
