@@ -124,8 +124,8 @@ def imports_of(path: Path, root: Path = ROOT) -> list[Import]:
             for target in dict.fromkeys(targets)
         ]
     # `later("rushlight.x")` counts as an import at the top of the file.
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "later":
+    for call in ast.walk(tree_of(path)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "later":
             name = ast.literal_eval(call.args[0])
             found.append(Import(relative.as_posix(), call.lineno, name, False))
     return found
