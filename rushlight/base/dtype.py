@@ -5,7 +5,7 @@ Frozen singletons, their NumPy names, and PyTorch's promotion rule as one table.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 
 class dtype:
@@ -131,7 +131,7 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 class Defaults:
     """The default floating type (``torch.set_default_dtype``)."""
 
-    float: dtype = float32
+    float: ClassVar[dtype] = float32
 
 
 def number_type(kind: str) -> dtype:
