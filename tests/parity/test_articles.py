@@ -44,7 +44,7 @@ def printed(path, rushlight):
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=280,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
