@@ -203,10 +203,10 @@ def backward_here(run: Run, seeds: Seeds) -> None:
 
     pairs = [(s, int(find(e, seeds[s]))) for s in sorted(seeds)]
     only = w.entries(e.gleaves) if w is not None else None
-    key = (tuple(pairs), -1, caps, only)
+    key = (tuple(pairs), caps, only)
     r = e.cur.nxt
     if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
-        r = piece_record(e, NONE, run.flags, key, pairs, -1, caps, only)
+        r = piece_record(e, NONE, run.flags, key, pairs, caps, only)
     hs, _, caught = handles(e, r)
     e.cur = r
     if w is not None:
@@ -304,7 +304,7 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     flags = (1 if retain else 0) | (2 if create else 0)
     r = e.cur.nxt
     if r.op != BACKWARD or r.a != root or r.b != flags:
-        r = piece_record(e, root, flags, None, [(root, -1)], -1, (), None)
+        r = piece_record(e, root, flags, None, [(root, -1)], (), None)
     leaves = e.gleaves
     ep = e.epoch
     live = e.live

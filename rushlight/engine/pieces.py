@@ -73,12 +73,11 @@ def piece_record(
     flags: int,
     key: Any,
     seeds: list[tuple[int, int]],
-    stop: int,
     caps: tuple[int, ...],
     only: tuple[int, ...] | None,
 ) -> Rec:
-    """The record of a gradient program from ``seeds`` (slot, slot of gradient; -1: ones) to above
-    ``stop``."""
+    """The record of a gradient program in the current stretch, from ``seeds`` (slot, slot of
+    gradient; -1: ones)."""
     cur = e.cur
     k = (BACKWARD, a, flags, NONE if a != NONE else MANY, key)
     q = cur.alts.get(k)
@@ -94,37 +93,28 @@ def piece_record(
     for s, g in seeds:
         tp.seed(s, g if g >= 0 else tp.ones(tape[s].spec))
         tp.given.add(g)
-    vis = tp.walk(max(tp.g), stop)
+    vis = tp.walk(max(tp.g), -1)
     freed = path_freed(cur)
     if freed & vis:
         raise RuntimeError(AGAIN)
     r = Rec(BACKWARD, a, flags, NONE if a != NONE else MANY, key, cur.end, cur)
     r.freed = freed if retain else freed | vis
     leaving: list[tuple[int, int]] = []
-    pend: list[tuple[int, int]] = []
     kept: list[tuple[int, int]] = []
     for i in sorted(tp.g):
         n = tp.recs[i]
-        if i <= stop:
-            pend.append((i, tp.g[i]))
-        elif (n.op == LEAF or n.op == ENTER) and n.rg:
-            leaving.append((i, tp.g[i]))
+        if (n.op == LEAF or n.op == ENTER) and n.rg:
+            leaving.append((int(n.gidx), tp.g[i]))
     for c in caps:
         i = home(tape, c)
-        if i > stop and i in tp.g:
+        if i in tp.g:
             kept.append((c, tp.g[i]))
-    finish(r, tp, [(int(tp.recs[i].gidx), g) for i, g in leaving], pend, kept)
+    finish(r, tp, leaving, kept)
     install(e, r, k, 0)
     return r
 
 
-def finish(
-    r: Rec,
-    tp: Tape,
-    grads: list[tuple[int, int]],
-    pend: list[tuple[int, int]],
-    kept: list[tuple[int, int]],
-) -> None:
+def finish(r: Rec, tp: Tape, grads: list[tuple[int, int]], kept: list[tuple[int, int]]) -> None:
     """Each gradient that leaves gets a record of its own, laid out as the user may see it."""
     own: set[int] = set()
 
@@ -139,11 +129,8 @@ def finish(
 
     entries = {int(n.gidx): n for n in tp.recs if (n.op == LEAF or n.op == ENTER) and n.rg}
     r.grads = []
-    r.pend = []
     for k, g in grads:
         r.grads.append((k, leave(g, entries[k].spec.strides)))
-    for s, g in pend:
-        r.pend.append((s, leave(g, tp.recs[g].spec.strides)))
     caught: list[tuple[int, Rec]] = []
     for s, g in kept:
         caught.append(
