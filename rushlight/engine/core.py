@@ -508,6 +508,8 @@ def binary(op: i64, x: Tensor, o: object) -> Any:
 
 def reflected(op: i64, x: Tensor, o: object) -> Any:
     """``o op x`` for a Python number (or what can be made a tensor)."""
+    if isinstance(o, Tensor):
+        return record2(op, o, x, None)  # only when the method is called by name
     code = number_code(o)
     if code != NONE:
         return with_number(op, x, o, code, True)
