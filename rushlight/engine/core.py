@@ -509,7 +509,10 @@ def binary(op: i64, x: Tensor, o: object) -> Any:
 def reflected(op: i64, x: Tensor, o: object) -> Any:
     """``o op x`` for a Python number (or what can be made a tensor)."""
     if isinstance(o, Tensor):
-        return record2(op, o, x, None)  # only when the method is called by name
+        me: object = x  # the method was called by name; on anything but a tensor it is refused
+        if not isinstance(me, Tensor):
+            raise TypeError(f"a reflected operator of Tensor does not apply to {type(me).__name__}")
+        return record2(op, o, x, None)
     code = number_code(o)
     if code != NONE:
         return with_number(op, x, o, code, True)
