@@ -508,10 +508,12 @@ def binary(op: i64, x: Tensor, o: object) -> Any:
 
 def reflected(op: i64, x: Tensor, o: object) -> Any:
     """``o op x`` for a Python number (or what can be made a tensor)."""
+    me: object = (
+        x  # called by name on what is no tensor, the method refuses; compiled code does anyway
+    )
+    if not isinstance(me, Tensor):
+        raise TypeError(f"a reflected operator of Tensor does not apply to {type(me).__name__}")
     if isinstance(o, Tensor):
-        me: object = x  # the method was called by name; on anything but a tensor it is refused
-        if not isinstance(me, Tensor):
-            raise TypeError(f"a reflected operator of Tensor does not apply to {type(me).__name__}")
         return record2(op, o, x, None)
     code = number_code(o)
     if code != NONE:
