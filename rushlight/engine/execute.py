@@ -21,12 +21,6 @@ from .plan import FlushInfo
 llvm: Final[Any] = later("rushlight.codegen.llvm")
 compiler: Final[Any] = later("rushlight.compiler")
 
-OBSERVERS: Final[list[Any]] = []  # called with (info, values) after every run: the doctor, tests
-
-
-class Failure(Exception):
-    """An operation's own error, and the node it came from."""
-
 
 class Lane:
     """A table of a plan with memory for its outputs: while somebody holds that memory, another lane
