@@ -1,26 +1,67 @@
 """Run random programs three ways and say where they differ; or plant defects and see them caught.
 
-    python scripts/random_programs.py --count 2000 --seed 0 [--no-torch] [--minutes 5]
+    python scripts/random_programs.py --count 2000 --seed 0 [--no-torch] [--minutes 5] [--jobs 2]
     python scripts/random_programs.py --planted [--seconds 60]
 
-Exit status 1 when a difference was found, or a planted defect was missed.
+Most programs are short, some long, unless ``--scale`` says otherwise: short ones cover more in the
+same time.  ``--counts FILE`` keeps what was run over several calls.  Exit status 1 when a
+difference was found, or a planted defect was missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import json
+import multiprocessing
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests.programs import planted, ways
 from tests.programs.check import check, options, signature
-from tests.programs.generate import generate
+from tests.programs.generate import generate, scale_of
 from tests.programs.minimise import minimise
 from tests.programs.program import Program
+
+CHUNK = 100  # programs between two looks at the clock of several jobs
+
+
+@dataclass
+class Count:
+    """What was run and what was found."""
+
+    programs: int = 0
+    statements: int = 0
+    native: int = 0
+    differences: int = 0
+    seconds: float = 0.0
+    coverage: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    reports: list[str] = field(default_factory=list)
+
+    def add(self, other: Count) -> None:
+        """Take in what another part of the work counted."""
+        self.programs += other.programs
+        self.statements += other.statements
+        self.native += other.native
+        self.differences += other.differences
+        self.seconds += other.seconds
+        self.coverage.update(other.coverage)
+
+    def line(self) -> str:
+        """The totals, for people."""
+        rate = self.programs / max(self.seconds, 1e-9)
+        return (
+            f"{self.programs} programs ({self.native} with compiled plans), {self.statements} "
+            f"statements each way, {self.differences} differences; {self.seconds:.1f} s, "
+            f"{rate:.1f} programs/s"
+        )
 
 
 def report(p: Program, torch: bool, native: float, seconds: float) -> str:
@@ -41,36 +82,89 @@ def report(p: Program, torch: bool, native: float, seconds: float) -> str:
     return f"seed {p.seed}, {o}\n{check(small, o) or d}\n{small.text()}"
 
 
+def run_seeds(
+    seeds: range, torch: bool, native: float, scale: float, shrink: float, end: float, show: bool
+) -> Count:
+    """Run the programs of ``seeds``, until the clock says ``end``."""
+    out = Count()
+    start = time.monotonic()
+    gc.freeze()  # what was imported is not looked through again and again
+    for seed in seeds:
+        if time.time() > end:
+            break
+        p = generate(seed, out.coverage, scale or scale_of(seed))
+        out.statements += sum(len(b.lines) * b.times for b in p.blocks)
+        out.programs += 1
+        o = options(seed, torch, native)
+        out.native += o.fuse_after < 100
+        if check(p, o) is not None:
+            out.differences += 1
+            text = report(p, torch, native, shrink)
+            out.reports.append(text)
+            if show:
+                print(f"--- difference {out.differences}", text, sep="\n", flush=True)
+        if show and out.programs % 1000 == 0:
+            out.seconds = time.monotonic() - start
+            print(f"seed {seed}: {out.line()}", flush=True)
+    out.seconds = time.monotonic() - start
+    return out
+
+
 def run_programs(args: argparse.Namespace) -> int:
     """Count programs, statements, values and differences."""
-    coverage: Counter[tuple[str, str, str]] = Counter()
     torch = not args.no_torch and ways.have_torch()
-    start = time.monotonic()
-    found = 0
-    statements = 0
-    done = 0
-    for seed in range(args.seed, args.seed + args.count):
-        if args.minutes and time.monotonic() - start > 60 * args.minutes:
-            break
-        p = generate(seed, coverage, args.scale)
-        statements += sum(len(b.lines) * b.times for b in p.blocks)
-        done += 1
-        if check(p, options(seed, torch, args.native)) is not None:
-            found += 1
-            print(
-                f"--- difference {found}",
-                report(p, torch, args.native, args.shrink),
-                sep="\n",
-                flush=True,
-            )
-    took = time.monotonic() - start
-    print(
-        f"{done} programs, {statements} statements each way, {found} differences; "
-        f"{took:.1f} s, {done / took:.1f} programs/s; PyTorch {'' if torch else 'not '}compared"
-    )
+    end = time.time() + 60 * args.minutes if args.minutes else float("inf")
+    rest = (torch, args.native, args.scale, args.shrink, end)
+    seeds = range(args.seed, args.seed + args.count)
+    total = Count()
+    if args.jobs == 1:
+        total = run_seeds(seeds, *rest, True)
+    else:
+        start = time.monotonic()
+        with ProcessPoolExecutor(
+            args.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=20
+        ) as pool:
+            tasks = {
+                pool.submit(run_seeds, seeds[k : k + CHUNK], *rest, False): seeds[k]
+                for k in range(0, len(seeds), CHUNK)
+            }
+            for f in as_completed(tasks):
+                try:
+                    part = f.result()
+                except BrokenProcessPool:
+                    part = Count(differences=1, reports=[f"a process died near seed {tasks[f]}"])
+                total.add(part)
+                for text in part.reports:
+                    print("--- difference", text, sep="\n", flush=True)
+        total.seconds = time.monotonic() - start
+    if args.counts:
+        total.add(load(args.counts))
+        save(total, args.counts)
+    print(f"{total.line()}; PyTorch {'' if torch else 'not '}compared; {build()}")
     if args.table:
-        table(coverage)
-    return 1 if found else 0
+        table(total.coverage)
+    return 1 if total.differences else 0
+
+
+def build() -> str:
+    """Which engine ran."""
+    return "pure Python" if planted.is_pure() else "compiled core"
+
+
+def load(path: str) -> Count:
+    """Counts kept by earlier calls."""
+    if not Path(path).exists():
+        return Count()
+    d = json.loads(Path(path).read_text(encoding="utf-8"))
+    rows = {(a, b, c): n for a, b, c, n in d.pop("coverage")}
+    return Count(**d, coverage=Counter(rows))
+
+
+def save(c: Count, path: str) -> None:
+    """Keep counts for later calls."""
+    d = {k: getattr(c, k) for k in ("programs", "statements", "native", "differences", "seconds")}
+    d["coverage"] = [[*k, n] for k, n in sorted(c.coverage.items())]
+    Path(path).write_text(json.dumps(d), encoding="utf-8")
 
 
 def table(coverage: Counter[tuple[str, str, str]]) -> None:
@@ -96,6 +190,8 @@ def run_planted(args: argparse.Namespace) -> int:
     print(f"{len(good)} of {len(seeds)} programs show nothing as it is", flush=True)
     missed = 0
     for p in planted.PLANTS:
+        if args.only and args.only not in p.name:
+            continue
         if not planted.applies(p):
             print(f"GONE    {p.name}: its text is no longer in {p.where}")
             missed += 1
@@ -119,11 +215,14 @@ def main() -> int:
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--minutes", type=float, default=0.0, help="stop after this long")
     a.add_argument("--no-torch", action="store_true", help="do not compare with PyTorch")
-    a.add_argument("--native", type=float, default=0.2, help="share that runs compiled plans")
-    a.add_argument("--scale", type=float, default=1.0, help="length of programs")
+    a.add_argument("--native", type=float, default=0.1, help="share that runs compiled plans")
+    a.add_argument("--scale", type=float, default=0.0, help="length of programs; 0: a mix")
     a.add_argument("--shrink", type=float, default=15.0, help="seconds to make a program small")
+    a.add_argument("--jobs", type=int, default=1, help="processes")
+    a.add_argument("--counts", default="", help="file that keeps counts over several calls")
     a.add_argument("--table", action="store_true", help="print what was exercised")
     a.add_argument("--planted", action="store_true", help="plant defects instead")
+    a.add_argument("--only", default="", help="planted defects with this in their name")
     a.add_argument("--seconds", type=float, default=60.0, help="for each planted defect")
     args = a.parse_args()
     return run_planted(args) if args.planted else run_programs(args)

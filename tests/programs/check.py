@@ -37,8 +37,8 @@ def options(seed: int, torch: bool, native: float = 0.3) -> Options:
         o.again = r.choice((1, 2))
     else:
         o.fuse_after = 1 << 40
-        o.again = r.choice((2, 3))
-    o.checking = r.random() < 0.4
+        o.again = r.choice((1, 2, 2, 3))
+    o.checking = r.random() < 0.25
     if r.random() < 0.15:
         o.limit = r.choice((5, 12, 40))
     return o
@@ -67,16 +67,16 @@ def check(p: Program, o: Options) -> Difference | None:
             d.kind = f"recorded {k + 1}: {d.kind}" if k else f"recorded: {d.kind}"
             return d
     if o.torch:
-        return with_torch(p, alone, o)
+        return with_torch(p, alone, o, codes)
     return None
 
 
-def with_torch(p: Program, alone: Trace, o: Options) -> Difference | None:
+def with_torch(p: Program, alone: Trace, o: Options, codes: dict[str, object]) -> Difference | None:
     """Compare what ran one at a time with PyTorch."""
     text = p.text()
     # how a gradient is laid out is PyTorch's own affair (expanded, transposed)
     strides = o.strides and ".backward(" not in text and "autograd.grad(" not in text
-    d = differ(p, alone, ways.pytorch(p), tolerance(p), strides)
+    d = differ(p, alone, ways.pytorch(p, codes), tolerance(p), strides)
     if d is not None:
         d.kind = f"torch: {d.kind}"
     return d

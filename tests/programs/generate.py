@@ -6,6 +6,7 @@ part of the test, so nothing here has to be exact.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -202,3 +203,8 @@ def generate(
 ) -> Program:
     """The program of a seed."""
     return Generator(seed, coverage).program(scale)
+
+
+def scale_of(seed: int) -> float:
+    """The length of a seed's program where a run mixes them: most short, some long."""
+    return random.Random(seed * 3 + 2).choices((0.15, 0.35, 1.0), (13, 5, 2))[0]

@@ -275,6 +275,11 @@ def function_of(where: str) -> Any:
     return f
 
 
+def is_pure() -> bool:
+    """Does the engine run as plain Python?  Defects can be planted only there."""
+    return hasattr(function_of("core.record1"), "__code__")
+
+
 def applies(p: Plant) -> bool:
     """Is the plant's text still in the engine?"""
     try:
@@ -287,7 +292,7 @@ def applies(p: Plant) -> bool:
 def apply(p: Plant) -> Iterator[None]:
     """The defect, for the length of a ``with`` block."""
     f = function_of(p.where)
-    if not hasattr(f, "__code__"):
+    if not is_pure():
         raise RuntimeError("defects can be planted in the pure-Python build only")
     text = textwrap.dedent(inspect.getsource(f))
     if p.old not in text:

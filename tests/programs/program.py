@@ -6,6 +6,7 @@ and the names they define.  Each runs under a guard: an exception is noted, the 
 
 from __future__ import annotations
 
+import functools
 import textwrap
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,12 @@ ALLOWED = (
 
 def array(seed: int, shape: tuple[int, ...], dtype: str = "float64") -> Any:
     """Deterministic values of moderate size; the same everywhere."""
+    return values(seed, shape, dtype).copy()
+
+
+@functools.lru_cache(maxsize=4096)
+def values(seed: int, shape: tuple[int, ...], dtype: str) -> Any:
+    """What `array` gives copies of."""
     n = int(np.prod(shape, dtype=np.int64)) if shape else 1
     x = (np.arange(n, dtype=np.uint64) + np.uint64(1000003 * (seed + 1))) * np.uint64(
         0x9E3779B97F4A7C15
@@ -148,6 +155,15 @@ def meta_of(x: Any) -> tuple[Any, ...]:
     )
 
 
+def numeric(x: Any) -> bool:
+    """Numbers only, in lists of lists?"""
+    while isinstance(x, list):
+        if not x:
+            return True
+        x = x[0]
+    return isinstance(x, bool | int | float)
+
+
 def own(error: Exception) -> None:
     """Raise ``error`` again unless the statement itself made it: elsewhere it is a defect."""
     tb = error.__traceback__
@@ -180,6 +196,9 @@ def run(
             note("tensor", meta_of(x), np.array(peek(x), copy=True))
         elif isinstance(x, np.ndarray):
             note("array", (x.shape, x.dtype.name), x.copy())
+        elif isinstance(x, list) and numeric(x):
+            v = np.array(x)
+            note("list", (v.shape, v.dtype.name), v)
         elif isinstance(x, list | tuple):
             for q in x:
                 read(q)

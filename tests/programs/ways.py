@@ -91,6 +91,7 @@ def recorded(
 def pytorch(p: Program, codes: dict[str, Any] | None = None) -> Trace:
     """Way 3: PyTorch with saved values that nobody can change, as ours are."""
     torch = module("torch")
+    torch.set_num_threads(1)  # starting a team costs more than any of these operations
 
     def pack(t: Any) -> Any:
         with torch.no_grad():
