@@ -10,7 +10,7 @@ from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
 from . import handles, leaves, record, step, stretch, trie
-from .core import SLOW, Tensor, mine, peek, record1, record2, record3
+from .core import NOTHING, SLOW, Tensor, mine, peek, record1, record2, record3
 from .records import Rec
 
 
@@ -226,6 +226,8 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
                 h.hooks = {}
             found: dict[int, Any] = h.hooks
             return found
+        if h.frame.hooks is NOTHING:
+            h.frame.hooks = {}
         held: dict[int, Any] = h.frame.hooks.setdefault(h.slot, {})
         return held
     own: dict[int, Any] = e.hooks.setdefault(slot, {})

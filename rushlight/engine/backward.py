@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from mypy_extensions import i64
+
 from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
@@ -297,32 +299,33 @@ def release(f: Frame, vmask: int) -> None:
 def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     """``t.backward()`` of one scalar: the hot case."""
     e = mine()
-    check_root(t)
-    run_first(e)
+    if e.hooks or e.calls:
+        check_root(t)
+        run_first(e)
     SLOW[0].bound(e)
-    root = int(find(e, t))
-    flags = (1 if retain else 0) | (2 if create else 0)
+    root: i64 = t.slot if t.epoch == e.epoch else find(e, t)
+    flags: i64 = (1 if retain else 0) | (2 if create else 0)
     r = e.cur.nxt
     if r.op != BACKWARD or r.a != root or r.b != flags:
+        check_root(t)
         r = piece_record(e, root, flags, None, [(root, -1)], (), None)
     leaves = e.gleaves
     ep = e.epoch
     live = e.live
     hs: list[Tensor] = []
-    for _, g in r.grads:
+    plain = True
+    for k, g in r.grads:
         h = Tensor(g, ep)
         live.append(h)
         hs.append(h)
-    e.cur = r
-    plain = True
-    for k, _ in r.grads:
         hist = leaves[k]
         if hist.frame is not None or hist.hooks is not None or hist.grad is not None:
             plain = False
+    e.cur = r
     if plain:
-        for j, (k, _) in enumerate(r.grads):
+        for h, (k, _) in zip(hs, r.grads):
             hist = leaves[k]
-            hist.grad = hs[j]
+            hist.grad = h
             if AFTER and id(hist) in AFTER:
                 accumulate_hooks(hist)
     else:

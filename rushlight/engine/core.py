@@ -44,6 +44,9 @@ class Hist:
         self.hooks: Any = None
 
 
+NOTHING: Final[dict[int, Any]] = {}  # never written to
+
+
 class Frame:
     """A flushed stretch that something alive has its history in: saved values, where its entries'
     gradients go."""
@@ -55,17 +58,19 @@ class Frame:
         self.gleaves: list[Hist] = gleaves
         self.numbers: list[Any] = numbers
         self.serial: int = serial
-        self.saved: dict[int, Any] = {}
+        self.saved: dict[int, Any] = NOTHING
         self.freed: int = 0
-        self.hooks: dict[int, Any] = {}
-        self.calls: dict[int, Any] = {}
+        self.hooks: dict[int, Any] = NOTHING
+        self.calls: dict[int, Any] = NOTHING
 
 
 class Fam:
     """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on
     the storage."""
 
-    __slots__ = ("base", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver")
+    __slots__ = (
+        "base", "entry", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver",
+    )  # fmt: skip
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
@@ -80,6 +85,7 @@ class Fam:
         # strides, offset).
         self.root: Any = None
         self.base: Fam | None = None  # of a rooted family: the storage's value without history
+        self.entry: Rec | None = None  # the LEAF record it last entered as
 
 
 class Engine:
@@ -88,7 +94,7 @@ class Engine:
     __slots__ = (
         "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow",
         "lock", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
-        "ready", "roots", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses",
+        "ready", "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses",
     )  # fmt: skip  # fmt: skip
 
     def __init__(self) -> None:
@@ -106,9 +112,7 @@ class Engine:
         self.lvals: list[Any] = []  # memory of the LEAF records
         self.lnow: list[int] = []  # places in lvals that are exposed memory itself
         self.gleaves: list[Hist] = []
-        # storages met in this epoch, in order, with the LEAF slot each was met as: only its last
-        # one counts
-        self.sts: list[tuple[Storage, int]] = []
+        self.sts: list[Storage] = []  # met in this epoch, in order; the last place counts
         self.fams: list[Fam] = []
         self.numbers: list[Any] = []
         self.calls: list[Any] = []  # custom functions met, by index
@@ -123,6 +127,7 @@ class Engine:
             False  # an exception went through: lists may not be what the path says, see `trie.mend`
         )
         self.tail: tuple[int, ...] | None = None  # the operations before the last forced end
+        self.solo: bool = True  # of the first recorder: no second thread was started yet
         self.thread: int = threading.get_ident()
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
         self.lock: Any = threading.RLock()
@@ -209,7 +214,8 @@ class Tensor:
         if f is None:
             return None
         h = f.hist
-        if h is None or (self.rec.region is not None and self.rec.region != f.root):
+        region = self.rec.region
+        if h is None or (region is not None and region is not f.root and region != f.root):
             return None
         return h.grad
 
@@ -218,7 +224,12 @@ class Tensor:
         f = self.fam
         if f is not None:
             h = f.hist
-            if h is not None and self.rec.region == f.root and (g is None or fits(self, g)):
+            region = self.rec.region
+            if (
+                h is not None
+                and (region is f.root or region == f.root)
+                and (g is None or fits(self, g))
+            ):
                 h.grad = g
                 return
         SLOW[0].refuse_grad(self, g)
@@ -336,7 +347,6 @@ DUMMY: Final = Rec(
     ROOT, NONE, NONE, NONE, None, NONE, None
 )  # expected next of a record that has none
 MAIN: Final = Engine()
-SOLO: Final = [True]  # False from the moment a second thread is started
 OWN: Final[Any] = threading.local()
 
 
@@ -357,7 +367,7 @@ class Leaving:
 
 def mine() -> Engine:
     """This thread's recorder."""
-    if SOLO[0]:
+    if MAIN.solo:
         return MAIN
     e: Engine | None = getattr(OWN, "engine", None)
     if e is None:
@@ -369,7 +379,7 @@ def mine() -> Engine:
 
 
 def watch_threads() -> None:
-    """Notice the first second thread: until then finding the recorder costs one look at ``SOLO``.
+    """Notice the first second thread: until then finding the recorder costs one look at ``solo``.
 
     What is pending is run before a thread starts, so that the new thread sees values.
     """
@@ -380,9 +390,9 @@ def watch_threads() -> None:
         if not str(getattr(thread, "name", "")).startswith(
             "rushlight-"
         ):  # the pool's workers record nothing
-            if SOLO[0]:
+            if MAIN.solo:
                 OWN.engine = MAIN
-                SOLO[0] = False
+                MAIN.solo = False
             SLOW[0].flush(mine())
         return start(*args, **kwargs)
 
@@ -396,7 +406,7 @@ def watch_threads() -> None:
 # ---------------------------------------------------------------- recording: the hot path
 def record1(op: i64, x: Tensor, arg: object) -> Tensor:
     """The handle of ``op(x)``."""
-    e = MAIN if SOLO[0] else mine()
+    e = MAIN if MAIN.solo else mine()
     ep = e.epoch
     if x.epoch == ep:
         r = e.cur.nxt
@@ -417,7 +427,7 @@ def record1(op: i64, x: Tensor, arg: object) -> Tensor:
 
 def record2(op: i64, x: Tensor, y: Tensor, arg: object) -> Tensor:
     """The handle of ``op(x, y)``."""
-    e = MAIN if SOLO[0] else mine()
+    e = MAIN if MAIN.solo else mine()
     ep = e.epoch
     if x.epoch == ep and y.epoch == ep:
         r = e.cur.nxt
@@ -435,7 +445,7 @@ def record2(op: i64, x: Tensor, y: Tensor, arg: object) -> Tensor:
 
 def record3(op: i64, x: Tensor, y: Tensor, z: Tensor, arg: object) -> Tensor:
     """The handle of ``op(x, y, z)``."""
-    e = MAIN if SOLO[0] else mine()
+    e = MAIN if MAIN.solo else mine()
     ep = e.epoch
     if x.epoch == ep and y.epoch == ep and z.epoch == ep:
         r = e.cur.nxt
@@ -525,7 +535,7 @@ def reflected(op: i64, x: Tensor, o: object) -> Any:
 def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
     """``x op v``, or ``v op x``: the number is a run-time input, never part of what is
     recognised."""
-    e = MAIN if SOLO[0] else mine()
+    e = MAIN if MAIN.solo else mine()
     if x.epoch != e.epoch or e.now:
         SLOW[0].bound(e)
     if code == NUM_I and not in_int64(v):

@@ -6,19 +6,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from ..base.dtype import ALL
 from ..base.shape import is_contiguous, is_dense, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
-from .core import DUMMY, SLOW, SOLO, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
+from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
 from .execute import run_plan
 from .handles import OWN_BASE, needs_grad, reachable
 from .leaves import entered, require_grad, set_grad
 from .memory import NUMPY, Held, base_array, of_array, region_array
-from .pieces import path_freed
 from .plan import FlushInfo, plan_flush
 from .record import Recorder
 from .records import FLUSH, NONE, ROOT, Rec, Storage, size_of
@@ -73,6 +72,9 @@ def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
     return r
 
 
+LIVE: Final[list[Any]] = []  # livemask, livecheck
+
+
 def flush_engine(e: Engine) -> None:
     """Run everything pending in a recorder."""
     cur = e.cur
@@ -91,16 +93,17 @@ def flush_engine(e: Engine) -> None:
             clear(e)
         return
     live = e.live
-    helpers = live_helpers()
+    if not LIVE:
+        LIVE.extend((live_helpers().livemask, live_helpers().livecheck))
     r = cur.nxt
     if e.dirty:
-        r = one_off(e, cur, helpers.livemask(live))
-    elif r.op != FLUSH or not helpers.livecheck(live, r.mask):
-        r = flush_slow(e, cur, helpers.livemask(live))
+        r = one_off(e, cur, LIVE[0](live))
+    elif r.op != FLUSH or not LIVE[1](live, r.mask):
+        r = flush_slow(e, cur, LIVE[0](live))
     info: FlushInfo = r.info
     if info.nsts != len(e.sts) or info.nentries != len(e.gleaves):
         e.dirty = True
-        r = one_off(e, cur, helpers.livemask(live))
+        r = one_off(e, cur, LIVE[0](live))
         info = r.info
     if CHECKING[0]:
         fresh = plan_flush(e, cur, r.mask)
@@ -119,11 +122,14 @@ def flush_engine(e: Engine) -> None:
     frame: Frame | None = None
     if info.roots:
         frame = Frame(r, gleaves, numbers, e.nflush)
-        frame.freed = path_freed(cur)
-        for s, at in info.saved_at:
-            v = outs[at] if at >= 0 else lvals[~at]
-            if v is not None:
-                frame.saved[s] = v
+        frame.freed = info.freed
+        if info.saved_at:
+            saved: dict[int, Any] = {}
+            for s, at in info.saved_at:
+                v = outs[at] if at >= 0 else lvals[~at]
+                if v is not None:
+                    saved[s] = v
+            frame.saved = saved
         if hooks:
             frame.hooks = hooks
         if calls:
@@ -138,7 +144,7 @@ def flush_engine(e: Engine) -> None:
         t.fam = Fam(st, Hist(frame, int(t.slot)), rec) if rec.rg else None
         t.st = st
     for k, s, at in info.stores_at:
-        st = sts[k][0]
+        st = sts[k]
         v = outs[at] if at >= 0 else lvals[~at]
         if failed is not None:
             v = before_failure(info, s, outs, lvals)
@@ -205,7 +211,7 @@ class Running(Recorder):
 def current(t: Tensor) -> Storage:
     """The storage of ``t`` with its value computed."""
     e = mine()
-    if not SOLO[0]:
+    if not MAIN.solo:
         s = t.st
         epoch = int(t.epoch) if s is None else int(s.epoch)
         if epoch != int(e.epoch):
@@ -232,21 +238,33 @@ def read(t: Tensor) -> Any:
 
 def item(t: Tensor) -> object:
     """The one element as a Python number."""
-    spec = t.rec.spec
+    f = t.rec.reader
+    if f is None:
+        f = reader_of(t.rec)
+    s = current(t)
+    m = s.mem
+    at: i64 = m.address
+    r = t.rec  # a run may have changed it
+    region = r.region
+    if region is not None:
+        at += region[2] * r.spec.dtype.itemsize
+    if f is GENERIC:
+        return m.array(NUMPY[r.spec.dtype.code], (), None, at - m.address).item()
+    return f(at)
+
+
+def reader_of(r: Rec) -> Any:
+    """What reads the one element of a value like the record's at an address."""
+    spec: Spec = r.spec
     if numel(spec.shape) != 1:
         raise RuntimeError(
             f"a Tensor with {numel(spec.shape)} elements cannot be converted to Scalar"
         )
-    s = current(t)
-    region = t.rec.region
-    offset = 0 if region is None else region[2] * spec.dtype.itemsize
-    table = READERS
-    if not table:
-        table.extend(native_readers())
-    f = table[spec.dtype.code]
-    if f is not None:
-        return f(s.mem.address + offset)
-    return s.mem.array(NUMPY[spec.dtype.code], (), None, offset).item()
+    if not READERS:
+        READERS.extend(native_readers())
+    f = READERS[spec.dtype.code]
+    r.reader = GENERIC if f is None else f
+    return r.reader
 
 
 def expose(t: Tensor) -> Any:
@@ -360,6 +378,7 @@ def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     return entered(Storage(Held(a.reshape(-1)), spec), None)
 
 
+GENERIC: Final = object()  # stands for a type without a native reader
 READERS: Final[
     list[Any]
 ] = []  # by dtype code: from an address to a Python number, None where not native

@@ -15,9 +15,9 @@ from mypy_extensions import i64
 
 from ..base.settings import settings
 from ..graph.op import TABLE, Spec
-from .core import SOLO, Engine, Fam, Tensor, follow, mine, peek
+from .core import MAIN, Engine, Fam, Tensor, follow, mine, peek
 from .memory import Window
-from .records import NONE, ROOT, Rec, Storage, size_of
+from .records import NO_MORE, NOBODY, NONE, ROOT, Rec, Storage, size_of
 from .stretch import foreign, mend
 from .trie import ENTER, GRAFT, LEAF, REREAD, VALUE
 
@@ -84,8 +84,8 @@ def promote(x: Tensor) -> None:
         f.hslot = x.slot
         was = e.dirty
         e.dirty = True
-        s.members.append(int(x.rec.li))
-        e.sts.append((s, NONE))
+        add_member(s, x.rec.li)
+        e.sts.append(s)
         e.fams.append(f)
         x.reg = e.epoch
         x.fam = f
@@ -93,13 +93,36 @@ def promote(x: Tensor) -> None:
         e.dirty = was
 
 
+def add_member(s: Storage, index: i64) -> None:
+    """A handle on the storage, by its place: in ``live``, or ``~`` its place in ``uses``."""
+    if s.first == NOBODY:
+        s.first = index
+    elif s.more is NO_MORE:
+        s.more = [index]
+    else:
+        s.more.append(index)
+
+
+def no_members(e: Engine, s: Storage) -> None:
+    """The handles of an earlier epoch do not count."""
+    s.mep = e.epoch
+    s.first = NOBODY
+    s.more = NO_MORE
+
+
 def stale(e: Engine, s: Storage) -> None:
     """Handles on the storage have to ask for their slot again."""
-    for m in s.members:
-        if m >= 0:
-            e.live[m].epoch = 0
-        else:
-            e.uses[~m].epoch = 0
+    m = s.first
+    if m != NOBODY:
+        put_out(e, m)
+        for n in s.more:
+            put_out(e, n)
+
+
+def put_out(e: Engine, m: i64) -> None:
+    """The handle at a place is not current."""
+    t = e.live[m] if m >= 0 else e.uses[~m]
+    t.epoch = 0
 
 
 def reachable(s: Storage) -> bool:
@@ -122,35 +145,38 @@ def fslot(e: Engine, f: Fam) -> i64:
     ep = e.epoch
     out = s.exposed and reachable(s)
     if s.epoch != ep or ((out or s.moved) and s.slot == s.leaf):
-        if s.mem is None:
+        v = s.mem
+        if v is None:
             raise RuntimeError(
                 "the value of this tensor could not be computed: an earlier operation failed"
             )
         s.moved = False
-        rg = f.hist is not None
+        h = f.hist
+        rg = h is not None
         if e.cur.nleaf != len(e.lvals) or e.cur.nent != len(e.gleaves):
             mend(e)
-        r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
+        r = e.cur.nxt
+        if r is not f.entry or r.rg != rg:  # else the record it entered as before is expected
+            r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
+            f.entry = r
         if r.nsts != len(e.sts):
             mend(e)
-        v = s.mem
         was = e.dirty
         e.dirty = True  # until lists, storage and path agree again
-        if s.exposed and reachable(s):
-            if v.nbytes <= settings.snapshot:
+        if s.nbytes == NONE:
+            s.nbytes = v.nbytes
+        if out and s.exposed:
+            if s.nbytes <= settings.snapshot:
                 v = v.copy()
             else:
                 e.now = True
                 e.lnow.append(len(e.lvals))
         if s.mep != ep:
-            s.mep = ep
-            s.members = []
-        e.sts.append((s, int(r.slot)))
+            no_members(e, s)
+        e.sts.append(s)
         e.lvals.append(v)
-        e.pending += v.nbytes
-        if rg:
-            h = f.hist
-            assert h is not None
+        e.pending += s.nbytes
+        if h is not None:
             e.gleaves.append(h)
         e.cur = r
         s.slot = r.slot
@@ -245,20 +271,23 @@ def find(e: Engine, t: Tensor) -> i64:
         return t.slot
     s = t.st
     if s is None:
-        if not SOLO[0]:
+        if not MAIN.solo:
             foreign(e, int(t.epoch))
             s = t.st
         if s is None:
             raise RuntimeError(
                 "the value of this tensor could not be computed: an earlier operation failed"
             )
-    elif not SOLO[0] and s.epoch != e.epoch:
+    elif not MAIN.solo and s.epoch != e.epoch:
         foreign(e, int(s.epoch))
     f = t.fam
     if f is None:  # a value without history gets its family when it is used again
         f = Fam(s, None, t.rec)
         t.fam = f
-    if f.root is not None:
+    if f.root is None and t.rec.region is None:
+        t.slot = fslot(e, f)
+        t.rec = f.rec
+    elif f.root is not None:
         b = rooted(e, f)
         region = t.rec.region
         if region == f.root:
@@ -266,10 +295,6 @@ def find(e: Engine, t: Tensor) -> i64:
         else:
             part = (region[0], region[1], region[2] - f.root[2])
             t.slot = follow(e, REREAD, b, NONE, NONE, part).slot
-    elif t.rec.region is None:
-        fslot(e, f)
-        t.rec = f.rec
-        t.slot = t.rec.slot
     elif f.hist is None and s.mem is not None and settled(e, s) and t.rec.dense:
         t.slot = window(e, s, t.rec)
     else:
@@ -280,7 +305,7 @@ def find(e: Engine, t: Tensor) -> i64:
         t.epoch = e.epoch
     if t.reg != e.epoch:
         t.reg = e.epoch
-        s.members.append(~len(e.uses))
+        add_member(s, ~len(e.uses))
         e.uses.append(t)
     return t.slot
 
@@ -306,8 +331,7 @@ def window(e: Engine, s: Storage, r: Rec) -> i64:
             e.now = True
             e.lnow.append(len(e.lvals))
     if s.mep != e.epoch:
-        s.mep = e.epoch
-        s.members = []
+        no_members(e, s)
     e.lvals.append(v)
     e.pending += v.nbytes
     e.cur = q

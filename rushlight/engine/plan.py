@@ -41,6 +41,7 @@ class FlushInfo:
         self.saved_at: list[tuple[int, int]] = []
         self.nsts: int = 0  # storages met
         self.nentries: int = 0  # entries of history
+        self.freed: int = 0  # nodes whose saved values backwards in the stretch released
         self.runs: int = 0
         self.code: Any = None  # the native plan
 
@@ -78,6 +79,7 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
     info = FlushInfo()
     recs = list(get_tape(e))
     info.recs = recs
+    info.freed = path_freed(cur)
     info.nsts = len(e.sts)
     info.nentries = len(e.gleaves)
     held: set[int] = set()
@@ -91,25 +93,25 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
                     roots.add(int(t.slot))
             else:
                 held.add(id(t.st))
-    for k in range(len(e.sts)):
-        s, leaf = e.sts[k]
-        if int(s.leaf) != leaf:
-            continue
+    last = {id(s): k for k, s in enumerate(e.sts)}
+    for k, s in enumerate(e.sts):
+        if last[id(s)] != k or s.epoch != e.epoch:
+            continue  # met again after it became private, or its entry was interrupted
         if (s.old and s.slot != s.leaf) or (not s.old and id(s) in held):
             info.stores.append((k, int(s.slot)))
     for f in e.fams:
         if f.hep == e.epoch and f.rec.rg and (f.st.old or id(f.st) in held):
             roots.add(int(f.hslot))
     info.roots = tuple(sorted(roots))
-    find_saved(e, info, cur)
+    find_saved(e, info)
     build(e, info)
     return info
 
 
-def find_saved(e: Engine, info: FlushInfo, cur: Rec) -> None:
+def find_saved(e: Engine, info: FlushInfo) -> None:
     """What a backward from the roots would read, less what an earlier backward released."""
     recs = info.recs
-    freed = path_freed(cur)
+    freed = info.freed
     reach: set[int] = set()
     todo = list(info.roots)
     while todo:

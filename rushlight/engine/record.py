@@ -10,8 +10,9 @@ from mypy_extensions import i64, mypyc_attr
 from ..base.shape import is_dense, numel
 from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
-from .core import SLOW, SOLO, Engine, Fam, Slow, Tensor, binary, follow, made, mine, peek, record1
+from .core import MAIN, SLOW, Engine, Fam, Slow, Tensor, binary, follow, made, mine, peek, record1
 from .handles import (
+    add_member,
     at_root,
     base_rec,
     find,
@@ -65,7 +66,7 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
 def still(e: Engine, x: Tensor, s: Storage) -> bool:
     """Is the tensor's value what its memory holds?  Then a view of it needs no record until it is
     used."""
-    if not SOLO[0] and s.epoch != e.epoch:
+    if not MAIN.solo and s.epoch != e.epoch:
         foreign(e, int(s.epoch))
     return settled(e, s) and (x.rec.region is not None or x.epoch != e.epoch)
 
@@ -105,7 +106,7 @@ def share(e: Engine, t: Tensor, x: Tensor, r: Rec, f: Fam | None) -> None:
     t.st = s
     t.fam = f
     t.reg = e.epoch
-    s.members.append(int(r.li))
+    add_member(s, r.li)
     if s.exposed:
         t.epoch = 0
 

@@ -13,6 +13,7 @@ from mypy_extensions import i64
 from ..base.size import Size
 
 NONE: Final = -1
+NOBODY: Final = -(1 << 60)
 NUM_B: Final = (
     -2
 )  # operand codes of Python numbers: bool, int, float; the value is a run-time input
@@ -62,6 +63,7 @@ class Rec:
         "op",
         "parent",
         "pend",
+        "reader",
         "region",
         "rg",
         "row",
@@ -96,6 +98,7 @@ class Rec:
         self.rg: bool = False  # does a gradient flow into it
         self.region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
         self.dense: bool = False  # of a view: has it neither gaps nor overlap
+        self.reader: Any = None  # how `item` reads the one element
         self.li: i64 = 0  # index among the handles of its stretch
         self.nlive: i64 = 0  # handles made so far, this record's included
         self.sidx: i64 = 0  # index of its first number
@@ -118,6 +121,7 @@ class Rec:
 
 NO_RECS: Final[list[Rec]] = []
 NO_PAIRS: Final[list[tuple[int, Rec]]] = []
+NO_MORE: Final[list[int]] = []  # never appended to
 
 
 class Storage:
@@ -127,11 +131,13 @@ class Storage:
     __slots__ = (
         "epoch",
         "exposed",
+        "first",
         "leaf",
         "mem",
-        "members",
         "mep",
+        "more",
         "moved",
+        "nbytes",
         "old",
         "own",
         "shown",
@@ -149,10 +155,11 @@ class Storage:
         self.slot: i64 = NONE
         self.leaf: i64 = NONE  # the slot it entered as
         self.ver: i64 = 0  # counts writes
+        self.nbytes: i64 = NONE  # of its memory, once it has entered
         self.mep: i64 = 0  # the epoch of its members
-        self.members: list[
-            int
-        ] = []  # this epoch's handles: >= 0 index in live, else ~index in uses
+        # This epoch's handles: >= 0 index in live, else ~index in uses; most have only a first.
+        self.first: i64 = NOBODY
+        self.more: list[int] = NO_MORE
         self.moved: bool = False  # became private: the next use reads memory once more
         self.old: bool = mem is not None  # existed before this epoch: always written back
         self.shown: dict[Any, Rec] | None = None  # its views that were handed out

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
-from .core import DUMMY, EPOCHS, RECORDERS, SLOW, SOLO, Engine, Hist, Tensor
+from .core import DUMMY, EPOCHS, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, FLUSH, ROOT, TEMPLATE, Rec
 from .trie import ENTER, LEAF, get_tape, new_root
@@ -35,14 +35,18 @@ def finish_clear(e: Engine) -> None:
     e.live = []
     e.uses = []
     e.lvals = []
-    e.lnow = []
     e.gleaves = []
     e.sts = []
     e.fams = []
     e.numbers = []
-    e.hooks = {}
-    e.calls = []
-    e.tape = []
+    if e.lnow:
+        e.lnow = []
+    if e.hooks:
+        e.hooks = {}
+    if e.calls:
+        e.calls = []
+    if e.tape:
+        e.tape = []
     e.tapecur = e.cur
     e.now = (
         settings.eager
@@ -50,7 +54,7 @@ def finish_clear(e: Engine) -> None:
     e.dirty = False
     e.pending = 0
     e.nflush += 1
-    if not SOLO[0]:
+    if not MAIN.solo:
         RECORDERS.pop(int(e.ready), None)
         RECORDERS[int(e.epoch)] = e
     e.ready = e.epoch
@@ -122,13 +126,17 @@ def bound(e: Engine) -> None:
         cur = e.cur
     if settings.eager:
         e.now = True
-    if cur.nxt.op == FLUSH and cur.end >= settings.limit // 4:
-        SLOW[0].flush(e)  # it ended here before
-    elif cur.end >= settings.limit // 4 and (cur.op == BACKWARD or cur.op == TEMPLATE):
-        SLOW[0].flush(e)  # a soft end: after a backward
-    elif cur.end >= settings.limit:
-        force(e)
-    elif e.pending > settings.pending_bytes:
+    if cur.end >= settings.limit // 4:
+        if cur.nxt.op == FLUSH:
+            SLOW[0].flush(e)  # it ended here before
+            return
+        if cur.op == BACKWARD or cur.op == TEMPLATE:
+            SLOW[0].flush(e)  # a soft end: after a backward
+            return
+        if cur.end >= settings.limit:
+            force(e)
+            return
+    if e.pending > settings.pending_bytes:
         held = 0
         for v in e.lvals:
             if sys.getrefcount(v) <= LVAL_BASE[0]:

@@ -124,9 +124,14 @@ PLANTS = (
     # writes and aliases
     Plant("version not counted", "record.write", "s.ver += 1", "pass"),
     Plant("members not made stale", "record.write", "stale(e, s)", "pass"),
-    Plant("older members not made stale", "handles.stale", "e.uses[~m].epoch = 0", "pass"),
-    Plant("newer members not made stale", "handles.stale", "e.live[m].epoch = 0", "pass"),
-    Plant("view not a member", "record.share", "s.members.append(int(r.li))", "pass"),
+    Plant(
+        "older members not made stale",
+        "handles.put_out",
+        "t.epoch = 0",
+        "t.epoch = t.epoch if m < 0 else 0",
+    ),
+    Plant("newer members not made stale", "handles.stale", "for n in s.more:", "for n in ():"),
+    Plant("view not a member", "record.share", "add_member(s, r.li)", "pass"),
     Plant(
         "write one element early",
         "record.write",
@@ -159,7 +164,7 @@ PLANTS = (
     Plant(
         "plan of other handles",
         "flush.flush_engine",
-        "elif r.op != FLUSH or not helpers.livecheck(live, r.mask):",
+        "elif r.op != FLUSH or not LIVE[1](live, r.mask):",
         "elif r.op != FLUSH:",
     ),
     Plant(
@@ -191,7 +196,7 @@ PLANTS = (
     Plant(
         "freed nodes forgotten",
         "flush.flush_engine",
-        "frame.freed = path_freed(cur)",
+        "frame.freed = info.freed",
         "frame.freed = 0",
     ),
     Plant(
