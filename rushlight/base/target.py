@@ -101,6 +101,20 @@ def at_level(isa: Isa) -> Target:
     return Target(isa, _triple(), cpu, features, tune, _VECTOR_BITS[isa], l1, l2, physical_cores())
 
 
+def elsewhere(isa: Isa, machine: str = "") -> Target:
+    """A target of another machine, to look at its code or to run it under an emulator.
+
+    `machine`: `"x86_64"` or `"aarch64"`; where absent, the one that has the level. Sizes are common
+    ones: they change no bit.
+    """
+    machine = machine or ("aarch64" if isa == "neon" else "x86_64")
+    cpu, features, tune = _CODE[isa]
+    if isa == "scalar":
+        cpu, features, tune = _CODE["neon" if machine == "aarch64" else "sse2"]
+    triple = f"{machine}-unknown-linux-gnu"
+    return Target(isa, triple, cpu, features, tune, _VECTOR_BITS[isa], 32 << 10, 512 << 10, 4)
+
+
 @cache
 def levels() -> tuple[Isa, ...]:
     """The levels that this machine offers, best first; the last is always `scalar`."""

@@ -124,6 +124,18 @@ def assembly(ir: str, *, name_hint: str = "kernel", target: Target | None = None
         return str(machine.emit_assembly(module))
 
 
+def object_code(ir: str, *, name_hint: str = "kernel", target: Target) -> bytes:
+    """The relocatable object of one module's text, for any target that LLVM knows.
+
+    For linkers of other machines: what this process runs comes from `compile_text`.
+    """
+    session = _session()
+    with _LOCK:
+        module, machine = session.parse(ir, name_hint, target, 1)
+        code: bytes = machine.emit_object(module)
+    return code
+
+
 _CODE_FORMAT = 2
 """Part of every key: raise it when the recipe below changes what is generated."""
 
@@ -168,8 +180,14 @@ class _Session:
         key = f"{target.code_key}|{level}"
         machine = _MACHINES.get(key)
         if machine is None:
+            try:
+                known = self.llvm.Target.from_triple(target.triple)
+            except RuntimeError:  # not this machine's
+                self.llvm.initialize_all_targets()
+                self.llvm.initialize_all_asmprinters()
+                known = self.llvm.Target.from_triple(target.triple)
             # `default` code model and pic: small, quick code; the linker adds stubs where needed.
-            machine = self.llvm.Target.from_triple(target.triple).create_target_machine(
+            machine = known.create_target_machine(
                 cpu=target.cpu,
                 features=target.features,
                 opt=level,

@@ -35,9 +35,9 @@ _SPIN_SECONDS = 1e-3
 _JOIN_SECONDS = 5.0
 
 
-def _text() -> str:
-    """The pool's LLVM text for this system."""
-    machine = platform.machine().lower()
+def text_for(machine: str, system: str) -> str:
+    """The pool's LLVM text for a processor (`platform.machine()`) and a `sys.platform`."""
+    machine = machine.lower()
     intel = machine in ("x86_64", "amd64")
     pause, declare_pause = "", ""
     if intel:
@@ -50,14 +50,14 @@ def _text() -> str:
             "call void @llvm.aarch64.hint(i32 1)",
             "declare void @llvm.aarch64.hint(i32 immarg)",
         )
-    if sys.platform == "linux" and (intel or machine == "aarch64"):
+    if system == "linux" and (intel or machine == "aarch64"):
         futex = 202 if intel else 98
         call = f"call i64 (i64, ...) @syscall(i64 {futex}, ptr %hi,"
         sleep = f"%slept = {call} i32 128, i32 %g, ptr null, ptr null, i32 0)"
         wake = f"%woken = {call} i32 129, i32 2147483647, ptr null, ptr null, i32 0)"
         rest = "%rested = call i32 @sched_yield()"
         declare_system = "declare i64 @syscall(i64, ...)\ndeclare i32 @sched_yield()"
-    elif sys.platform == "win32":  # no futex: sleepers look again every millisecond
+    elif system == "win32":  # no futex: sleepers look again every millisecond
         sleep, wake, rest = "call void @Sleep(i32 1)", "", "call void @Sleep(i32 0)"
         declare_system = "declare void @Sleep(i32)"
     else:
@@ -258,7 +258,9 @@ class Pool:
     """Worker threads around one piece of memory. Use the module's functions: there is one pool."""
 
     def __init__(self, count: int) -> None:
-        self._library: Library = compile_text(_text(), name_hint="pool")
+        self._library: Library = compile_text(
+            text_for(platform.machine(), sys.platform), name_hint="pool"
+        )
         raw = bytearray(8 * _WORDS + 64)
         self._memory = (ctypes.c_char * len(raw)).from_buffer(raw)
         shift = -ctypes.addressof(self._memory) % 64
