@@ -7,6 +7,10 @@ class OutOfMemoryError(RuntimeError):
     """Memory for a tensor could not be had."""
 
 
+class LinAlgError(RuntimeError):
+    """A decomposition or a solution of a matrix does not exist."""
+
+
 class CompileError(RuntimeError):
     """Native code could not be made; work goes on one operation at a time."""
 

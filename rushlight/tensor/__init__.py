@@ -11,6 +11,7 @@ from rushlight.tensor import (
     convert,
     creation,
     display,
+    factors,
     gather,
     history,
     indexing,
@@ -19,6 +20,7 @@ from rushlight.tensor import (
     legacy,
     linalg_basic,
     math,
+    matrices,
     more,
     order,
     protocol,
@@ -27,16 +29,19 @@ from rushlight.tensor import (
     shape,
 )
 from rushlight.tensor.install import FUNCTIONS, numpy_names
+from rushlight.tensor.matrices import LINALG
 
 numpy_names()
 
 __all__ = [
     "FUNCTIONS",
+    "LINALG",
     "Tensor",
     "composed",
     "convert",
     "creation",
     "display",
+    "factors",
     "gather",
     "history",
     "indexing",
@@ -45,6 +50,7 @@ __all__ = [
     "legacy",
     "linalg_basic",
     "math",
+    "matrices",
     "more",
     "order",
     "protocol",

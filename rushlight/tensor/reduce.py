@@ -13,6 +13,8 @@ from rushlight.engine import Tensor
 from rushlight.engine.core import record1
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
+from rushlight.graph.ops import matrices as mx
+from rushlight.graph.ops import movement
 from rushlight.graph.ops import normalised as nm
 from rushlight.graph.ops import reduce as rd
 from rushlight.graph.ops.movement import normal_dims
@@ -20,6 +22,7 @@ from rushlight.tensor import shape as sh
 from rushlight.tensor.install import both, element_type, give, need_tensor, number
 
 apply: Callable[..., Tensor] = engine.apply
+look: Callable[..., Tensor] = engine.view
 
 
 # The arguments of whole reductions by number of dimensions, and of those of one dimension.
@@ -439,10 +442,32 @@ def vector_norm(x: Tensor, p: Any, dims: Ints, keepdim: bool) -> Tensor:
     if p == -math.inf:
         return apply(rd.amin, size, arg=arg)
     if p == 0:
-        return apply(rd.sum_, apply(ew.cast, apply(ew.ne, x, 0), arg=x.dtype), arg=arg)
+        count = apply(ew.cast, apply(ew.ne, x, 0), arg=x.dtype)
+        if x.requires_grad:  # the gradient is zero
+            count = count + (apply(ew.sign, x) - apply(ew.sign, x))
+        return apply(rd.sum_, count, arg=arg)
     if p == 1:
         return apply(rd.sum_, size, arg=arg)
-    return apply(ew.pow_, apply(rd.sum_, apply(ew.pow_, size, float(p)), arg=arg), 1.0 / p)
+    total = apply(rd.sum_, powers_of(size, float(p)), arg=arg)
+    return powers_of(total, 1.0 / p)
+
+
+def powers_of(x: Tensor, p: float) -> Tensor:
+    """`x ** p` of what is not negative; where it is zero and the slope infinite, the slope is 0."""
+    if p >= 1 or not x.requires_grad:
+        return apply(ew.pow_, x, p)
+    zero = apply(ew.eq, x, 0.0)
+    made = apply(ew.pow_, apply(ew.where, zero, 1.0, x), p)
+    return apply(ew.where, zero, 0.0 if p > 0 else math.inf, made)
+
+
+def singular_values(x: Tensor) -> Tensor:
+    """The singular values of matrices, descending."""
+    m, n = x.shape[-2:]
+    k, last = min(m, n), len(x.shape) - 2
+    packed = apply(mx.svd, x, arg=False)
+    values = look(movement.slice_, packed, (last, m * k, m * k + k, 1))
+    return sh.contiguous_copy(values)
 
 
 def root_of(total: Tensor) -> Tensor:
@@ -472,7 +497,16 @@ def norm(
             f"{x.dtype.typename}"
         )
     if p == "nuc":
-        raise RuntimeError("norm: the nuclear norm is torch.linalg.matrix_norm(x, 'nuc')")
+        dims = (0, 1) if dim is None else tuple(wrap_dim(d, len(x.shape)) for d in dim)
+        if len(dims) != 2 or len(x.shape) < 2:
+            raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {list(dims)}")
+        rest = tuple(d for d in range(len(x.shape)) if d not in dims)
+        total = apply(
+            rd.sum_, singular_values(sh.permuted(x, rest + dims)), arg=((-2 + len(x.shape),), False)
+        )
+        if keepdim:
+            total = sh.reshaped(total, rd.reduced_shape(tuple(x.shape), dims, True))
+        return give(total, out, "norm")
     order = 2.0 if p is None or p == "fro" else float(number(p, "norm", "p"))
     return give(vector_norm(x, order, dims_of(x, dim), keepdim), out, "norm")
 

@@ -16,10 +16,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...base import dtype as dt
 from ...base.dtype import dtype
 from ...base.shape import broadcast_shapes, elementwise_strides
 from ..op import ELEMENTWISE, Op, Spec, compute_type, register, result_dtype
 from ..value import Val
+from .core import full
 
 R = (-3.0, 3.0)  # anywhere
 P = (0.25, 3.0)  # positive
@@ -198,6 +200,8 @@ rsqrt: Op = define(
 
 
 def _pow_grad_base(g: Val, out: Val, x: Val, y: Val) -> Val:
+    if y.builder.spec(y.slot).number and x.dtype is dt.float64:
+        y = full(y, arg=((), x.dtype))  # numbers alone would meet in the default float
     return where(eq(y, 0.0), 0.0, g * (y * pow_(x, y - 1.0)))
 
 
