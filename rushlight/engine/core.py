@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from ..base.settings import settings
 from ..graph.op import TABLE
 from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
 from .records import (
@@ -112,8 +113,8 @@ class Engine:
         self.lvals: list[Any] = []  # memory of the LEAF records
         self.lnow: list[int] = []  # places in lvals that are exposed memory itself
         self.gleaves: list[Hist] = []
-        self.sts: list[Storage] = []  # met in this epoch, in order; the last place counts
-        self.fams: list[Fam] = []
+        self.sts: list[Storage] = []  # made or written in this epoch, in order
+        self.fams: list[Fam] = []  # those whose history is of this epoch
         self.numbers: list[Any] = []
         self.calls: list[Any] = []  # custom functions met, by index
         self.hooks: dict[int, Any] = {}  # slot -> hooks on its gradient
@@ -466,7 +467,8 @@ def slow_record(
 ) -> Tensor:
     """Record an operation whose operands are not all current, or that is not the expected one."""
     slow = SLOW[0]
-    slow.bound(e)
+    if settings.eager:
+        slow.bound(e)
     a = x.slot if x.epoch == e.epoch else slow.use(e, x)
     b: i64 = NONE
     c: i64 = NONE
@@ -474,7 +476,19 @@ def slow_record(
         b = y.slot if y.epoch == e.epoch else slow.use(e, y)
     if z is not None:
         c = z.slot if z.epoch == e.epoch else slow.use(e, z)
-    return made(e, peek(e, op, a, b, c, arg))
+    r = e.cur.nxt
+    if (
+        r.op != op or r.a != a or r.b != b or r.c != c or (r.key is not arg and r.key != arg)
+        or r.li != len(e.live)
+    ):  # fmt: skip
+        slow.bound(e)
+        a = x.slot if x.epoch == e.epoch else slow.use(e, x)
+        if y is not None:
+            b = y.slot if y.epoch == e.epoch else slow.use(e, y)
+        if z is not None:
+            c = z.slot if z.epoch == e.epoch else slow.use(e, z)
+        r = peek(e, op, a, b, c, arg)
+    return made(e, r)
 
 
 def peek(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:

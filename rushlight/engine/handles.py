@@ -76,6 +76,7 @@ def promote(x: Tensor) -> None:
             )
         s = Storage(None, x.rec.spec)
         s.epoch = e.epoch
+        s.wep = e.epoch
         s.slot = x.slot
         f = Fam(s, None, x.rec)
         f.epoch = e.epoch
@@ -119,6 +120,16 @@ def stale(e: Engine, s: Storage) -> None:
             put_out(e, n)
 
 
+def written(e: Engine, s: Storage, r: Rec) -> None:
+    """The storage's value is now what ``r`` makes."""
+    stale(e, s)
+    if s.wep != e.epoch:
+        s.wep = e.epoch
+        e.sts.append(s)
+    s.slot = r.slot
+    s.ver += 1
+
+
 def put_out(e: Engine, m: i64) -> None:
     """The handle at a place is not current."""
     t = e.live[m] if m >= 0 else e.uses[~m]
@@ -137,12 +148,51 @@ def reachable(s: Storage) -> bool:
     return False
 
 
+def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
+    """Private memory enters as it did before, when that is what is expected: the hot case."""
+    h = f.hist
+    lvals = e.lvals
+    v = s.mem
+    if (
+        v is None
+        or s.moved
+        or r.rg != (h is not None)
+        or r.nleaf != len(lvals) + 1
+        or r.gidx != len(e.gleaves)
+    ):
+        return False
+    was = e.dirty
+    e.dirty = True  # until lists, storage and path agree again
+    ep = e.epoch
+    if s.mep != ep:
+        no_members(e, s)
+    lvals.append(v)
+    e.pending += s.nbytes
+    if h is not None:
+        e.gleaves.append(h)
+    e.cur = r
+    slot = r.slot
+    s.slot = slot
+    s.leaf = slot
+    f.rec = r
+    f.slot = slot
+    f.ver = s.ver
+    f.epoch = ep
+    s.epoch = ep  # last: until then the storage is not current
+    e.dirty = was
+    return True
+
+
 def fslot(e: Engine, f: Fam) -> i64:
     """The slot that stands for the family's base now."""
-    if f.root is not None:
-        return rooted(e, f)
     s = f.st
     ep = e.epoch
+    if s.epoch != ep and not s.exposed:
+        r = e.cur.nxt
+        if r is f.entry and enter_again(e, f, s, r):
+            return f.slot
+    if f.root is not None:
+        return rooted(e, f)
     out = s.exposed and reachable(s)
     if s.epoch != ep or ((out or s.moved) and s.slot == s.leaf):
         v = s.mem
@@ -159,8 +209,6 @@ def fslot(e: Engine, f: Fam) -> i64:
         if r is not f.entry or r.rg != rg:  # else the record it entered as before is expected
             r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
             f.entry = r
-        if r.nsts != len(e.sts):
-            mend(e)
         was = e.dirty
         e.dirty = True  # until lists, storage and path agree again
         if s.nbytes == NONE:
@@ -173,7 +221,6 @@ def fslot(e: Engine, f: Fam) -> i64:
                 e.lnow.append(len(e.lvals))
         if s.mep != ep:
             no_members(e, s)
-        e.sts.append(s)
         e.lvals.append(v)
         e.pending += s.nbytes
         if h is not None:
@@ -257,8 +304,6 @@ def at_root(t: Tensor) -> bool:
 
 def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:
     """The family is in step with its storage at record ``r``."""
-    if f.epoch != e.epoch:
-        e.fams.append(f)
     f.rec = r
     f.slot = r.slot
     f.ver = s.ver

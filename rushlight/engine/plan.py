@@ -39,7 +39,7 @@ class FlushInfo:
         self.plain_at: list[tuple[int, int]] = []
         self.stores_at: list[tuple[int, int, int]] = []  # storage index, slot, place
         self.saved_at: list[tuple[int, int]] = []
-        self.nsts: int = 0  # storages met
+        self.nsts: int = 0  # storages made or written
         self.nentries: int = 0  # entries of history
         self.freed: int = 0  # nodes whose saved values backwards in the stretch released
         self.runs: int = 0
@@ -93,10 +93,7 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
                     roots.add(int(t.slot))
             else:
                 held.add(id(t.st))
-    last = {id(s): k for k, s in enumerate(e.sts)}
     for k, s in enumerate(e.sts):
-        if last[id(s)] != k or s.epoch != e.epoch:
-            continue  # met again after it became private, or its entry was interrupted
         if (s.old and s.slot != s.leaf) or (not s.old and id(s) in held):
             info.stores.append((k, int(s.slot)))
     for f in e.fams:

@@ -20,8 +20,8 @@ from .handles import (
     needs_grad,
     promote,
     settled,
-    stale,
     storage_slot,
+    written,
 )
 from .records import MODE, NONE, NUM_I, ROOT, Rec, Storage, number_code, size_of
 from .stretch import bound, foreign
@@ -136,7 +136,6 @@ def detach(x: Tensor) -> Tensor:
         f.epoch = e.epoch
         f.slot = r.slot
         f.ver = s.ver
-        e.fams.append(f)
     if e.now:
         SLOW[0].flush(e)
     return t
@@ -194,15 +193,15 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     was = e.dirty
     e.dirty = True
     e.cur = r
-    stale(e, s)
-    s.slot = r.slot
-    s.ver += 1
+    written(e, s, r)
     if f.root is None and (e.gm or not f.rec.rg):
         f.rec = r
         f.slot = r.slot
         f.ver = s.ver
         if r.rg:
-            f.hep = e.epoch
+            if f.hep != e.epoch:
+                f.hep = e.epoch
+                e.fams.append(f)
             f.hslot = r.slot
         if region is None:
             x.rec = r

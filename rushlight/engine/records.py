@@ -58,7 +58,6 @@ class Rec:
         "nleaf",
         "nlive",
         "nnum",
-        "nsts",
         "nxt",
         "op",
         "parent",
@@ -105,7 +104,6 @@ class Rec:
         self.nnum: i64 = 0  # numbers taken so far, this record's included
         self.nleaf: i64 = 0  # LEAF records so far, this one included
         self.nent: i64 = 0  # entries of history so far, this one included
-        self.nsts: i64 = 0  # storages met before it
         self.gidx: i64 = 0  # index among the stretch's entries of history
         self.ncall: i64 = 0  # calls into Python (custom functions) so far
         # Only the recorder's own records have these; they bring lists of their own.
@@ -144,6 +142,7 @@ class Storage:
         "slot",
         "spec",
         "ver",
+        "wep",
     )
 
     def __init__(self, mem: Any, spec: Any) -> None:
@@ -155,6 +154,7 @@ class Storage:
         self.slot: i64 = NONE
         self.leaf: i64 = NONE  # the slot it entered as
         self.ver: i64 = 0  # counts writes
+        self.wep: i64 = 0  # the epoch of its last write
         self.nbytes: i64 = NONE  # of its memory, once it has entered
         self.mep: i64 = 0  # the epoch of its members
         # This epoch's handles: >= 0 index in live, else ~index in uses; most have only a first.

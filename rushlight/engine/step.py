@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..graph.op import TABLE
 from ..graph.value import Val
 from .core import SLOW, Engine, Tensor, mine
-from .handles import find, promote, stale
+from .handles import find, promote, written
 from .records import NONE, STEP, Rec
 from .stretch import mend
 from .tape import Tape
@@ -69,9 +69,7 @@ def overwrite(e: Engine, t: Tensor, new: Rec) -> None:
         promote(t)
         s = t.st
         assert s is not None
-    stale(e, s)
-    s.slot = new.slot
-    s.ver += 1
+    written(e, s, new)
 
 
 def step_record(

@@ -194,7 +194,6 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
     r.nleaf = cur.nleaf + (1 if r.op == LEAF else 0)
     r.gidx = cur.nent
     r.nent = cur.nent + (1 if (r.op == LEAF or r.op == ENTER) and r.rg else 0)
-    r.nsts = len(e.sts)
     r.ncall = len(e.calls)
     r.nxt = DUMMY
     if not e.dirty:

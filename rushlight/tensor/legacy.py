@@ -86,7 +86,7 @@ NOTHING: Final = object()
 
 
 def construct(
-    self: Tensor, rec: Any = NOTHING, epoch: Any = NOTHING, *rest: Any, **named: Any
+    self: Tensor, rec: Any = NOTHING, epoch: Any = NOTHING, *rest: Any, device: Any = None
 ) -> None:
     """`torch.Tensor(2, 3)` and `torch.Tensor([1.0])`, beside the recorder's own use."""
     if type(rec) is Rec:
@@ -97,8 +97,6 @@ def construct(
         self.fam = None
         self.reg = 0
         return
-    if set(named) - {"device"}:
-        raise TypeError(f"Tensor() got an unexpected keyword argument '{next(iter(named))}'")
     take_over(self, entered(tuple(a for a in (rec, epoch, *rest) if a is not NOTHING)))
 
 

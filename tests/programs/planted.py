@@ -122,8 +122,8 @@ PLANTS = (
         "f = x.fam or Fam(s, None, r)",
     ),
     # writes and aliases
-    Plant("version not counted", "record.write", "s.ver += 1", "pass"),
-    Plant("members not made stale", "record.write", "stale(e, s)", "pass"),
+    Plant("version not counted", "handles.written", "s.ver += 1", "pass"),
+    Plant("members not made stale", "handles.written", "stale(e, s)", "pass"),
     Plant(
         "older members not made stale",
         "handles.put_out",
@@ -255,7 +255,7 @@ PLANTS = (
         "to[s] = srcs[ns + (j + 1) % len(bt.need)]",
     ),
     # optimisers
-    Plant("step not stored", "step.overwrite", "s.slot = new.slot", "pass"),
+    Plant("step not stored", "step.overwrite", "written(e, s, new)", "pass"),
     Plant(
         "state of a step not stored",
         "step.update",
