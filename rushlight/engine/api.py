@@ -9,7 +9,7 @@ from ..base import dtype as dt
 from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
-from . import handles, leaves, record, step, stretch, trie
+from . import handles, leaves, record, step, stretch, tape, trie
 from .core import NOTHING, SLOW, Tensor, mine, peek, record1, record2, record3
 from .records import Rec
 
@@ -230,6 +230,8 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
             h.frame.hooks = {}
         held: dict[int, Any] = h.frame.hooks.setdefault(h.slot, {})
         return held
+    if t.rec.op == trie.GRAFT:  # its gradient is summed where its history was before
+        slot = tape.home(trie.get_tape(e), slot)
     own: dict[int, Any] = e.hooks.setdefault(slot, {})
     return own
 

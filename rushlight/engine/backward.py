@@ -367,16 +367,8 @@ def check_root(t: Tensor) -> None:
         raise RuntimeError("grad can be implicitly created only for scalar outputs")
 
 
-def start(
-    roots: list[Tensor],
-    grads: list[Tensor | None],
-    retain: bool,
-    create: bool,
-    wanted: Wanted | None,
-) -> None:
-    """Backward from several roots, with given or implicit gradients."""
-    e = mine()
-    seeds: Seeds = {}
+def first_gradients(roots: list[Tensor], grads: list[Tensor | None]) -> list[Tensor]:
+    """The gradients that roots start with: given ones, or ones of a scalar."""
     given: list[Tensor] = []
     for i, t in enumerate(roots):
         g = grads[i]
@@ -395,13 +387,26 @@ def start(
                     f"{t.rec.size}."
                 )
         given.append(g)
-    run_first(e)
-    SLOW[0].bound(e)
+    return given
+
+
+def plus(e: Engine, x: Tensor, y: Tensor) -> Tensor:
+    """``x + y`` where the stretch may not end: slots of it are in hand."""
+    r = peek(e, ADD.code, find(e, x), find(e, y), NONE, None)
+    t = Tensor(r, e.epoch)
+    e.live.append(t)
+    e.cur = r
+    return t
+
+
+def start(run: Run, roots: list[Tensor], given: list[Tensor]) -> None:
+    """Backward from several roots; from here to the first piece the stretch does not end."""
+    e = run.e
+    seeds: Seeds = {}
     for i, t in enumerate(roots):
         s = int(find(e, t))
         have = seeds.get(s)
-        seeds[s] = given[i] if have is None else apply(ADD, (have, given[i]), None)
-    run = Run(e, retain, create, wanted)
+        seeds[s] = given[i] if have is None else plus(e, have, given[i])
     backward_here(run, seeds)
     complete(run)
     if e.now:
@@ -421,7 +426,11 @@ def backward(
         if len(roots) == 1 and grads[0] is None:
             backward_root(roots[0], retain, create)
         else:
-            start(roots, grads, retain, create, None)
+            e = mine()
+            given = first_gradients(roots, grads)
+            run_first(e)
+            SLOW[0].bound(e)
+            start(Run(e, retain, create, None), roots, given)
         return
     found = gradients(roots, inputs, grads, retain, create, True)
     e = mine()
@@ -453,6 +462,7 @@ def gradients(
     e = mine()
     w = Wanted()
     where: list[tuple[dict[Any, Tensor | None], Any]] = []
+    given = first_gradients(outputs, grads)
     run_first(e)
     SLOW[0].bound(e)
     for t in inputs:
@@ -471,7 +481,7 @@ def gradients(
         else:
             where.append((w.slots, slot))
         where[-1][0][where[-1][1]] = None
-    start(outputs, grads, retain, create, w)
+    start(Run(e, retain, create, w), outputs, given)
     out: list[Tensor | None] = []
     for (d, k), t in zip(where, inputs):
         g = d[k]

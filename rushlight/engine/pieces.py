@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..base.errors import AGAIN
 from ..graph.op import TABLE
-from .core import Engine, Hist, Tensor
+from .core import Engine, Frame, Hist, Tensor
 from .record import apply
 from .records import BACKWARD, NONE, TEMPLATE, Rec, size_of
 from .tape import Tape, Template, home, leading
@@ -26,35 +26,51 @@ class Wanted:
         self.leaves: dict[int, Tensor | None] = {}  # id of the Hist -> gradient
         self.slots: dict[int, Tensor | None] = {}
         self.frames: dict[tuple[int, int], Tensor | None] = {}
-        self.known: dict[int, bool] = {}  # frame -> can what is asked for be reached through it
+        self.known: dict[int, Any] = {}  # frame -> its slots that lead to what is asked for
 
     def leads(self, h: Hist) -> bool:
         """Can what is asked for be reached through an entry of history?"""
         if id(h) in self.leaves:
             return True
         f = h.frame
-        if f is None:
-            return False
-        known = self.known.get(f.serial)
-        if known is None:
-            known = False
-            for k, _ in self.frames:
-                if k == f.serial:
-                    known = True
-            if not known:
-                for g in f.gleaves:
-                    if self.leads(g):
-                        known = True
-                        break
-            self.known[f.serial] = known
-        return known
+        return f is not None and home(f.rec.info.recs, h.slot) in self.known[f.serial]
 
     def entries(self, gleaves: list[Hist]) -> tuple[int, ...]:
+        """The entries of a stretch that lead to what is asked for: exactly those, wherever
+        stretches were cut, since what is walked is also released."""
+        found: dict[int, Frame] = {}
+        todo = list(gleaves)
+        while todo:
+            f = todo.pop().frame
+            if f is not None and f.serial not in self.known and f.serial not in found:
+                found[f.serial] = f
+                todo.extend(f.gleaves)
+        for k in sorted(found):  # the older first
+            old = found[k]
+            caps = tuple(sorted([s for n, s in self.frames if n == k]))
+            self.known[k] = frame_leading(old, caps, self.through(old.gleaves))
+        return self.through(gleaves)
+
+    def through(self, gleaves: list[Hist]) -> tuple[int, ...]:
         return tuple([k for k in range(len(gleaves)) if self.leads(gleaves[k])])
 
     def keep(self, where: dict[Any, Tensor | None], key: Any, g: Tensor) -> None:
         have = where[key]
         where[key] = g if have is None else apply(ADD, (have, g), None)
+
+
+def frame_leading(f: Frame, caps: tuple[int, ...], entries: tuple[int, ...]) -> Any:
+    """The slots of a flushed stretch that lead to some of its slots or entries."""
+    known = f.rec.templates
+    if known is None:
+        known = {}
+        f.rec.templates = known
+    k = (caps, entries)
+    found = known.get(k)
+    if found is None:
+        found = leading(f.rec.info.recs, caps, entries)
+        known[k] = found
+    return found
 
 
 def path_freed(r: Rec | None) -> int:

@@ -36,21 +36,16 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
         x = detach(x)  # a view made without gradient mode has no history
     s = x.st
     if s is not None and s.mem is not None and still(e, x, s):
-        f = x.fam
-        if f is None:
-            f = Fam(s, None, x.rec)
-            x.fam = f
-        t = Tensor(shown(s, op, x.rec, arg, f.hist is not None), 0)
-        t.st = s
-        t.fam = f
-        return t
-    if x.epoch == e.epoch and s is not None:
-        r = e.cur.nxt
-        if r.op != code or r.a != x.slot or r.b != NONE or r.key != arg or r.li != len(e.live):
-            SLOW[0].bound(e)
-            r = peek(e, code, find(e, x), NONE, NONE, arg)
-    else:
+        return unrecorded(s, op, x, arg)
+    r = e.cur.nxt
+    if (
+        s is None or x.epoch != e.epoch
+        or r.op != code or r.a != x.slot or r.b != NONE or r.key != arg or r.li != len(e.live)
+    ):  # fmt: skip
         SLOW[0].bound(e)
+        s = x.st
+        if s is not None and s.mem is not None and still(e, x, s):
+            return unrecorded(s, op, x, arg)  # the stretch that wrote it has just ended
         r = peek(e, code, find(e, x), NONE, NONE, arg)  # may raise: x is promoted only afterwards
     t = Tensor(r, e.epoch)
     e.live.append(t)
@@ -60,6 +55,18 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     share(e, t, x, r, x.fam)
     if e.now:
         SLOW[0].flush(e)
+    return t
+
+
+def unrecorded(s: Storage, op: Op, x: Tensor, arg: Any) -> Tensor:
+    """A view of memory that stands still."""
+    f = x.fam
+    if f is None:
+        f = Fam(s, None, x.rec)
+        x.fam = f
+    t = Tensor(shown(s, op, x.rec, arg, f.hist is not None), 0)
+    t.st = s
+    t.fam = f
     return t
 
 
@@ -115,12 +122,14 @@ def detach(x: Tensor) -> Tensor:
     """The same memory without history."""
     e = mine()
     s = x.st
+    if s is None or s.mem is None or not still(e, x, s):
+        SLOW[0].bound(e)
+        s = x.st
     if s is not None and s.mem is not None and still(e, x, s):
         t = Tensor(x.rec, 0)
         t.st = s
         t.fam = Fam(s, None, base_rec(s.spec))
         return t
-    SLOW[0].bound(e)
     a = find(e, x)
     r = peek(e, DETACH, a, NONE, NONE, None)
     t = Tensor(r, e.epoch)

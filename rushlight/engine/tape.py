@@ -172,7 +172,8 @@ def leading(recs: list[Rec], slots: tuple[int, ...], entries: tuple[int, ...]) -
             if int(r.gidx) in entries:
                 out.add(i)
             continue
-        for s in r.srcs:
+        first = 1 if r.row.name in ("graft", "function") else 0  # the history, not the value
+        for s in r.srcs[first:]:
             if s in out:
                 out.add(i)
                 break

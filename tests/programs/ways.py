@@ -38,6 +38,7 @@ def fresh() -> None:
     e.tapecur = e.cur
     e.tape = []
     e.nrec = 0
+    e.tail = None
 
 
 def one_at_a_time(p: Program, codes: dict[str, Any] | None = None) -> Trace:
@@ -97,12 +98,22 @@ def pytorch(p: Program, codes: dict[str, Any] | None = None) -> Trace:
         with torch.no_grad():
             return t.detach().clone()
 
+    hang = torch.Tensor.register_hook
+
+    def register_hook(self: Any, hook: Any) -> Any:
+        """A hook on a view made without gradient mode ends PyTorch's process."""
+        if self._base is not None and self.requires_grad and self.grad_fn is None:
+            raise RuntimeError("A view was created in no_grad mode and takes no hook")
+        return hang(self, hook)
+
+    torch.Tensor.register_hook = register_hook
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         was = torch.is_grad_enabled()
         try:
             return run(p, torch, lambda t: t.detach().numpy(), None, codes)
         finally:
             torch.set_grad_enabled(was)
+            torch.Tensor.register_hook = hang
 
 
 def have_torch() -> bool:
