@@ -69,9 +69,7 @@ class Fam:
     """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on
     the storage."""
 
-    __slots__ = (
-        "base", "entry", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver",
-    )  # fmt: skip
+    __slots__ = ("base", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver")
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
@@ -86,7 +84,6 @@ class Fam:
         # strides, offset).
         self.root: Any = None
         self.base: Fam | None = None  # of a rooted family: the storage's value without history
-        self.entry: Rec | None = None  # the LEAF record it last entered as
 
 
 class Engine:
@@ -550,7 +547,7 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
     """``x op v``, or ``v op x``: the number is a run-time input, never part of what is
     recognised."""
     e = MAIN if MAIN.solo else mine()
-    if x.epoch != e.epoch or e.now:
+    if e.now:
         SLOW[0].bound(e)
     if code == NUM_I and not in_int64(v):
         raise RuntimeError("value cannot be converted to type int64_t without overflow")

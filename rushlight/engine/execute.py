@@ -68,14 +68,14 @@ class NativePlan:
         )  # one lane at most: idle memory goes back to the pool of buffers
 
     def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> list[Any] | None:
-        """The outputs' memory; None when a value check failed."""
+        """The outputs' memory, valid until the next run; None when a value check failed."""
         lane = self.free_lane()
         q = lane.q
         i = 0
         last = lane.last
         for k in info.leaves:
             m = lvals[k]
-            a: int = m.address
+            a: int = m.address if isinstance(m, Buffer) else int(m.address)
             if last[i] != a:
                 last[i] = a
                 q[i] = a
@@ -91,10 +91,9 @@ class NativePlan:
                 i += 1
         if lane.call() is not None:
             return None
-        outs = list(lane.outs)
         if self.large:
             self.lanes.clear()
-        return outs
+        return lane.outs
 
     def free_lane(self) -> Lane:
         """The next lane whose outputs nobody holds any more; else one whose held outputs get new

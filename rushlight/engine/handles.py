@@ -156,6 +156,7 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
     if (
         v is None
         or s.moved
+        or r.dense
         or r.rg != (h is not None)
         or r.nleaf != len(lvals) + 1
         or r.gidx != len(e.gleaves)
@@ -167,6 +168,8 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
     if s.mep != ep:
         no_members(e, s)
     lvals.append(v)
+    if s.nbytes == NONE:
+        s.nbytes = v.nbytes
     e.pending += s.nbytes
     if h is not None:
         e.gleaves.append(h)
@@ -189,7 +192,7 @@ def fslot(e: Engine, f: Fam) -> i64:
     ep = e.epoch
     if s.epoch != ep and not s.exposed:
         r = e.cur.nxt
-        if r is f.entry and enter_again(e, f, s, r):
+        if r.seen is s.spec and enter_again(e, f, s, r):
             return f.slot
     if f.root is not None:
         return rooted(e, f)
@@ -205,10 +208,8 @@ def fslot(e: Engine, f: Fam) -> i64:
         rg = h is not None
         if e.cur.nleaf != len(e.lvals) or e.cur.nent != len(e.gleaves):
             mend(e)
-        r = e.cur.nxt
-        if r is not f.entry or r.rg != rg:  # else the record it entered as before is expected
-            r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
-            f.entry = r
+        r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
+        r.seen = s.spec
         was = e.dirty
         e.dirty = True  # until lists, storage and path agree again
         if s.nbytes == NONE:
@@ -367,7 +368,10 @@ def window(e: Engine, s: Storage, r: Rec) -> i64:
     spec: Spec = r.spec
     if e.cur.nleaf != len(e.lvals):
         mend(e)
-    q = peek(e, LEAF, NONE, NONE, NONE, loose_key(spec, False))
+    q = e.cur.nxt
+    if q.seen is not spec or not q.dense or q.rg:
+        q = peek(e, LEAF, NONE, NONE, NONE, loose_key(spec, False))
+        q.seen = spec
     v: Any = Window(s.mem, spec)
     if s.exposed and reachable(s):
         if v.nbytes <= settings.snapshot:

@@ -66,6 +66,7 @@ class Rec:
         "region",
         "rg",
         "row",
+        "seen",
         "sidx",
         "size",
         "slot",
@@ -97,6 +98,7 @@ class Rec:
         self.rg: bool = False  # does a gradient flow into it
         self.region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
         self.dense: bool = False  # of a view: has it neither gaps nor overlap
+        self.seen: Any = None  # of a LEAF: the spec of what entered as it last
         self.reader: Any = None  # how `item` reads the one element
         self.li: i64 = 0  # index among the handles of its stretch
         self.nlive: i64 = 0  # handles made so far, this record's included

@@ -158,6 +158,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     r.size = size_of(r.spec.shape)
     if r.op == LEAF:
         r.rg = bool(r.arg[4])
+        r.dense = bool(r.arg[5])  # a window entered without its storage
     elif r.op == ENTER:
         r.rg = True
     elif r.op == GRAFT or r.op == REREAD:
