@@ -4,6 +4,7 @@
 methods.
 """
 
+from . import watch
 from .api import (
     address,
     after_accumulate,
@@ -88,4 +89,5 @@ __all__ = [
     "update",
     "version",
     "view",
+    "watch",
 ]

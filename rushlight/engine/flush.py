@@ -14,7 +14,7 @@ from ..graph.op import Spec
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
 from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
-from .execute import run_plan
+from .execute import Due, run_plan
 from .handles import OWN_BASE, needs_grad, reachable
 from .leaves import entered, require_grad, set_grad
 from .memory import NUMPY, Held, base_array, of_array, region_array
@@ -22,7 +22,7 @@ from .plan import FlushInfo, plan_flush
 from .record import Recorder
 from .records import FLUSH, NONE, ROOT, Rec, Storage, size_of
 from .stretch import clear, foreign, mend
-from .trie import LEAF
+from .trie import LEAF, WATCH
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union
@@ -69,6 +69,8 @@ def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
     r.nxt = DUMMY
     e.nplan += 1
     e.nrec += 1
+    if WATCH:
+        WATCH[0].planned(e, r)
     return r
 
 
@@ -146,7 +148,7 @@ def flush_engine(e: Engine) -> None:
     for k, s, at in info.stores_at:
         st = sts[k]
         v = outs[at] if at >= 0 else lvals[~at]
-        if failed is not None:
+        if failed is not None and not isinstance(failed, Due):
             v = before_failure(info, s, outs, lvals)
         elif st.slot != s:
             continue
@@ -163,7 +165,9 @@ def flush_engine(e: Engine) -> None:
             f.hist = Hist(frame, int(f.hslot))
     clear(e)
     if failed is not None:
-        raise failed
+        if not isinstance(failed, Due):
+            raise failed
+        failed.deliver(e, sts, gleaves, live)
 
 
 def before_failure(info: FlushInfo, slot: int, outs: list[Any], lvals: list[Any]) -> Any:

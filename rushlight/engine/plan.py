@@ -44,6 +44,8 @@ class FlushInfo:
         self.freed: int = 0  # nodes whose saved values backwards in the stretch released
         self.runs: int = 0
         self.code: Any = None  # the native plan
+        self.numbers: list[Any] = []  # the numbers of the run it was made in, for their types
+        self.watched: Any = None  # what runs instead while somebody watches: see watch.py
 
     def describe(self) -> tuple[Any, ...]:
         """Everything that recognition promises to be the same."""
@@ -157,8 +159,22 @@ def build(e: Engine, info: FlushInfo) -> None:
     info.plain_at = [(i, info.at[s]) for i, s in info.plain]
     info.stores_at = [(k, s, info.at[s]) for k, s in info.stores]
     info.saved_at = [(s, info.at[s]) for s in info.users]
+    info.numbers = e.numbers
+    assemble(info, e.numbers, keep, [])
+
+
+def assemble(
+    info: FlushInfo, numbers: list[Any], keep: list[int], more: list[int]
+) -> dict[int, int]:
+    """The program whose outputs are the slots ``keep``; also the nodes of the slots ``more``, which
+    it gives."""
+    recs = info.recs
+    place: dict[int, int] = {}
+    for r in recs:
+        if r.op == LEAF:
+            place[int(r.slot)] = len(place)
     need: set[int] = set()
-    todo = [source(recs, s) for s in keep]
+    todo = [source(recs, s) for s in keep] + [source(recs, s) for s in more]
     for r in recs:
         if r.row.kind == "index" or r.row.kind == "library":
             todo.append(int(r.slot))  # may raise: never dropped
@@ -172,7 +188,7 @@ def build(e: Engine, info: FlushInfo) -> None:
             if s >= 0:
                 todo.append(source(recs, s))
     program = info.program
-    program.numbers = ["d" if isinstance(v, float) else "q" for v in e.numbers]
+    program.numbers = ["d" if isinstance(v, float) else "q" for v in numbers]
     at: dict[int, int] = {}
     for r in recs:
         i = int(r.slot)
@@ -181,7 +197,7 @@ def build(e: Engine, info: FlushInfo) -> None:
         if r.op == LEAF:
             info.leaves.append(place[i])
         srcs = [at[source(recs, s)] if s >= 0 else s for s in operands(r)]
-        specs = [recs[s].spec if s >= 0 else number_spec_of(e, s) for s in operands(r)]
+        specs = [recs[s].spec if s >= 0 else number_spec_of(numbers, s) for s in operands(r)]
         op: Op = AS_STRIDED if r.row.name == "reread" else r.row
         arg = r.arg
         if overwrites(r):
@@ -191,6 +207,7 @@ def build(e: Engine, info: FlushInfo) -> None:
         program.nodes.append(Node(op, tuple(srcs), arg, r.spec, ctype))
         info.slots.append(i)
     program.outputs = [at[source(recs, s)] for s in keep]
+    return {s: at[source(recs, s)] for s in more}
 
 
 def operands(r: Rec) -> list[int]:
@@ -202,6 +219,6 @@ def operands(r: Rec) -> list[int]:
     return r.srcs
 
 
-def number_spec_of(e: Engine, s: int) -> Any:
+def number_spec_of(numbers: list[Any], s: int) -> Any:
     """What is known of a run-time number."""
-    return Tape([], e.numbers, False).spec(s)
+    return Tape([], numbers, False).spec(s)

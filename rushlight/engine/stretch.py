@@ -14,7 +14,7 @@ from ..runtime.buffer import Buffer
 from .core import DUMMY, EPOCHS, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, FLUSH, ROOT, TEMPLATE, Rec
-from .trie import ENTER, LEAF, get_tape, new_root
+from .trie import ENTER, LEAF, WATCH, get_tape, new_root
 
 MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh
 
@@ -137,6 +137,8 @@ def bound(e: Engine) -> None:
             force(e)
             return
     if e.pending > settings.pending_bytes:
+        if WATCH:
+            WATCH[0].deliver(e)
         held = 0
         for v in e.lvals:
             if sys.getrefcount(v) <= LVAL_BASE[0]:

@@ -21,6 +21,7 @@ from ..graph.ops.elementwise import REFUSED
 from .core import DUMMY, Engine
 from .records import MODE, NONE, NUM_F, NUM_I, ROOT, Rec, size_of
 
+WATCH: Final[list[Any]] = []  # who is told of what is new: see watch.py
 MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
 
 
@@ -203,6 +204,8 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
     e.tapecur = r
     e.misses += 1
     e.nrec += 1
+    if WATCH:
+        WATCH[0].created(e, r, tape)
 
 
 def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:

@@ -236,3 +236,36 @@ def start_again() -> None:
     e.gm = True
     e.roots = trie.new_root()
     stretch.clear(e)
+
+
+@pytest.mark.parametrize("program", sorted(PROGRAMS))
+def test_interrupt_at_every_line_while_somebody_watches(program: str) -> None:
+    """Records are made, observers told, every value probed."""
+    told: list[Any] = []
+    with (
+        override(fuse_after=1 << 40),
+        engine.watch.observe(told.append),
+        engine.watch.probe(lambda s: True, ("max", "nan"), 1, told.append),
+    ):
+        for q in PROGRAMS:
+            EXPECTED.setdefault(q, steps(q))
+        wrong: list[str] = []
+        count = places = 0
+        for at in range(len(PROGRAMS[program])):
+            forget()
+            probe = Stop(None)
+            interrupted(program, at, probe)
+            for line, _ in sorted(probe.seen.items()):
+                places += 1
+                if places % (6 * EVERY if EVERY > 1 else 1):
+                    continue
+                forget()
+                env, hit = interrupted(program, at, Stop(line, 0))
+                count += hit
+                bad = check_after(program, at, env, EXPECTED[program])
+                if bad:
+                    place = f"{os.path.basename(line[0])}:{line[1]}"
+                    wrong.append(f"{PROGRAMS[program][at]!r} at {place}: {bad}")
+                    start_again()
+        assert not wrong, f"{len(wrong)} of {count}\n" + "\n".join(wrong[:20])
+        assert count > 10 and len(told) > 100
