@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from rushlight import engine
+from rushlight.autograd.modes import WithHistory, WithoutHistory
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,15 +16,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode:
     """A grad mode for a `with` block or for every call of a function (generators included)."""
 
-    def clone(self) -> _Mode:
+    def clone(self) -> Any:
         """A fresh context manager of the same kind."""
         return type(self)()
-
-    def __enter__(self) -> Any:
-        raise NotImplementedError
-
-    def __exit__(self, *_: object) -> None:
-        raise NotImplementedError
 
     def __call__(self, func: F) -> F:
         if isinstance(func, type):
@@ -75,42 +70,15 @@ def _wrap_generator(mode: _Mode, func: Any) -> Any:
     return inside
 
 
-_new = object.__new__
-
-
-class no_grad(_Mode):
+class no_grad(_Mode, WithoutHistory):
     """No history inside: results need no gradient.
 
     `with torch.no_grad(): ...`, `@torch.no_grad()` or `@torch.no_grad`.
     """
 
-    prev = False  # no __init__: a block costs one call less
 
-    def __new__(cls, orig_func: Any = None) -> Any:
-        made = _new(cls)
-        return made if orig_func is None else made(orig_func)
-
-    def __enter__(self) -> None:
-        self.prev = engine.set_grad_enabled(False)
-
-    def __exit__(self, *_: object) -> None:
-        engine.set_grad_enabled(self.prev)
-
-
-class enable_grad(_Mode):
+class enable_grad(_Mode, WithHistory):
     """History again, inside `no_grad`."""
-
-    prev = False
-
-    def __new__(cls, orig_func: Any = None) -> Any:
-        made = _new(cls)
-        return made if orig_func is None else made(orig_func)
-
-    def __enter__(self) -> None:
-        self.prev = engine.set_grad_enabled(True)
-
-    def __exit__(self, *_: object) -> None:
-        engine.set_grad_enabled(self.prev)
 
 
 class set_grad_enabled(_Mode):

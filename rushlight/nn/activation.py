@@ -7,6 +7,7 @@ from typing import Any
 from ..engine import Tensor
 from ..tensor.creation import empty
 from . import functional as F
+from . import quick
 from .init import constant_
 from .module import Module
 from .parameter import Parameter
@@ -28,12 +29,10 @@ class _InPlace(Module):
         return _inplace(self)
 
 
-class ReLU(_InPlace):
+class ReLU(_InPlace, quick.ReLUCall):
     """``max(x, 0)``."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Apply it."""
-        return F.relu(input, True) if self.inplace else input.relu()
+    forward = quick.ReLUCall.forward
 
 
 class ReLU6(_InPlace):
@@ -95,20 +94,16 @@ class Hardswish(Module):
         return F.hardswish(input, self.inplace)
 
 
-class Sigmoid(Module):
+class Sigmoid(Module, quick.SigmoidCall):
     """``1 / (1 + exp(-x))``."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Apply it."""
-        return input.sigmoid()
+    forward = quick.SigmoidCall.forward
 
 
-class Tanh(Module):
+class Tanh(Module, quick.TanhCall):
     """Hyperbolic tangent."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Apply it."""
-        return input.tanh()
+    forward = quick.TanhCall.forward
 
 
 class LogSigmoid(Module):

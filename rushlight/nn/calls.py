@@ -1,10 +1,10 @@
 """Calling a module: straight into ``forward`` where nothing else is to be done,
 with hooks otherwise.
 
-A class's ``__call__`` is its ``forward`` itself, so that a call costs one Python frame.  The first
-hook on an instance, a global hook, an instance's own ``forward`` or a ``__call__`` defined further
-down puts `slow_call` there, which does all that PyTorch's ``Module.__call__`` does; the last hook's
-removal puts ``forward`` back.
+A class's ``__call__`` is `FORWARD`, which finds the instance's ``forward`` without a Python frame
+of its own; of some layers it is compiled (`quick`).  The first hook on an instance, a global hook
+or a ``__call__`` defined further down puts `slow_call` there, which does all that PyTorch's
+``Module.__call__`` does; the last hook's removal puts `FORWARD` back.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
+from . import quick
 from .backward_hooks import BackwardHooks
 from .handles import Hooks, RemovableHandle
 
@@ -24,18 +25,30 @@ if TYPE_CHECKING:
 Hook = Callable[..., Any]
 
 
+class _Forward(property):
+    """``__call__`` of a class: the instance's own ``forward``, whoever put it there and when."""
+
+    def __call__(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        return slow_call(module, *args, **kwargs)  # `Net.__call__(net, x)`
+
+
+FORWARD: Final = _Forward(attrgetter("forward"))
+COMPILED: Final = quick.compiled_calls()
+
+
 class CallState:
     """How instances of one class are called, kept in that class's ``__dict__``."""
 
-    __slots__ = ("hooked", "installed", "must_be_slow")
+    __slots__ = ("hooked", "installed", "must_be_found", "must_be_slow")
 
     def __init__(self) -> None:
         self.hooked = 0  # hook dictionaries of instances that are not empty
         self.must_be_slow = False
+        self.must_be_found = False  # an instance has a forward of its own
         self.installed: Any = None  # the __call__ that was put there by `install`
 
 
-# Every class with forward in place of __call__, for the global hooks.
+# Every class whose __call__ was put there, for the global hooks.
 _CLASSES: weakref.WeakSet[type[Any]] = weakref.WeakSet()
 _ROOT: list[type[Any]] = []
 
@@ -78,27 +91,21 @@ def install(cls: type[Any]) -> None:
                 state.installed = None
                 type.__delattr__(cls, "__call__")
             return
-    forward = getattr(cls, "forward", None)
-    plain = isinstance(forward, FunctionType)
-    if isinstance(_in_mro(cls, "forward"), (staticmethod, classmethod)):
-        plain = False
-    fast = plain and not (state.must_be_slow or state.hooked or GLOBAL.active)
-    call = forward if fast else slow_call
+    call: Any
+    if state.must_be_slow or state.hooked or GLOBAL.active:
+        call = slow_call
+    elif state.must_be_found:
+        call = FORWARD
+    else:
+        call = COMPILED.get(id(getattr(cls, "forward", None)), FORWARD)
     if state.installed is not call:
         state.installed = call
         type.__setattr__(cls, "__call__", call)
     _CLASSES.add(cls)
 
 
-def _in_mro(cls: type[Any], name: str) -> Any:
-    for base in cls.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return None
-
-
 def check(cls: type[Any]) -> None:
-    """Follow a ``forward`` or ``__call__`` that was put on the class after it was made.
+    """Follow a ``__call__`` that was put on the class after it was made.
 
     Asked where it costs nothing beside the work at hand: when a module is made, changes mode or
     lists its parts.
@@ -107,18 +114,15 @@ def check(cls: type[Any]) -> None:
     if state is None:
         install(cls)
         return
-    installed = state.installed
-    if installed is not cls.__dict__.get("__call__") or (
-        installed is not slow_call and installed is not None and installed is not cls.forward
-    ):
+    if state.installed is not cls.__dict__.get("__call__"):
         install(cls)
 
 
-def slow_from_now(cls: type[Any]) -> None:
+def find_forward(cls: type[Any]) -> None:
     """An instance has a ``forward`` of its own: calls must look it up."""
     state = state_of(cls)
-    if not state.must_be_slow:
-        state.must_be_slow = True
+    if not state.must_be_found:
+        state.must_be_found = True
         install(cls)
 
 

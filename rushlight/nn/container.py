@@ -9,6 +9,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from itertools import chain, islice
 from typing import Any, Self
 
+from . import quick
 from .module import Module, _indented
 
 
@@ -76,7 +77,7 @@ class _Listed(Module):
         self._modules[str(index)] = module
 
 
-class Sequential(_Listed):
+class Sequential(_Listed, quick.SequentialCall):
     """Modules one after the other: ``Sequential(a, b)(x)`` is ``b(a(x))``.
 
     Takes modules, or one ``OrderedDict`` of them.
@@ -88,11 +89,7 @@ class Sequential(_Listed):
         for key, module in named or ((str(i), m) for i, m in enumerate(args)):
             self.add_module(key, module)
 
-    def forward(self, input: Any) -> Any:
-        """Pass the input through all modules."""
-        for module in self._modules.values():
-            input = module(input)
-        return input
+    forward = quick.SequentialCall.forward
 
     def __getitem__(self, idx: slice | int) -> Any:
         if isinstance(idx, slice):

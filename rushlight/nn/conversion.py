@@ -10,6 +10,7 @@ from .. import engine
 from ..base.device import device as Device
 from ..base.dtype import dtype as DType
 from ..engine import Tensor
+from ..engine.grads import forget
 
 
 class Convertible:
@@ -118,8 +119,11 @@ class Convertible:
                 "instead.",
                 stacklevel=2,
             )
+        if set_to_none:
+            forget(self.parameters())
+            return
         for p in self.parameters():
-            zero_grad(p, set_to_none)
+            zero_grad(p, False)
 
 
 def zero_grad(p: Any, set_to_none: bool) -> None:

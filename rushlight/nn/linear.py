@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from ..engine import Tensor, apply
-from ..engine.core import record3
-from ..graph.ops.contract import linear
+from ..engine import Tensor
 from ..tensor.creation import empty
-from . import functional, init
+from . import functional, init, quick
 from .module import Module
 from .parameter import Parameter
-
-LINEAR: Final[int] = linear.code
 
 
 class Identity(Module):
@@ -27,7 +23,7 @@ class Identity(Module):
         return input
 
 
-class Linear(Module):
+class Linear(Module, quick.LinearCall):
     """``x @ weight.T + bias``: (*, in_features) to (*, out_features).
 
     Weight and bias start uniform within ``1 / sqrt(in_features)``.
@@ -63,14 +59,7 @@ class Linear(Module):
             bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The product."""
-        bias = self.bias
-        if bias is None:
-            return apply(linear, input, self.weight)
-        if isinstance(input, Tensor):
-            return record3(LINEAR, input, self.weight, bias, None)
-        return apply(linear, input, self.weight, bias)
+    forward = quick.LinearCall.forward
 
     def extra_repr(self) -> str:
         """The sizes."""

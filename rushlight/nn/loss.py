@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine import Tensor
 from . import functional as F
+from . import quick
 from .functional.loss import reduced
 from .functional.normalization import legacy_reduction
 from .module import Module
@@ -51,12 +52,10 @@ class L1Loss(_Loss):
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class MSELoss(_Loss):
+class MSELoss(_Loss, quick.MSECall):
     """``(x - t)^2``."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss."""
-        return F.mse_loss(input, target, reduction=self.reduction)
+    forward = quick.MSECall.forward
 
 
 class SmoothL1Loss(_Loss):
@@ -89,7 +88,7 @@ class HuberLoss(_Loss):
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class CrossEntropyLoss(_WeightedLoss):
+class CrossEntropyLoss(_WeightedLoss, quick.CrossEntropyCall):
     """``-log softmax(x)`` at the target class."""
 
     def __init__(
@@ -105,16 +104,7 @@ class CrossEntropyLoss(_WeightedLoss):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss."""
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+    forward = quick.CrossEntropyCall.forward
 
 
 class NLLLoss(_WeightedLoss):
@@ -138,15 +128,13 @@ class NLLLoss(_WeightedLoss):
         )
 
 
-class BCELoss(_WeightedLoss):
+class BCELoss(_WeightedLoss, quick.BCECall):
     """Binary cross-entropy of probabilities."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss."""
-        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+    forward = quick.BCECall.forward
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(_Loss, quick.BCELogitsCall):
     """Binary cross-entropy of ``sigmoid(x)``."""
 
     weight: Tensor | None
@@ -164,11 +152,7 @@ class BCEWithLogitsLoss(_Loss):
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss."""
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
-        )
+    forward = quick.BCELogitsCall.forward
 
 
 class KLDivLoss(_Loss):

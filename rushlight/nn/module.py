@@ -48,6 +48,20 @@ def _forward_unimplemented(self: Any, *input: Any) -> None:
     )
 
 
+def _registered(self: Any, name: str) -> Any:
+    """PyTorch's ``Module.__getattr__``, for subclasses whose own one calls it.
+
+    What is registered is found without it (`registry`), and a class with ``__getattr__`` pays for
+    it at every attribute, so ``Module`` has it from the moment a subclass defines one.
+    """
+    d = self.__dict__
+    for registry in _REGISTRIES:
+        found = d.get(registry)
+        if found is not None and name in found:
+            return found[name]
+    raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
 @calls.root
 class Module(Convertible, Stateful):
     """Base of all layers and models, PyTorch's ``nn.Module``.
@@ -78,6 +92,8 @@ class Module(Convertible, Stateful):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         calls.install(cls)
+        if hasattr(cls, "__getattr__") and "__getattr__" not in Module.__dict__:
+            setattr(Module, "__getattr__", _registered)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         cls = type(self)
@@ -117,15 +133,6 @@ class Module(Convertible, Stateful):
         """Nothing to do: what is called repeatedly is recognised and compiled anyway."""
 
     # ------------------------------------------------------------ attributes
-    def __getattr__(self, name: str) -> Any:
-        # Reached only for names that are not mirrored in __dict__, see registry.py.
-        d = self.__dict__
-        for registry in _REGISTRIES:
-            found = d.get(registry)
-            if found is not None and name in found:
-                return found[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
     def __setattr__(self, name: str, value: Any) -> None:
         d = self.__dict__
         if isinstance(value, Parameter):
@@ -195,7 +202,7 @@ class Module(Convertible, Stateful):
         else:
             object.__setattr__(self, name, value)
             if name == "forward":
-                calls.slow_from_now(type(self))
+                calls.find_forward(type(self))
             elif name == "__class__":
                 for kind in _CALL_HOOKS:
                     self.__dict__[kind] = self._watched(self.__dict__[kind])
@@ -248,7 +255,7 @@ class Module(Convertible, Stateful):
         for name in _REGISTRIES:
             d[name] = Registry(self, d.get(name, {}))
         if "forward" in d:
-            calls.slow_from_now(type(self))
+            calls.find_forward(type(self))
 
     def _replicate_for_data_parallel(self) -> Self:
         replica = type(self).__new__(type(self))

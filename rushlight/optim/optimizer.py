@@ -15,7 +15,6 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from itertools import chain
-from operator import is_
 from typing import Any, ClassVar
 
 from .. import engine
@@ -23,13 +22,14 @@ from ..base import dtype as dt
 from ..base.device import CPU
 from ..base.shape import contiguous_strides
 from ..engine import Tensor
+from ..engine.grads import forget
 from ..nn.conversion import zero_grad
 from ..nn.handles import Hook, RemovableHandle
 from ..nn.typename import typename
+from .groups import Column, Group
 
 ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 Closure = Callable[[], Any]
-Column = tuple[Tensor, ...]
 
 
 class _Required:
@@ -62,37 +62,6 @@ def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
 def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
     """``hook(optimizer, args, kwargs)`` after every step of every optimiser."""
     return _register_global(_POST, hook)
-
-
-class Group:
-    """What a step needs of one parameter group, worked out once and kept while nothing changes.
-
-    ``names``: of the state tensors.  ``rows``: the parameters that have state, each with its state
-    tensors. ``bare``: those that have not had a gradient yet.  ``steps``: how many steps each row
-    has taken; None: all ``count``.
-    """
-
-    __slots__ = ("bare", "count", "group", "names", "params", "rows", "steps")
-
-    def __init__(self, group: dict[str, Any], names: tuple[str, ...]) -> None:
-        self.group = group
-        self.names = names
-        self.params: list[Tensor] = list(group["params"])
-        self.rows: list[tuple[Tensor, Column]] = []
-        self.bare: list[Tensor] = []
-        self.count = 0
-        self.steps: list[int] | None = None
-
-    def current(self, group: dict[str, Any], names: tuple[str, ...]) -> bool:
-        """Does this still describe ``group``?"""
-        params = group["params"]
-        return (
-            self.group is group
-            and self.names == names
-            and len(params) == len(self.params)
-            and all(map(is_, params, self.params))
-            and not (self.bare and any(p.grad is not None for p in self.bare))
-        )
 
 
 class Optimizer:
@@ -253,8 +222,7 @@ class Optimizer:
         """Forget the gradients of all parameters, or set them to zero in place."""
         for group in self.param_groups:
             if set_to_none:
-                for p in group["params"]:
-                    p.grad = None
+                forget(group["params"])
             else:
                 for p in group["params"]:
                     zero_grad(p, False)
@@ -271,7 +239,12 @@ class Optimizer:
         if len(groups) != len(self.param_groups):
             groups = self._collect()
         for i, group in enumerate(self.param_groups):
-            if not groups[i].current(group, self._names(group)):
+            kept = groups[i]
+            if kept.again(group):
+                continue
+            if not kept.current(group) or not (
+                kept.settled(group) or kept.names == self._names(group)
+            ):
                 groups = self._collect()
             self._step_group(groups[i], group)
         return loss
@@ -281,20 +254,20 @@ class Optimizer:
 
     def _step_group(self, kept: Group, group: dict[str, Any]) -> None:
         rows = kept.rows
-        columns: list[Column]
-        if kept.names:
-            columns = [(p, g, *state) for p, state in rows if (g := p.grad) is not None]
-        else:
-            columns = [(p, g) for p in kept.params if (g := p.grad) is not None]
+        columns = kept.columns()
         if not columns:
             return
         self._stale = self._counts_steps
         if kept.steps is None and (len(columns) == len(rows) or not kept.names):
-            if kept.count != self._enough_steps:
+            same = kept.settled(group)
+            static = kept.static if same else self._static(group)
+            final = kept.count == self._enough_steps
+            if not final:
                 kept.count += 1
-            engine.update(
-                self._rule, columns, self._numbers(group, kept.count), self._static(group)
-            )
+            numbers = self._numbers(group, kept.count)
+            if final or not same:
+                kept.settle(group, numbers if final else None, static)
+            engine.update(kept.rule, columns, numbers, static)
             return
         # Some parameters have taken more steps than others: one update for each count.
         steps = kept.steps or [kept.count] * len(rows)
@@ -307,7 +280,7 @@ class Optimizer:
         kept.count = steps[0]
         kept.steps = None if steps.count(steps[0]) == len(steps) else steps
         for count, part in by_count.items():
-            engine.update(self._rule, part, self._numbers(group, count), self._static(group))
+            engine.update(kept.rule, part, self._numbers(group, count), self._static(group))
 
     def _next(self, count: int) -> int:
         return count if count == self._enough_steps else count + 1
@@ -318,10 +291,11 @@ class Optimizer:
         state = self.state
         for group in self.param_groups:
             names = self._names(group)
-            kept = Group(group, names)
+            kept = Group(group, names, self._rule)
             steps = []
             for p in kept.params:
                 if not names:
+                    kept.rows.append((p, ()))
                     continue
                 own = state.get(p, {})
                 fresh = any(own.get(name) is None for name in names)

@@ -78,18 +78,69 @@ def test_a_class_attribute_hides_a_child_as_in_pytorch():
 
 def test_the_class_call_is_forward_until_something_is_hooked():
     net, other = Other(), Other()
-    assert Other.__call__ is Other.forward
+    assert Other.__call__ is calls.FORWARD
     handle = net.register_forward_hook(lambda module, args, out: out * 2)
-    assert Other.__call__ is not Other.forward
-    assert Net.__call__ is Net.forward
+    assert Other.__call__ is calls.slow_call
+    assert Net.__call__ is calls.FORWARD
     assert np.allclose(net(X).detach().numpy(), 2 * net.forward(X).detach().numpy())
     assert np.array_equal(other(X).detach().numpy(), other.forward(X).detach().numpy())
     handle.remove()
-    assert Other.__call__ is Other.forward
+    assert Other.__call__ is calls.FORWARD
     net.register_forward_pre_hook(lambda module, args: None)
     del net
     gc.collect()
-    assert Other.__call__ is Other.forward
+    assert Other.__call__ is calls.FORWARD
+
+
+@pytest.mark.parametrize("layer", [Net, nn.ReLU, nn.Tanh])
+def test_a_forward_put_on_the_class_later_counts(layer, monkeypatch):
+    class Kind(layer):
+        pass
+
+    made, inherited = layer(), Kind()
+    made(X), inherited(X)
+    monkeypatch.setattr(layer, "forward", lambda self, x: "patched")
+    assert made(X) == "patched"
+    assert inherited(X) == "patched"
+    monkeypatch.undo()
+    assert made(X) != "patched"
+    made.forward = lambda x: "own"
+    assert made(X) == "own"
+
+
+def test_the_class_call_takes_the_module():
+    net = Net()
+    assert np.array_equal(Net.__call__(net, X).detach().numpy(), net(X).detach().numpy())
+    relu = nn.ReLU()
+    assert np.array_equal(nn.ReLU.__call__(relu, X).numpy(), relu(X).numpy())
+    assert np.array_equal(nn.Module.__call__(relu, input=X).numpy(), relu(X).numpy())
+
+
+def test_a_subclass_may_call_the_getattr_of_module():
+    class Wrapper(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def __getattr__(self, name):
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(self.inner, name)
+
+    wrapped = Wrapper(nn.Linear(2, 3))
+    assert wrapped.out_features == 3
+    assert isinstance(wrapped.inner, nn.Linear)
+    assert nn.Module.__getattr__(wrapped, "inner") is wrapped.inner
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'nothing'"):
+        wrapped.nothing
+
+
+def test_layers_of_two_compiled_kinds_copy_and_pickle():
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Tanh(), nn.Sigmoid())
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert np.array_equal(again(X).detach().numpy(), net(input=X).detach().numpy())
+        assert weakref.ref(again[0])() is again[0]
 
 
 def test_hooks_put_into_the_dictionaries_count():
@@ -97,7 +148,7 @@ def test_hooks_put_into_the_dictionaries_count():
     net._forward_hooks[1] = lambda module, args, out: "hooked"
     assert net(X) == "hooked"
     net._forward_hooks.clear()
-    assert Other.__call__ is Other.forward
+    assert Other.__call__ is calls.FORWARD
 
 
 def test_global_hooks_reach_every_class():
@@ -108,7 +159,7 @@ def test_global_hooks_reach_every_class():
     handle.remove()
     Net()(X)
     assert len(log) == 3
-    assert Net.__call__ is Net.forward
+    assert Net.__call__ is calls.FORWARD
 
 
 def test_other_forwards_are_found():

@@ -43,7 +43,7 @@ def _warn_sizes(x: Tensor, target: Tensor) -> None:
             f"({x.shape}). "
             "This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size.",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

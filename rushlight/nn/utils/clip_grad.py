@@ -10,6 +10,7 @@ from typing import Any
 from ... import engine
 from ...engine import Tensor, apply
 from ...engine.core import binary
+from ...engine.grads import gradients_of
 from ...graph.op import COMPOSITE, Op, Spec, register
 from ...graph.ops.elementwise import clamp_max, mul, sqrt, square
 from ...graph.ops.join import stack as stack_rows
@@ -82,7 +83,7 @@ def clip_grads_with_norm_(
     parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale the gradients by ``max_norm / total_norm``, never up, in place."""
-    _scale([g for p in _listed(parameters) if (g := p.grad) is not None], max_norm, total_norm)
+    _scale(gradients_of(_listed(parameters)), max_norm, total_norm)
 
 
 def _scale(grads: list[Any], max_norm: float, total: Any) -> None:
@@ -114,7 +115,7 @@ def clip_grad_norm_(
         warnings.warn(
             "`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=2
         )
-    grads = [g for p in listed if (g := p.grad) is not None]
+    grads = gradients_of(listed)
     total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
     _scale(grads, max_norm, total)
     return total
