@@ -19,8 +19,9 @@ from typing import Any, Final
 from mypy_extensions import i64, mypyc_attr
 
 from ..base.settings import settings
-from ..graph.op import TABLE
+from ..graph.op import TABLE, Op
 from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
+from .methods import Methods
 from .records import (
     NONE,
     NUM_I,
@@ -160,6 +161,12 @@ class Slow:
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         raise NotImplementedError("the recorder is not installed")
 
+    def view(self, op: Op, x: Tensor, arg: object) -> Tensor:
+        raise NotImplementedError("the recorder is not installed")
+
+    def backward(self, x: Tensor) -> None:
+        raise NotImplementedError("the recorder is not installed")
+
     def item(self, x: Tensor) -> object:
         raise NotImplementedError("the recorder is not installed")
 
@@ -177,7 +184,7 @@ SLOW: Final[list[Slow]] = [Slow()]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Tensor:
+class Tensor(Methods):
     """A multi-dimensional array that records what is done to it.  Make one with ``tensor``,
     ``zeros``, ``randn`` ..."""
 
@@ -301,20 +308,12 @@ class Tensor:
     def __itruediv__(self, o: object) -> Any:
         return SLOW[0].inplace(DIV, self, o)
 
-    def __matmul__(self, o: object) -> Any:
-        if isinstance(o, Tensor):
-            return SLOW[0].matmul(self, o)
-        return NotImplemented
-
     # The tensor layer puts its own in their place; a native class needs them here to have the slots
     # at all.
     def __len__(self) -> int:
         if not self.rec.spec.shape:
             raise TypeError("len() of a 0-d tensor")
         return int(self.rec.spec.shape[0])
-
-    def __getitem__(self, key: object) -> Any:
-        raise NotImplementedError("indexing is installed by rushlight.tensor")
 
     def __setitem__(self, key: object, value: object) -> None:
         raise NotImplementedError("indexing is installed by rushlight.tensor")

@@ -13,6 +13,7 @@ from ..base.shape import is_contiguous, is_dense, numel
 from ..graph.op import Spec
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
+from .backward import backward_root
 from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
 from .execute import Due, run_plan
 from .handles import OWN_BASE, needs_grad, reachable
@@ -200,6 +201,9 @@ class Running(Recorder):
 
     def item(self, x: Tensor) -> object:
         return item(x)
+
+    def backward(self, x: Tensor) -> None:
+        backward_root(x, False, False)
 
     def needs_grad(self, x: Tensor) -> bool:
         return needs_grad(x)

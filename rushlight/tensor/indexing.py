@@ -23,7 +23,7 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops.movement import normal_slice
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import integer, method, named, strides
+from rushlight.tensor.install import attach, integer, method, named, strides
 from rushlight.tensor.literals import array_of
 
 apply: Callable[..., Tensor] = engine.apply
@@ -214,7 +214,7 @@ def picked(x: Tensor, places: Places) -> Tensor:
     return apply(rows.index, x, *[p for _, p in places], arg=tuple(d for d, _ in places))
 
 
-setattr(Tensor, "__getitem__", named(_getitem, "__getitem__", "Tensor."))
+attach("__getitem__", named(_getitem, "__getitem__", "Tensor."))
 
 
 # ---------------------------------------------------------------- writing

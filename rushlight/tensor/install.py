@@ -19,6 +19,7 @@ from rushlight.base.device import CPU, device
 from rushlight.base.dtype import dtype
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
+from rushlight.engine.methods import general
 from rushlight.graph.op import TABLE, Op
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,6 +33,12 @@ def named(f: F, name: str, owner: str = "") -> F:
     f.__name__ = name
     f.__qualname__ = f"{owner}{name}"
     return f
+
+
+def attach(name: str, f: Any) -> None:
+    """Make `f` the method of that name, or what the engine's own method of it falls back on."""
+    if not general(name, f):
+        setattr(Tensor, name, f)
 
 
 def function(*names: str) -> Callable[[F], F]:
@@ -50,7 +57,7 @@ def method(*names: str) -> Callable[[F], F]:
 
     def enter(f: F) -> F:
         for name in names or (f.__name__,):
-            setattr(Tensor, name, f)
+            attach(name, f)
         return named(f, names[0], "Tensor.") if names else f
 
     return enter
@@ -62,7 +69,7 @@ def both(*names: str) -> Callable[[F], F]:
     def enter(f: F) -> F:
         for name in names or (f.__name__,):
             FUNCTIONS[name] = f
-            setattr(Tensor, name, f)
+            attach(name, f)
         return named(f, names[0]) if names else f
 
     return enter

@@ -19,6 +19,7 @@ from rushlight.graph.ops import elementwise as ew
 from rushlight.tensor.install import (
     FUNCTIONS,
     Number,
+    attach,
     both,
     give,
     method,
@@ -147,7 +148,7 @@ def _install() -> None:
                 setattr(Tensor, name, f)
             if name not in words(NO_INPLACE):
                 write = _inplace(name + "_", op, make is _binary)
-                setattr(Tensor, name + "_", named(write, name + "_", "Tensor."))
+                attach(name + "_", named(write, name + "_", "Tensor."))
                 if make is _unary or name == "xlogy":
                     FUNCTIONS[name + "_"] = write
 
@@ -173,7 +174,7 @@ def inplace_of(name: str, f: Callable[..., Tensor]) -> None:
         return assign(self, made)
 
     write.__doc__ = f"`{name[:-1]}`, written into the tensor."
-    setattr(Tensor, name, named(write, name, "Tensor."))
+    attach(name, named(write, name, "Tensor."))
 
 
 # ---------------------------------------------------------------- sums, differences, quotients
@@ -233,9 +234,9 @@ for _names, _op in ((("add",), ew.add), (("sub", "subtract"), ew.sub)):
     for _n in _names:
         FUNCTIONS[_n] = named(_f, _names[0])
         setattr(Tensor, _n, _f)
-        setattr(Tensor, _n + "_", named(_write, _names[0] + "_", "Tensor."))
+        attach(_n + "_", named(_write, _names[0] + "_", "Tensor."))
 for _n in ("multiply", "multiply_"):
-    setattr(Tensor, _n, vars(Tensor)[_n.replace("multiply", "mul")])
+    setattr(Tensor, _n, getattr(Tensor, _n.replace("multiply", "mul")))
 FUNCTIONS["multiply"] = FUNCTIONS["mul"]
 
 
