@@ -103,6 +103,12 @@ def set_data(t: Tensor, other: Tensor) -> None:
     leaves.set_data(t, other)
 
 
+def turn_into(t: Tensor, v: Tensor) -> None:
+    """``t`` becomes ``v``, a view of it: what ``squeeze_`` and its kind do; pending work runs."""
+    flush()
+    leaves.turn_into(t, v)
+
+
 def become(cls: Any, x: Tensor, requires_grad: bool) -> Any:
     """A handle of a subclass (``Parameter``) on ``x``'s memory, a leaf."""
     return leaves.become(cls, x, requires_grad)

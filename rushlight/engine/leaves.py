@@ -132,6 +132,16 @@ def set_data(t: Tensor, other: Tensor) -> None:
     t.reg = 0
 
 
+def turn_into(t: Tensor, v: Tensor) -> None:
+    """``t`` is from now on the view ``v`` of itself, history included.  Nothing may be pending."""
+    t.rec = v.rec
+    t.slot = v.slot
+    t.st = v.st
+    t.fam = v.fam
+    t.epoch = v.epoch
+    t.reg = v.reg
+
+
 def become(cls: Any, x: Tensor, hist: bool) -> Any:
     """A handle of a subclass (``Parameter``) on ``x``'s memory, a leaf that needs a gradient if
     ``hist``."""

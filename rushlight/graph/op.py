@@ -134,6 +134,8 @@ def compute_type(types: str, srcs: Sequence[Spec], arg: Any) -> dtype:
     found = dt.result_type([(s.dtype, 2 if s.number else 0 if s.shape else 1) for s in used])
     if types == "float" and found.rank < 2:
         return dt.Defaults.float
+    if types == "power" and found is dt.bool_:
+        return dt.int64
     return found
 
 

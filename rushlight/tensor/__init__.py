@@ -27,15 +27,18 @@ from rushlight.tensor import (
     random,
     reduce,
     shape,
+    special,
 )
 from rushlight.tensor.install import FUNCTIONS, numpy_names
 from rushlight.tensor.matrices import LINALG
+from rushlight.tensor.special import SPECIAL
 
 numpy_names()
 
 __all__ = [
     "FUNCTIONS",
     "LINALG",
+    "SPECIAL",
     "Tensor",
     "composed",
     "convert",
@@ -57,4 +60,5 @@ __all__ = [
     "random",
     "reduce",
     "shape",
+    "special",
 ]

@@ -47,12 +47,14 @@ def clamp(
 @both()
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """Every element at least `min`."""
+    need_tensor(input, "clamp_min")
     return give(_limited(input, min, None, "clamp_min"), out, "clamp_min")
 
 
 @both()
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """Every element at most `max`."""
+    need_tensor(input, "clamp_max")
     return give(_limited(input, None, max, "clamp_max"), out, "clamp_max")
 
 
@@ -169,6 +171,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
         raise RuntimeError(
             f"size {{{list(shape)}}} is not expandable to size {{{list(self.shape)}}}."
         )
+    if not shape:
+        return apply(sum_, self, arg=(tuple(range(k)), False))
     dims = tuple(d for d, n in enumerate(self.shape) if d < k or (shape[d - k] == 1 and n != 1))
     made = apply(sum_, self, arg=(dims, True)) if dims else self
     return sh.reshaped(made, shape) if k else made
@@ -188,6 +192,9 @@ def isclose(
     need_tensor(other, "isclose", "other", 2)
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype.typename} did not match {other.dtype.typename}")
+    for name, bound in (("rtol", rtol), ("atol", atol)):
+        if bound < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {bound}")
     close = apply(ew.eq, input, other)
     if equal_nan and input.dtype.rank > 1:
         both_nan = apply(ew.logical_and, apply(ew.isnan, input), apply(ew.isnan, other))

@@ -314,13 +314,12 @@ engine.set_entry(lambda x: from_operand(x) if isinstance(x, np.generic) else Non
 
 # ---------------------------------------------------------------- another shape on the spot
 def _reshaped_in_place(name: str, f: Callable[..., Tensor]) -> None:
-    def write(self: Tensor, *args: Any) -> Tensor:
+    def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.requires_grad:
-            raise RuntimeError(
-                f"{name}: a tensor with a history cannot change its shape in place here; use "
-                f"x = x.{name[:-1]}(...)"
-            )
-        engine.set_data(self, f(self, *args))
+            engine.check_inplace(self)
+            engine.turn_into(self, f(self, *args, **kwargs))
+        else:
+            engine.set_data(self, f(self, *args, **kwargs))
         return self
 
     write.__doc__ = f"`{name[:-1]}`, of this very tensor."

@@ -17,7 +17,8 @@ from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
 from rushlight.tensor.creation import ones_like, owned
-from rushlight.tensor.indexing import index_put_, picked, put, repeats, resolve
+from rushlight.tensor.indexing import index_put_, picked, repeats, resolve
+from rushlight.tensor.indexing import put as put_at
 from rushlight.tensor.install import both, function, give, method, need_tensor, number
 from rushlight.tensor.kinds import contiguous_format
 from rushlight.tensor.math import div
@@ -43,6 +44,13 @@ def gather(
     """`out[i][j] = input[index[i][j]][j]` for dim 0, and so on."""
     need_tensor(input, "gather")
     need_tensor(index, "gather", "index", 3)
+    if not index.shape.numel() and index.dtype.rank > 1:
+        index = apply(ew.cast, index, arg=dt.int64)
+    if out is not None and out.dtype is not input.dtype:
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {input.dtype.name}, but got {out.dtype.name} "
+            "instead"
+        )
     return give(apply(rows.gather, input, index, arg=_axis(input, dim)), out, "gather")
 
 
@@ -154,6 +162,31 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     return give(made if input.shape else sh.reshaped(made, ()), out, "index_select")
 
 
+def _placed(x: Tensor, d: int, places: Tensor, value: Tensor, add: bool) -> Tensor:
+    """`index_put` along one dimension; a tensor without dimensions counts as one element."""
+    if x.shape:
+        return apply(rows.index_put, x, value, places, arg=((d,), add))
+    made = look(movement.unsqueeze, x, 0)
+    return sh.reshaped(apply(rows.index_put, made, value, places, arg=((0,), add)), ())
+
+
+def _fits(x: Tensor, d: int, places: Tensor, source: Tensor, name: str) -> None:
+    """The source has as many slices as there are places, of the shape of `x`'s."""
+    have, want = list(source.shape), list(x.shape)
+    if have and (have[d] if d < len(have) else -1) != places.shape[0]:
+        raise (IndexError if name == "index_copy" else RuntimeError)(
+            f"{name}(): Number of indices ({places.shape[0]}) should be equal to source.size(dim): "
+            f"({have[d] if d < len(have) else 'none'}) for dim: {d}"
+        )
+    if have[:d] + have[d + 1 :] != want[:d] + want[d + 1 :] and (have or want):
+        if not (have and want) and source.shape.numel() == 1:
+            return
+        raise RuntimeError(
+            f"{name}(): source tensor shape must match self tensor shape, excluding the specified "
+            f"dimension. Got self.shape = {want} source.shape = {have}"
+        )
+
+
 @both()
 def index_add(
     input: Tensor,
@@ -171,8 +204,11 @@ def index_add(
             f"index_add_(): self ({input.dtype.typename}) and source ({source.dtype.typename}) "
             "must have the same scalar type"
         )
+    _fits(input, d, places, source, "index_add")
     added = source if alpha == 1 else source * alpha
-    return give(apply(rows.index_put, input, added, places, arg=((d,), True)), out, "index_add")
+    if added.dtype is not input.dtype:
+        added = apply(ew.cast, added, arg=input.dtype)
+    return give(_placed(input, d, places, added, True), out, "index_add")
 
 
 @both()
@@ -184,7 +220,8 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
             "index_copy_(): self and source expected to have the same dtype, but got (self) "
             f"{input.dtype.typename} and (source) {source.dtype.typename}"
         )
-    return apply(rows.index_put, input, source, places, arg=((d,), False))
+    _fits(input, d, places, source, "index_copy")
+    return _placed(input, d, places, source, False)
 
 
 @both()
@@ -193,7 +230,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     d, places = _slices(input, dim, index, "index_fill")
     if not isinstance(value, Tensor):
         value = engine.full((), number(value, "index_fill", "value", 4), input.dtype, input.device)
-    return apply(rows.index_put, input, value, places, arg=((d,), False))
+    return _placed(input, d, places, value, False)
 
 
 def _written(name: str, f: Callable[..., Tensor]) -> None:
@@ -224,17 +261,23 @@ function("index_put_")(index_put_)
 
 
 @both()
-def take(input: Tensor, index: Tensor) -> Tensor:
+def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements of the flattened tensor, in the shape of the index."""
     need_tensor(input, "take")
-    return picked(sh.reshape(input, -1), [(0, index)])
+    return give(picked(sh.reshape(input, -1), [(0, index)]), out, "take")
+
+
+@both()
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with `source` written (or added) at indices into the flattened tensor."""
+    return put_(clone(input), index, source, accumulate)
 
 
 @method()
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """Write (or add) at indices into the flattened tensor."""
     flat = clone(sh.reshape(self, -1))
-    put(flat, [(0, sh.reshape(index, -1))], sh.reshape(source, -1), accumulate)
+    put_at(flat, [(0, sh.reshape(index, -1))], sh.reshape(source, -1), accumulate)
     return engine.settle("put_", self, sh.reshaped(flat, tuple(self.shape)))
 
 
@@ -309,6 +352,11 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 @both()
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with elements of `source`, in order, where the mask is true."""
+    if mask.dtype is not dt.bool_:
+        raise RuntimeError(
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{mask.dtype.typename}"
+        )
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     x = clone(look(movement.expand, input, shape), memory_format=contiguous_format)
     m = look(movement.expand, mask, shape)
@@ -317,7 +365,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
                            "fewer elements in source than true elements in mask")  # fmt: skip
     view, places = resolve(x, (m,))
-    put(view, places, sh.narrow(sh.reshape(source, -1), 0, 0, count), False)
+    put_at(view, places, sh.narrow(sh.reshape(source, -1), 0, 0, count), False)
     return x
 
 

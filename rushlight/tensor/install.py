@@ -254,6 +254,8 @@ def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
     if out is None:
         return result
     need_tensor(out, name, "out", 0)
+    if 0 in out.rec.spec.strides:
+        engine.check_inplace(out)
     if result.requires_grad or out.requires_grad:
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "

@@ -122,6 +122,8 @@ for _n in (1, 2, 3):
 def _stacker(names: Sequence[str], rank: int, dim: Callable[[Tensor], int]) -> None:
     def f(tensors: Any, *, out: Tensor | None = None) -> Tensor:
         parts = [_at_least(rank, x) for x in _given(tensors, names[0])]
+        if not parts:
+            raise RuntimeError(f"{names[0]} expects a non-empty TensorList")
         return give(cat(parts, dim(parts[0])), out, names[0])
 
     f.__doc__ = f"`{names[0]}`: the tensors joined as NumPy's function of this name."
@@ -259,17 +261,30 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(look(movement.select, input, (d, i)) for i in range(input.shape[d]))
 
 
-def _splitter(name: str, dim: Callable[[Tensor], int]) -> None:
+def _splitter(name: str, least: int, dim: Callable[[Tensor], int]) -> None:
     def f(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-        return tensor_split(input, indices_or_sections, dim(input))
+        rank = len(input.shape)
+        if rank < least:
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor "
+                f"with {rank} dimensions!"
+            )
+        d = dim(input)
+        parts = indices_or_sections if isinstance(indices_or_sections, int) else 1
+        if parts <= 0 or input.shape[d] % parts:
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the "
+                f"dimension {input.shape[d]} is not divisible by the split_size {parts}!"
+            )
+        return tensor_split(input, indices_or_sections, d)
 
     f.__doc__ = f"`{name}`: `tensor_split` along a fixed dimension."
     both(name)(f)
 
 
-_splitter("hsplit", lambda x: 0 if len(x.shape) == 1 else 1)
-_splitter("vsplit", lambda x: 0)
-_splitter("dsplit", lambda x: 2)
+_splitter("hsplit", 1, lambda x: 0 if len(x.shape) == 1 else 1)
+_splitter("vsplit", 2, lambda x: 0)
+_splitter("dsplit", 3, lambda x: 2)
 
 
 # ---------------------------------------------------------------- turned and repeated
@@ -336,6 +351,8 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     need_tensor(input, "diag_embed")
     n = len(input.shape) + 1
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     side = input.shape[-1] + abs(offset)
     batch = list(input.shape[:-1])
     shape = tuple(side if d in (a, b) else batch.pop(0) for d in range(n))

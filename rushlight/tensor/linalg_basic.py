@@ -66,7 +66,13 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
 
 engine.set_matmul(product)
-setattr(Tensor, "__rmatmul__", named(lambda self, other: NotImplemented, "__rmatmul__", "Tensor."))
+
+
+def _reflected(self: Tensor, other: Any) -> Any:
+    return product(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+setattr(Tensor, "__rmatmul__", named(_reflected, "__rmatmul__", "Tensor."))
 
 
 @both()
@@ -174,6 +180,8 @@ def _added(name: str, ranks: tuple[int, int], fold: bool) -> None:
                 f"{name}: expected operands of {ranks[0]} and {ranks[1]} dimensions, but got "
                 f"{len(first.shape)}D and {len(second.shape)}D"
             )
+        if input.dtype.rank < 2 and first.dtype.rank < 2 and second.dtype.rank < 2:
+            beta, alpha = int(beta), int(alpha)  # integers are scaled by integers
         if name == "addmm" and beta == 1 and alpha == 1:
             return give(apply(contract.addmm, input, first, second), out, name)
         made = product(first, second)
@@ -211,8 +219,19 @@ for _name, _ranks, _fold in (
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * outer(vec1, vec2)`."""
     made = outer(vec1, vec2)
+    if input.dtype.rank < 2 and made.dtype.rank < 2:
+        beta, alpha = int(beta), int(alpha)  # integers are scaled by integers
+        if input.dtype.kind == made.dtype.kind == "b":
+            beta, alpha = bool(beta), bool(alpha)
     made = made if alpha == 1 else made * alpha
     return apply(add, made, input if beta == 1 else input * beta)
+
+
+@method()
+def addr_(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`addr`, written into the tensor."""
+    engine.check_inplace(self)
+    return engine.settle("addr_", self, addr(self, vec1, vec2, beta=beta, alpha=alpha))
 
 
 @function("chain_matmul")
@@ -234,6 +253,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         left, right = ([int(d) for d in side] for side in dims)
     left, right = [d % n for d in left], [d % m for d in right]
     for i, j in zip(left, right):
+        if a.shape[i] == 1 != b.shape[j]:  # one element for all: the other's are added up first
+            b = apply(sum_, b, arg=((j,), True))
+        elif b.shape[j] == 1 != a.shape[i]:
+            a = apply(sum_, a, arg=((i,), True))
         if a.shape[i] != b.shape[j]:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} "

@@ -55,12 +55,12 @@ BINARY: Final = (
     "mul maximum minimum fmax fmin atan2 arctan2 remainder fmod floor_divide copysign logaddexp "
     "logaddexp2 xlogy hypot heaviside eq ne lt le gt ge greater greater_equal less less_equal "
     "not_equal logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
-    "bitwise_left_shift bitwise_right_shift"
+    "bitwise_left_shift bitwise_right_shift gcd lcm nextafter igamma igammac"
 )
 # Both operands have to be tensors; the first has to be one.
 TENSORS: Final = (
     "maximum minimum fmax fmin atan2 arctan2 logaddexp logaddexp2 hypot heaviside logical_and "
-    "logical_or logical_xor"
+    "logical_or logical_xor gcd lcm nextafter igamma igammac"
 )
 TENSOR_FIRST: Final = (
     "copysign fmod eq ne lt le gt ge greater greater_equal less less_equal not_equal"
@@ -367,11 +367,16 @@ inplace_of("pow_", pow_)
 @both()
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """`pow` in float64."""
+    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
+        need_tensor(input, "float_power")
     wide = [
         apply(ew.cast, v, arg=dt.float64) if isinstance(v, Tensor) else float(v)
         for v in (input, exponent)
     ]
     return give(powered(*wide), out, "float_power")
+
+
+inplace_of("float_power_", float_power)
 
 
 @both("round")

@@ -31,6 +31,26 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "") -> Ten
     return reduce.vector_norm(away, float(p), (len(away.shape) - 1,), False)
 
 
+def _weights(w: Any, name: str, count: int, kind: Any) -> Tensor | None:
+    if w is None:
+        return None
+    if len(w.shape) > 1:
+        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got "
+                           f"{name} with {len(w.shape)} dimensions")  # fmt: skip
+    if (w.dtype.rank < 2) is not (name == "fweights"):
+        what = "integral" if name == "fweights" else "floating point"
+        raise RuntimeError(f"cov(): expected {name} to have {what} dtype but got {name} with "
+                           f"{w.dtype.typename} dtype")  # fmt: skip
+    if w.shape.numel() != count:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input "
+            f"but got {w.shape.numel()} != {count}"
+        )
+    if (engine.read(w) < 0).any():
+        raise RuntimeError(f"cov(): {name} cannot be negative")
+    return apply(ew.cast, sh.reshape(w, -1), arg=kind) if w.dtype is not kind else w
+
+
 @both()
 def cov(
     input: Tensor,
@@ -39,14 +59,39 @@ def cov(
     fweights: Tensor | None = None,
     aweights: Tensor | None = None,
 ) -> Tensor:
-    """The covariance matrix of variables in rows."""
-    if fweights is not None or aweights is not None:
-        raise NotImplementedError("cov: weights are not supported; scale the observations")
+    """The covariance matrix of variables in rows; observations may have weights."""
+    need_tensor(input, "cov")
+    if len(input.shape) > 2:
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{len(input.shape)} dimensions"
+        )
+    if input.dtype.kind == "b":
+        raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input if len(input.shape) == 2 else sh.reshape(input, 1, -1)
-    away = apply(ew.sub, x, reduce.mean(x, 1, True))
-    made = apply(contract.matmul, away, sh.t(away))
-    made = apply(ew.div, made, float(max(x.shape[1] - correction, 0)))
-    return made if len(input.shape) == 2 else sh.reshaped(made, ())
+    if x.dtype.rank < 2:
+        x = apply(ew.cast, x, arg=dt.Defaults.float)
+    count = x.shape[1]
+    parts = [
+        _weights(w, name, count, x.dtype)
+        for w, name in ((fweights, "fweights"), (aweights, "aweights"))
+    ]
+    given = [w for w in parts if w is not None]
+    if not given:
+        away = apply(ew.sub, x, reduce.mean(x, 1, True))
+        made = apply(contract.matmul, away, sh.t(away))
+        made = apply(ew.div, made, float(max(count - correction, 0)))
+    else:
+        w = given[0] if len(given) == 1 else apply(ew.mul, *given)
+        total = reduce.sum_(w)
+        mean = apply(ew.div, reduce.sum_(apply(ew.mul, x, w), 1, True), total)
+        away = apply(ew.sub, x, mean)
+        norm = total - float(correction)
+        if parts[1] is not None and correction:
+            norm = total - float(correction) * (reduce.sum_(apply(ew.mul, w, parts[1])) / total)
+        made = apply(contract.matmul, apply(ew.mul, away, w), sh.t(away))
+        made = apply(ew.div, made, apply(ew.clamp_min, norm, 0.0))
+    return made if made.shape[0] != 1 else sh.reshaped(made, ())
 
 
 @both()
@@ -86,26 +131,46 @@ def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tens
 @function()
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Coordinates in `shape` of indices into its flattened form."""
-    found = np.unravel_index(engine.read(indices), tuple(shape))
-    return tuple(owned(np.array(i, np.int64), dt.int64, indices.device) for i in found)
+    given = engine.read(shape).reshape(-1) if isinstance(shape, Tensor) else shape
+    sizes = [given] if isinstance(given, int) else [int(n) for n in given]
+    found = np.stack(np.unravel_index(engine.read(indices), tuple(sizes)), -1)
+    table = owned(np.ascontiguousarray(found, np.int64), dt.int64, indices.device)
+    return tuple(sh.select(table, -1, i) for i in range(len(sizes)))
 
 
 @function()
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """A number as a tensor without dimensions, of the default type."""
     kind = dt.Defaults.float if dtype is None else element_type(dtype, "scalar_tensor")
-    return filled((), number(s, "scalar_tensor", "s", 1), kind, place(device))
+    made = filled((), number(s, "scalar_tensor", "s", 1), kind, place(device))
+    return engine.require_grad(made, True) if requires_grad else made
 
 
 @both()
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`narrow` as a copy."""
+    if not -len(input.shape) <= dim < len(input.shape):
+        raise RuntimeError(
+            f"narrow_copy(): dimension {dim} of a tensor of {len(input.shape)} dimensions"
+        )
     return apply(ew.copy, sh.narrow(input, dim, start, length))
 
 
 @both()
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Slices along a dimension scaled down to a norm of at most `maxnorm`."""
+    if len(input.shape) < 2:
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {len(input.shape)} dimensions"
+        )
     d = reduce.one_dim(input, dim)[0]
     others = tuple(k for k in range(len(input.shape)) if k != d)
     size = reduce.vector_norm(input, float(p), others, True)

@@ -25,6 +25,7 @@ apply: Callable[..., Tensor] = engine.apply
 CUMSUM: Any = row("cumsum")
 CUMPROD: Any = row("cumprod")
 ARGSORT: Any = row("argsort")
+LOGCUMSUMEXP: Any = row("logcumsumexp")
 
 
 class sort_result(NamedTuple):
@@ -112,6 +113,19 @@ _running("cumsum", CUMSUM)
 _running("cumprod", CUMPROD)
 
 
+@both()
+def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm of the running sum of exponentials along a dimension."""
+    need_tensor(input, "logcumsumexp")
+    if input.dtype.rank < 2:
+        raise NotImplementedError(
+            f"\"logcumsumexp_out_cpu\" not implemented for '{input.dtype.typename}'"
+        )
+    dims = one_dim(input, dim)
+    made = apply(LOGCUMSUMEXP, input, arg=dims[0] if dims else 0)
+    return give(made, out, "logcumsumexp")
+
+
 def _running_extreme(name: str, better: Any, result: Any) -> None:
     def f(input: Tensor, dim: int) -> Any:
         need_tensor(input, name)
@@ -151,6 +165,8 @@ def diff(
     parts = [x for x in (prepend, input, append) if x is not None]
     d = one_dim(input, dim)[0]
     x = apply(CAT, *parts, arg=d) if len(parts) > 1 else input
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
     for _ in range(n):
         count = max(x.shape[d] - 1, 0)
         after, before = sh.narrow(x, d, x.shape[d] - count, count), sh.narrow(x, d, 0, count)
@@ -240,13 +256,18 @@ def _kth(x: Tensor, k: int, dims: Any, keepdim: bool) -> tuple[Tensor, Tensor]:
 
 
 @both()
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> Any:
     """The `k`-th smallest (from 1) along a dimension, and where it stands."""
     dims = one_dim(input, dim)
     if not 1 <= k <= (input.shape[dims[0]] if dims else 1):
         raise RuntimeError("kthvalue(): selected number k out of range for dimension "
                            f"{dim}")  # fmt: skip
-    return kthvalue_result(*_kth(input, k - 1, dims, keepdim))
+    values, indices = _kth(input, k - 1, dims, keepdim)
+    if out is not None:
+        values, indices = give(values, out[0], "kthvalue"), give(indices, out[1], "kthvalue")
+    return kthvalue_result(values, indices)
 
 
 @both()
@@ -296,8 +317,10 @@ def quantile(
     if input.dtype.rank < 2:
         raise RuntimeError("quantile() input tensor must be either float or double dtype")
     rank = len(input.shape)
-    x = sh.reshape(input, -1) if dim is None else input
-    d = 0 if dim is None else one_dim(input, dim)[0]
+    if dim is not None:
+        one_dim(input, dim)  # whether there is such a dimension
+    x = sh.reshape(input, -1) if dim is None or not rank else input
+    d = 0 if dim is None or not rank else one_dim(input, dim)[0]
     parts = engine.read(q) if isinstance(q, Tensor) else np.asarray(q, x.dtype.numpy)
     if ((parts < 0) | (parts > 1)).any():
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
@@ -328,7 +351,7 @@ def quantile(
     if keepdim:
         made = (
             sh.reshaped(made, (len(ranks), *(1,) * rank))
-            if dim is None
+            if dim is None or not rank
             else sh.unsqueeze(made, d + 1)
         )
     return made if parts.ndim else sh.select(made, 0, 0)
@@ -415,10 +438,27 @@ def searchsorted(
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
+    sorter: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """Where values would have to stand in a sorted sequence (its last dimension)."""
+    """Where values would have to stand in a sequence (its last dimension) that is sorted, or whose
+    order `sorter` tells.
+    """
     steps = engine.read(sorted_sequence)
+    if sorter is not None:
+        if sorter.shape != sorted_sequence.shape:
+            raise RuntimeError(
+                "torch.searchsorted(): boundary and sorter must have the same size, but got "
+                f"boundary tensor {list(steps.shape)} and got sorter tensor {list(sorter.shape)}"
+            )
+        steps = np.take_along_axis(steps, engine.read(sorter), -1)
     values = engine.read(input) if isinstance(input, Tensor) else np.asarray(input)
+    if steps.ndim != 1 and steps.shape[:-1] != values.shape[:-1]:
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of boundaries tensor and input value tensor must match, but we got "
+            f"boundaries tensor {list(steps.shape)} and input value tensor {list(values.shape)}"
+        )
     way: Any = "right" if right or side == "right" else "left"
     if steps.ndim == 1:
         found = np.searchsorted(steps, values, way)
@@ -438,6 +478,10 @@ def bucketize(
     right: bool = False,
 ) -> Tensor:
     """The number of the interval between boundaries that each value falls into."""
+    if len(boundaries.shape) != 1:
+        raise RuntimeError(
+            f"boundaries tensor must be 1 dimension, but got dim({len(boundaries.shape)})"
+        )
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 

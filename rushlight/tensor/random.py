@@ -12,6 +12,8 @@ from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
+from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops import movement
 from rushlight.random import default_generator, draws
 from rushlight.random.generator import wrap_states_with
 from rushlight.tensor.creation import like_strides, owned
@@ -28,6 +30,8 @@ from rushlight.tensor.install import (
     strides,
 )
 from rushlight.tensor.kinds import preserve_format
+
+look: Callable[..., Tensor] = engine.view
 
 
 def generator_of(generator: Any) -> Any:
@@ -223,7 +227,17 @@ def normal(
     kind = dt.result_type([(t.dtype, 0) for t in tensors])
     m, s = (engine.read(v) if isinstance(v, Tensor) else float(v) for v in (mean, std))
     a = draws.normal_tensors(gen, m, s, kind.numpy)
-    return give(owned(np.asarray(a, kind.numpy), kind, tensors[0].device), out, "normal")
+    made = owned(np.asarray(a, kind.numpy), kind, tensors[0].device)
+    return give(_after(made, *tensors), out, "normal")
+
+
+def _after(made: Tensor, *sources: Tensor) -> Tensor:
+    """What was drawn, with the history (and no gradient) that drawing from `sources` has."""
+    for x in sources:
+        if x.requires_grad and engine.is_grad_enabled():
+            wide = look(movement.expand, x, tuple(made.shape))
+            made = engine.apply(ew.where, engine.full((), True, dt.bool_), made, wide)
+    return made
 
 
 @function()
@@ -245,7 +259,7 @@ def bernoulli(
                 f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype.typename}'"
             )
         a = draws.bernoulli(gen, engine.read(input))
-    return give(owned(a, input.dtype, input.device), out, "bernoulli")
+    return give(_after(owned(a, input.dtype, input.device), input), out, "bernoulli")
 
 
 setattr(Tensor, "bernoulli", bernoulli)

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from rushlight import engine
-from rushlight.base import dtype as dt
 from rushlight.base.shape import (
     Ints,
     broadcast_shapes,
@@ -22,7 +21,7 @@ from rushlight.base.shape import (
 )
 from rushlight.base.size import Size
 from rushlight.engine import Tensor
-from rushlight.graph.ops import indexing, movement
+from rushlight.graph.ops import movement
 from rushlight.graph.ops.movement import normal_dims
 from rushlight.tensor.install import (
     both,
@@ -481,27 +480,7 @@ def as_strided(
     if len(shape) != len(steps):
         raise RuntimeError("mismatch in length of strides and shape")
     start = offset(input) if storage_offset is None else storage_offset
-    if input.requires_grad and _overlaps(shape, steps):
-        # elements met several times: a gradient has to be added up, which reading by index does
-        places = np.full(shape, start, np.int64)
-        for d, (n, step) in enumerate(zip(shape, steps)):
-            line = np.arange(n) * step
-            places += line.reshape([-1 if k == d else 1 for k in range(len(shape))])
-        room = int(places.max()) + 1 if places.size else 0
-        memory = look(movement.as_strided, input, ((room,), (1,), 0))
-        where = engine.own_array(places, dt.int64, input.device)
-        return engine.apply(indexing.index, memory, where, arg=(0,))
     return look(movement.as_strided, input, (shape, steps, start))
-
-
-def _overlaps(shape: Ints, steps: Ints) -> bool:
-    """Whether some element may be met twice, other than by a stride of 0."""
-    reach = 0
-    for step, n in sorted((s, n) for s, n in zip(steps, shape) if n > 1 and s):
-        if step <= reach:
-            return True
-        reach += step * (n - 1)
-    return False
 
 
 @method()
@@ -516,12 +495,6 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
         raise RuntimeError(f"step is {step} but must be > 0")
     if not shape:
         return look(movement.as_strided, self, ((size,), (1,), offset(self)))
-    if step < size and self.requires_grad:
-        # windows that overlap: a gradient has to be added up, which reading by index does
-        windows = np.arange(0, n - size + 1, step)[:, None] + np.arange(size)
-        places = engine.own_array(windows.astype(np.int64), dt.int64, self.device)
-        made = engine.apply(indexing.index, self, places, arg=(d,))
-        return movedim(made, d + 1, -1)
     return look(
         movement.as_strided,
         self,
@@ -547,25 +520,41 @@ def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
 @both()
 def fliplr(input: Tensor) -> Tensor:
     """A copy with the columns reversed."""
+    if len(input.shape) < 2:
+        raise RuntimeError("Input must be >= 2-d.")
     return flip(input, 1)
 
 
 @both()
 def flipud(input: Tensor) -> Tensor:
     """A copy with the rows reversed."""
+    if not input.shape:
+        raise RuntimeError("Input must be >= 1-d.")
     return flip(input, 0)
 
 
 @both()
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """A copy turned by `k` quarters in the plane of two dimensions."""
-    a, b = normal_dims(tuple(dims), len(input.shape))
+    n = len(input.shape)
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if n < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {n}")
+    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == n:
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
+    for i in (0, 1):
+        if not -n <= dims[i] < n:
+            raise RuntimeError(f"Rotation dim{i} out of range, dim{i} = {dims[i]}")
+    a, b = normal_dims(tuple(dims), n)
     k %= 4
     if k == 0:
         return contiguous_copy(input)
     if k == 2:
         return flip(input, a, b)
-    return transpose(flip(input, b), a, b) if k == 1 else flip(transpose(input, a, b), b)
+    return transpose(flip(input, b if k == 1 else a), a, b)
 
 
 # ---------------------------------------------------------------- memory

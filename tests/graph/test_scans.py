@@ -55,3 +55,12 @@ def test_order(descending: bool) -> None:
     got = evaluate(lambda v: scans.argsort(v, arg=(1, descending)), x)
     want = [[1, 0, 3, 2, 4], [2, 4, 0, 1, 3]] if descending else [[2, 4, 0, 3, 1], [3, 0, 1, 4, 2]]
     assert got.dtype == np.int64 and got.tolist() == want
+
+
+def test_running_logarithms() -> None:
+    x = np.array([[1.0, 1000.0, -2.0, 3.0], [-np.inf, 0.5, -1.0, 2.0]])
+    got = evaluate(lambda v: scans.logcumsumexp(v, arg=1), x)
+    np.testing.assert_allclose(got, np.logaddexp.accumulate(x, axis=1))
+    x = np.random.default_rng(5).uniform(-2, 2, (3, 4))
+    check_gradients(lambda v: scans.logcumsumexp(v, arg=1), [x], [0])
+    check_gradients(lambda v: scans.logcumsumexp(v, arg=0) * -1.0, [x], [0])

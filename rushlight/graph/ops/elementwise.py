@@ -2,10 +2,10 @@
 
 A row: ``define(name, lower, grads, types, reference, domain)``.  ``lower(e, *x)`` says what one
 element is; ``grads`` has one rule per operand, ``rule(g, out, *operands)``, or None.  ``types`` is
-the promotion rule: ``promote`` (common type), ``float`` (integers become the default float),
-``compare`` (common type in, bool out), ``test`` (its own type in, bool out), ``bool`` (read as
-bool), ``where`` (first operand bool, the others promoted), ``cast`` (to the static argument).
-``domain``: for each operand, the interval tests draw from.
+the promotion rule: ``promote`` (common type), ``power`` (the same, bool as int64), ``float``
+(integers become the default float), ``compare`` (common type in, bool out), ``test`` (its own type
+in, bool out), ``bool`` (read as bool), ``where`` (first operand bool, the others promoted),
+``cast`` (to the static argument).  ``domain``: for each operand, the interval tests draw from.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ REFUSED: Final[dict[str, Check]] = {
     "pow": _unimplemented("b", "pow"),
     "frac": _unimplemented("bui", "frac_cpu"),
     "logaddexp": _unimplemented("bui", "logaddexp_cpu"),
+    "logaddexp2": _unimplemented("bui", "logaddexp2_cpu"),
     "hypot": _unimplemented("bui", "hypot_cpu"),
     "bitwise_and": _unimplemented("f", "bitwise_and_cpu"),
     "bitwise_or": _unimplemented("f", "bitwise_or_cpu"),
@@ -179,7 +180,11 @@ def _sign(e: Any, x: Any) -> Any:
 
 sign: Op = define("sign", _sign, lambda g, out, x: zeros_like(g), reference=np.sign)
 square: Op = define(
-    "square", lambda e, x: x * x, lambda g, out, x: g * (x * 2.0), reference=np.square
+    "square",
+    lambda e, x: x * x,
+    lambda g, out, x: g * (x * 2.0),
+    types="power",
+    reference=np.square,
 )
 cube: Op = define(
     "cube",

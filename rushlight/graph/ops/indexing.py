@@ -24,7 +24,7 @@ from ..op import COMPOSITE, INDEX, Op, Spec, register
 from ..value import Val
 from .core import zeros
 from .elementwise import eq, where
-from .movement import unsqueeze
+from .movement import ADD_AT, unsqueeze
 from .reduce import sum_to
 
 
@@ -209,6 +209,7 @@ index: Op = register(Op("index", INDEX, _infer_index))
 index.grads = _index_grad
 index_put: Op = register(Op("index_put", INDEX, _infer_put))
 index_put.grads = _put_grad
+ADD_AT.append(index_put)
 CHECK[index] = lambda srcs, dims: tuple(
     Bound(1 + i, srcs[0].shape[d], d, True) for i, d in enumerate(dims)
 )

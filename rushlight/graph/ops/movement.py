@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...base import dtype as dt
 from ...base.shape import (
     Ints,
     broadcast_strides,
@@ -19,7 +20,7 @@ from ...base.shape import (
 )
 from ..op import ALIAS, MOVE, WRITE, Op, Spec, register
 from ..value import Val
-from .core import zeros
+from .core import iota, zeros
 
 Region = tuple[Ints, Ints, int]  # shape, strides, offset in a storage
 
@@ -156,6 +157,16 @@ def _region(x: Val, out: Val, op: Op) -> Region:
     return GEOMETRY[op](Spec(x.shape, x.dtype), out.arg)
 
 
+def overlaps(shape: Ints, strides: Ints) -> bool:
+    """Whether some element may be met twice, other than by a stride of 0."""
+    reach = 0
+    for step, n in sorted((s, n) for s, n in zip(strides, shape, strict=True) if n > 1 and s):
+        if step <= reach:
+            return True
+        reach += step * (n - 1)
+    return False
+
+
 def spread(g: Val, region: Region, shape: Ints) -> Val:
     """Zeros of ``shape`` with ``g`` added at ``region``; repeated dimensions are summed first."""
     from_shape, strides, offset = region
@@ -163,7 +174,22 @@ def spread(g: Val, region: Region, shape: Ints) -> Val:
     if repeated:
         g = sum_dims(g, repeated)
         from_shape = tuple(1 if d in repeated else n for d, n in enumerate(from_shape))
+    if overlaps(from_shape, strides):
+        memory = ADD_AT[0](zeros(g, (numel(shape),)), g, _places(g, from_shape, strides, offset),
+                           arg=((0,), True))  # fmt: skip
+        return reshape(memory, arg=shape)
     return write(zeros(g, shape), g, arg=(from_shape, strides, offset))
+
+
+def _places(like: Val, shape: Ints, strides: Ints, offset: int) -> Val:
+    """Where each element of a region lies in memory."""
+    b = like.builder
+    ones = (1,) * len(shape)
+    at = Val(b, b.number(offset, Val(b, b.make(iota, [], ((1,), 0, dt.int64)))))
+    for d, (n, step) in enumerate(zip(shape, strides, strict=True)):
+        line = Val(b, b.make(iota, [], ((*ones[:d], n, *ones[d + 1 :]), d, dt.int64)))
+        at = line * step + at
+    return at
 
 
 def sum_dims(g: Val, dims: Ints) -> Val:
@@ -172,6 +198,7 @@ def sum_dims(g: Val, dims: Ints) -> Val:
 
 
 SUM: list[Op] = []  # the reduction's row, set by ops/reduce.py: a sum is an expansion's gradient
+ADD_AT: list[Op] = []  # `index_put`, set by ops/indexing.py: what overlapping views ask for
 
 
 def _expand_grad(g: Val, out: Val, x: Val) -> Val:

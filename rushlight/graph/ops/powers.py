@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..op import Op
-from .elementwise import P, R, U, define, eq, exp, log, where
+from .elementwise import P, R, U, define, eq, exp, log, log1p, where
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
@@ -18,6 +18,21 @@ def _logaddexp(e: Any, x: Any, y: Any) -> Any:
     # equal infinities: their difference is NaN, the sum is the infinity itself
     same = x.eq(y) & e.abs(x).eq(math.inf)
     return e.where(same, x, big + e.log1p(e.exp(-e.abs(x - y))))
+
+
+def _logaddexp2(e: Any, x: Any, y: Any) -> Any:
+    big = e.where((x > y) | e.isnan(x), x, y)
+    same = x.eq(y) & e.abs(x).eq(math.inf)
+    return e.where(same, x, big + e.log2(1 + e.exp2(-e.abs(x - y))))
+
+
+def _xlog1py(e: Any, x: Any, y: Any) -> Any:
+    return e.where(e.isnan(y), y, e.where(x.eq(0), 0, x * e.log1p(y)))
+
+
+def _entr(e: Any, x: Any) -> Any:
+    nothing = e.where(x.eq(0), e.const(0, x.dtype), e.const(-math.inf, x.dtype))
+    return e.where(e.isnan(x), x, e.where(x > 0, -x * e.log(x), nothing))
 
 
 def _xlogy(e: Any, x: Any, y: Any) -> Any:
@@ -35,6 +50,19 @@ log10: Op = define(
 logaddexp: Op = define(
     "logaddexp", _logaddexp, lambda g, out, x, y: g * exp(x - out),
     lambda g, out, x, y: g * exp(y - out), reference=np.logaddexp, domain=(R, R),
+)  # fmt: skip
+logaddexp2: Op = define(
+    "logaddexp2", _logaddexp2, lambda g, out, x, y: g * exp2(x - out),
+    lambda g, out, x, y: g * exp2(y - out), reference=np.logaddexp2, domain=(R, R),
+)  # fmt: skip
+xlog1py: Op = define(
+    "xlog1py", _xlog1py, lambda g, out, x, y: g * where(eq(x, 0.0), 0.0, log1p(y)),
+    lambda g, out, x, y: g * (x / (y + 1.0)), types="float",
+    reference=lambda x, y: x * np.log1p(y), domain=(P, P),
+)  # fmt: skip
+entr: Op = define(
+    "entr", _entr, lambda g, out, x: g * (-log(x) - 1.0), types="float",
+    reference=lambda x: -x * np.log(x), domain=(P,),
 )  # fmt: skip
 xlogy: Op = define(
     "xlogy", _xlogy, lambda g, out, x, y: g * where(eq(x, 0.0), 0.0, log(y)),

@@ -1,6 +1,7 @@
 """Running sums and products, and the order of a sort, along one dimension: NumPy computes them.
 
     cumsum(x), cumprod(x)    arg = dim
+    logcumsumexp(x)          arg = dim
     argsort(x)               arg = (dim, descending): stable, NaN is the greatest
 
 Sums and products of floats are kept in float64 while they run, as PyTorch's are.
@@ -16,7 +17,7 @@ import numpy as np
 from ...base import dtype as dt
 from ..op import LIBRARY, Op, Spec, register
 from ..value import Val
-from .elementwise import eq, logical_and, where
+from .elementwise import eq, exp, gt, log, logical_and, lt, where
 from .movement import flip
 
 
@@ -27,6 +28,13 @@ def _running(ufunc: np.ufunc) -> Callable[..., Any]:
         return ufunc.accumulate(x, arg, np.float64).astype(x.dtype) if x.ndim else x
 
     return call
+
+
+def _logcumsumexp(x: Any, arg: Any = None) -> Any:
+    if not x.ndim:
+        return x
+    with np.errstate(invalid="ignore"):
+        return np.logaddexp.accumulate(x.astype(np.float64), arg).astype(x.dtype)
 
 
 def _argsort(x: Any, arg: Any = None) -> Any:
@@ -79,6 +87,23 @@ def _cumprod_grad(g: Val, out: Val, x: Val) -> Val:
     return where(first, without, where(zero, 0.0, quotient))
 
 
+def _logcumsumexp_grad(g: Val, out: Val, x: Val) -> Val:
+    """Positive and negative parts apart, in logarithms: nothing overflows."""
+    if not x.shape:
+        return g
+    dim = out.arg
+
+    def part(weight: Val, there: Val) -> Val:
+        size = where(there, log(where(there, weight, 1.0)) - out, float("-inf"))
+        sums = flip(logcumsumexp(flip(size, arg=(dim,)), arg=dim), arg=(dim,))
+        return exp(sums + x)
+
+    return part(g, gt(g, 0.0)) - part(-g, lt(g, 0.0))
+
+
 cumsum: Op = _enter("cumsum", _same, _running(np.add), np.cumsum, _cumsum_grad)
 cumprod: Op = _enter("cumprod", _same, _running(np.multiply), np.cumprod, _cumprod_grad)
+logcumsumexp: Op = _enter(
+    "logcumsumexp", _same, _logcumsumexp, np.logaddexp.accumulate, _logcumsumexp_grad
+)
 argsort: Op = _enter("argsort", _indices, _argsort, np.argsort)

@@ -29,6 +29,11 @@ def _bend(op: Op, x: Any, *numbers: float, inplace: bool = False) -> Tensor:
     return engine.settle(f"{op.name}_", x, apply(op, x, *numbers))
 
 
+def _own_kind(x: Tensor, a: float, b: float) -> tuple[float, float]:
+    """Two numbers as what the elements are: integers stay integers."""
+    return (float(a), float(b)) if x.dtype.rank > 1 else (int(a), int(b))
+
+
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """``max(x, 0)``."""
     return _bend(ew.relu, input, inplace=True) if inplace else input.relu()
@@ -42,6 +47,10 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky relu whose slope is learned: one for all, or one for each channel (dimension 1)."""
     w: Any = weight
+    if len(w.shape) > 1:
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(w.shape)}"
+        )
     channels = w.numel()
     if channels != 1:
         dims = len(input.shape)
@@ -68,6 +77,8 @@ def rrelu(
     inplace: bool = False,
 ) -> Tensor:
     """Leaky relu with slopes drawn from [lower, upper) in training, their mean otherwise."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slopes = draws.rrelu_slopes(default_generator, engine.read(input), lower, upper)
@@ -163,7 +174,8 @@ def hardtanh(
     """``x`` kept within [min_val, max_val]."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return _bend(rows.hardtanh, input, float(min_val), float(max_val), inplace=inplace)
+    low, high = _own_kind(input, min_val, max_val)
+    return _bend(rows.hardtanh, input, low, high, inplace=inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -183,7 +195,11 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where above ``threshold``, ``value`` elsewhere."""
-    return _bend(rows.threshold, input, float(threshold), float(value), inplace=inplace)
+    at, other = _own_kind(input, threshold, value)
+    return _bend(rows.threshold, input, at, other, inplace=inplace)
+
+
+_threshold = threshold  # what PyTorch's own tables call it by
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -289,7 +289,9 @@ def gaussian_nll_loss(
     if v.shape != x.shape:
         if tuple(x.shape[:-1]) == tuple(v.shape):
             v = v.unsqueeze(-1)
-        elif not (tuple(x.shape[:-1]) == tuple(v.shape[:-1]) and v.shape[-1] == 1):
+        elif len(x.shape) != len(v.shape) or [
+            m for n, m in zip(x.shape, v.shape, strict=True) if n != m
+        ] != [1]:
             raise ValueError("var is of incorrect size")
     if engine.item((v < 0).any()):
         raise ValueError("var has negative entry/entries")
@@ -382,9 +384,11 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     x: Any = input
     t: Any = target
-    alone = len(x.shape) == 1
+    if weight is not None and len(weight.shape) != 1:
+        raise ValueError("weight must be one-dimensional")
+    alone = len(x.shape) < 2
     if alone:
-        x, t = x.unsqueeze(0), t.reshape(1)
+        x, t = x.reshape(1, -1), t.reshape(1)
     at = t.unsqueeze(1)
     each = (margin - x.gather(1, at) + x).clamp_min(0)
     each = each if p == 1 else each * each

@@ -90,6 +90,11 @@ def batch_norm(
     dims = (0, *range(2, n))
     shape = (1, -1) + (1,) * (n - 2)
     if training:
+        if not x.numel():
+            w: Any = weight
+            b: Any = bias
+            made: Tensor = x.clone() if w is None or not w.numel() else x * w.reshape(-1)[0]
+            return made if b is None or not b.numel() else made + b.reshape(-1)[0]
         count = x.numel() // max(x.shape[1], 1)
         if count <= 1:
             raise ValueError(
