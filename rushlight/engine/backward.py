@@ -483,21 +483,8 @@ def gradients(
         where[-1][0][where[-1][1]] = None
     start(Run(e, retain, create, w), outputs, given)
     out: list[Tensor | None] = []
-    for (d, k), t in zip(where, inputs):
+    for d, k in where:
         g = d[k]
-        if (
-            g is None
-            and d is w.slots
-            and not at_root(t)
-            and t.fam is not None
-            and t.fam.hist is not None
-        ):
-            raise RuntimeError(
-                "autograd.grad: this input is a view of a tensor, and values that use "
-                "it were computed before; "
-                "differentiate with respect to the tensor it is a view of, or take the "
-                "view's .clone() first"
-            )
         if g is None and not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in "

@@ -70,7 +70,7 @@ class Fam:
     """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on
     the storage."""
 
-    __slots__ = ("base", "epoch", "hep", "hist", "hslot", "rec", "root", "slot", "st", "ver")
+    __slots__ = ("base", "epoch", "hep", "hist", "hslot", "own", "rec", "root", "slot", "st", "ver")
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
@@ -85,6 +85,9 @@ class Fam:
         # strides, offset).
         self.root: Any = None
         self.base: Fam | None = None  # of a rooted family: the storage's value without history
+        # A view's own place in the history of `base` (see `handles.view_family`): a view is one
+        # node, wherever stretches are cut.
+        self.own: bool = False
 
 
 class Engine:

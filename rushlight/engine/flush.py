@@ -16,7 +16,7 @@ from ..runtime.scalars import readers
 from .backward import backward_root
 from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
 from .execute import Due, run_plan
-from .handles import OWN_BASE, needs_grad, reachable
+from .handles import OWN_BASE, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
 from .memory import NUMPY, Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
@@ -146,6 +146,13 @@ def flush_engine(e: Engine) -> None:
         st = Storage(v, rec.spec)
         t.fam = Fam(st, Hist(frame, int(t.slot)), rec) if rec.rg else None
         t.st = st
+    for i, s in info.views:
+        t = live[i]
+        f = t.fam
+        if t.epoch == ep and f is not None and f.root is None:
+            own = view_family(f, t.rec)
+            own.hist = Hist(frame, s)
+            t.fam = own
     for k, s, at in info.stores_at:
         st = sts[k]
         v = outs[at] if at >= 0 else lvals[~at]

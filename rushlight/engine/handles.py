@@ -277,11 +277,11 @@ def rooted(e: Engine, f: Fam) -> i64:
     """The slot of a family whose history is at a view: the view is read, then history enters."""
     s = f.st
     b = storage_slot(e, f)
-    if f.epoch == e.epoch and f.ver == s.ver:
+    if f.epoch == e.epoch and f.ver == s.ver and not s.exposed:
         return f.slot
     r = follow(e, REREAD, b, NONE, NONE, f.root)
     h = f.hist
-    if f.epoch == e.epoch:
+    if f.epoch == e.epoch:  # written by others, or memory that NumPy may have written to
         if f.rec.rg:
             r = follow(e, GRAFT, r.slot, f.slot, NONE, None)
     elif h is not None:
@@ -292,6 +292,30 @@ def rooted(e: Engine, f: Fam) -> i64:
         e.cur = r
     enter(e, f, r, s)
     return f.slot
+
+
+def view_family(f: Fam, rec: Rec) -> Fam:
+    """The family of a differentiable view ``rec`` alone: where its gradient is summed, whatever
+    stretch it is used in.  It ends with the next write to the memory."""
+    v = Fam(f.st, None, rec)
+    v.root = rec.region
+    v.base = f
+    v.own = True
+    v.ver = f.st.ver
+    return v
+
+
+def upheld(e: Engine, t: Tensor, f: Fam) -> Fam:
+    """The family of a view that has its own: its base's when that is over."""
+    s = f.st
+    if s.exposed:
+        reachable(s)
+    if f.ver == s.ver and (f.hist is not None or f.epoch == e.epoch):
+        return f
+    b = f.base
+    assert b is not None
+    t.fam = b
+    return b
 
 
 def at_root(t: Tensor) -> bool:
@@ -330,6 +354,8 @@ def find(e: Engine, t: Tensor) -> i64:
     if f is None:  # a value without history gets its family when it is used again
         f = Fam(s, None, t.rec)
         t.fam = f
+    if f.own:
+        f = upheld(e, t, f)
     if f.root is None and t.rec.region is None:
         t.slot = fslot(e, f)
         t.rec = f.rec
@@ -345,8 +371,17 @@ def find(e: Engine, t: Tensor) -> i64:
         t.slot = window(e, s, t.rec)
     else:
         b = fslot(e, f)
-        t.rec = follow(e, REREAD, b, NONE, NONE, t.rec.region)
-        t.slot = t.rec.slot
+        r = follow(e, REREAD, b, NONE, NONE, t.rec.region)
+        t.rec = r
+        t.slot = r.slot
+        if r.rg:
+            v = view_family(f, r)
+            v.epoch = e.epoch
+            v.slot = r.slot
+            v.hep = e.epoch
+            v.hslot = r.slot
+            e.fams.append(v)
+            t.fam = v
     if not s.exposed:
         t.epoch = e.epoch
     if t.reg != e.epoch:
@@ -392,6 +427,8 @@ def needs_grad(t: Tensor) -> bool:
     f = t.fam
     if f is None:
         return t.rec.rg
+    if f.own:
+        f = upheld(mine(), t, f)
     if f.hist is not None:
         return True
     if f.epoch == mine().epoch:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..base.errors import AGAIN
+from ..base.shape import contiguous_strides
 from ..graph.op import TABLE
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
@@ -146,7 +147,7 @@ def finish(r: Rec, tp: Tape, grads: list[tuple[int, int]], kept: list[tuple[int,
     entries = {int(n.gidx): n for n in tp.recs if (n.op == LEAF or n.op == ENTER) and n.rg}
     r.grads = []
     for k, g in grads:
-        r.grads.append((k, leave(g, entries[k].spec.strides)))
+        r.grads.append((k, leave(g, layout(entries[k]))))
     caught: list[tuple[int, Rec]] = []
     for s, g in kept:
         caught.append(
@@ -155,6 +156,12 @@ def finish(r: Rec, tp: Tape, grads: list[tuple[int, int]], kept: list[tuple[int,
     r.info = caught
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
+
+
+def layout(r: Rec) -> Any:
+    """The strides of an entry's gradient: the entry's own unless they have gaps or overlap."""
+    spec = r.spec
+    return spec.strides if r.region is None or r.dense else contiguous_strides(spec.shape)
 
 
 def dense(r: Rec) -> bool:
@@ -238,7 +245,7 @@ def template_record(
     r.grads = []
     r.pend = []
     for gi, s in bt.grads:
-        r.grads.append((gi, leave(s, entries[gi].spec.strides)))
+        r.grads.append((gi, leave(s, layout(entries[gi]))))
     for i, s in bt.pend:
         r.pend.append((i, leave(s, None)))
     r.info = [(i, leave(s, None)) for i, s in bt.caps]

@@ -24,6 +24,7 @@ class FlushInfo:
     def __init__(self) -> None:
         self.recs: list[Rec] = []  # all records by slot
         self.plain: list[tuple[int, int]] = []  # handle index -> slot
+        self.views: list[tuple[int, int]] = []  # held differentiable views: handle index -> slot
         self.stores: list[tuple[int, int]] = []  # storage index -> slot
         self.users: dict[int, int] = {}  # saved slot -> mask of the nodes that need it
         self.roots: tuple[int, ...] = ()
@@ -49,7 +50,15 @@ class FlushInfo:
 
     def describe(self) -> tuple[Any, ...]:
         """Everything that recognition promises to be the same."""
-        places = (self.plain, self.stores, self.users, self.roots, self.outputs, self.at)
+        places = (
+            self.plain,
+            self.views,
+            self.stores,
+            self.users,
+            self.roots,
+            self.outputs,
+            self.at,
+        )
         return (*places, str(self.program))
 
 
@@ -95,6 +104,9 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
                     roots.add(int(t.slot))
             else:
                 held.add(id(t.st))
+                if t.rec.rg and t.rec.region is not None and t.epoch == e.epoch:
+                    info.views.append((i, int(t.slot)))
+                    roots.add(int(t.slot))
     for k, s in enumerate(e.sts):
         if (s.old and s.slot != s.leaf) or (not s.old and id(s) in held):
             info.stores.append((k, int(s.slot)))

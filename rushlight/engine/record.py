@@ -13,7 +13,6 @@ from ..graph.ops import movement as mv
 from .core import MAIN, SLOW, Engine, Fam, Slow, Tensor, binary, follow, made, mine, peek, record1
 from .handles import (
     add_member,
-    at_root,
     base_rec,
     find,
     is_leaf_grad,
@@ -35,7 +34,7 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     if not e.gm and needs_grad(x):
         x = detach(x)  # a view made without gradient mode has no history
     s = x.st
-    if s is not None and s.mem is not None and still(e, x, s):
+    if s is not None and s.mem is not None and still(e, x, s) and plain(x):
         return unrecorded(s, op, x, arg)
     r = e.cur.nxt
     if (
@@ -44,7 +43,7 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     ):  # fmt: skip
         SLOW[0].bound(e)
         s = x.st
-        if s is not None and s.mem is not None and still(e, x, s):
+        if s is not None and s.mem is not None and still(e, x, s) and plain(x):
             return unrecorded(s, op, x, arg)  # the stretch that wrote it has just ended
         r = peek(e, code, find(e, x), NONE, NONE, arg)  # may raise: x is promoted only afterwards
     t = Tensor(r, e.epoch)
@@ -52,10 +51,17 @@ def view(op: Op, x: Tensor, arg: Any) -> Tensor:
     e.cur = r
     if x.st is None:
         promote(x)
-    share(e, t, x, r, x.fam)
+    f = x.fam
+    share(e, t, x, r, f.base if f is not None and f.own else f)
     if e.now:
         SLOW[0].flush(e)
     return t
+
+
+def plain(x: Tensor) -> bool:
+    """Has the tensor no history?  A view of one that has is a node of it and keeps its place."""
+    f = x.fam
+    return f is None or f.hist is None
 
 
 def unrecorded(s: Storage, op: Op, x: Tensor, arg: Any) -> Tensor:
@@ -155,8 +161,10 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
     itself."""
     e = mine()
     f = x.fam
+    if f is not None and f.own:
+        f = f.base
     if e.gm and f is not None and is_leaf_grad(e, f):
-        if at_root(x):
+        if x.rec.region == f.root:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
@@ -196,6 +204,10 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     s = x.st
     f = x.fam
     assert s is not None and f is not None
+    if f.own:  # its history goes on in that of its base
+        f = f.base
+        assert f is not None
+        x.fam = f
     a = storage_slot(e, f)
     region = x.rec.region
     r = peek(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)

@@ -170,7 +170,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
         if mv.is_view(op):
             r.region = (r.spec.shape, r.spec.strides, r.spec.offset)
             r.dense = is_dense(r.spec.shape, r.spec.strides)
-    elif r.op == DETACH:
+    elif r.op == DETACH or r.op == ENTER or r.op == GRAFT:
         r.region = tape[r.a].region
         r.dense = tape[r.a].dense
     if r.op == WRITE:

@@ -67,3 +67,68 @@ def test_asking_for_what_leads_nowhere_releases_nothing(eager: bool) -> None:
         assert g is None
         loss.backward()
         assert w.grad is None and x.grad is not None
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_view_is_one_node_wherever_stretches_end(read: bool) -> None:
+    """Its gradient is summed before it goes on, its hooks see the sum, `grad` can ask for it."""
+
+    def look(t: torch.Tensor) -> None:
+        if read:
+            assert t.tolist() is not None
+
+    x = filled(3, 3).requires_grad_()
+    y = x * 2
+    for gaps in (y[:, 1], y.diagonal(), y[1:]):
+        seen: list[list[float]] = []
+        gaps.register_hook(lambda g, seen=seen: seen.append(g.flatten().tolist()))
+        look(gaps)
+        a = (gaps * 3).sum()
+        look(a)
+        part = gaps[:2]
+        look(part)
+        b = (part * gaps[:2]).sum()
+        look(b)
+        (g,) = torch.autograd.grad([a, b], [gaps], retain_graph=True)
+        assert seen == [g.flatten().tolist()]
+        want = torch.full_like(g, 3.0)
+        want[:2] += 2 * gaps.detach()[:2]
+        assert g.tolist() == want.tolist()
+        (whole,) = torch.autograd.grad([a, b], [x], retain_graph=True)
+        assert whole.sum().item() == 2 * g.sum().item()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_gradient_kept_at_a_view(eager: bool) -> None:
+    with override(eager=eager):
+        x = filled(4).requires_grad_()
+        v = x[1:3]
+        v.retain_grad()
+        (v * v).sum().backward()
+        assert v.grad is not None and v.grad.tolist() == [4.0, 6.0]
+        assert x.grad.tolist() == [0.0, 4.0, 6.0, 0.0]
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_writes_through_a_view_that_was_used(eager: bool) -> None:
+    """A write ends the view's own place: from then on it is a view of what the base became."""
+    with override(eager=eager):
+        x = filled(2, 2).requires_grad_()
+        y = x * 1
+        d = y.diagonal()
+        first = (d * 10).sum()
+        d.sigmoid_()
+        assert (y.detach()[0, 1], d.shape) == (2.0, (2,))
+        (first + d.sum()).backward()
+        s = 1 / (1 + np.exp(-np.array([1.0, 4.0])))
+        want = np.diag(10 + s * (1 - s))
+        np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-5)
+        leaf = filled(3).requires_grad_()
+        part = leaf[1:]
+        assert (part * 2).sum().item() == 10.0
+        with pytest.raises(RuntimeError, match="a view of a leaf"):
+            part.add_(1)
+        with torch.no_grad():
+            part.mul_(2)
+        (part * 3).sum().backward()
+        assert leaf.tolist() == [1.0, 4.0, 6.0] and leaf.grad.tolist() == [0.0, 3.0, 3.0]
