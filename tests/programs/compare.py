@@ -51,6 +51,8 @@ def close(a: Any, b: Any, rtol: float) -> bool:
         return False
     x, y = np.where(odd, 0.0, x), np.where(odd, 0.0, y)
     top = max(1.0, float(np.abs(y).max()))
+    if top > 1e4:  # exponentials of exponentials magnify what rounding left
+        rtol *= 100
     return bool((np.abs(x - y) <= rtol * top).all())
 
 
@@ -86,8 +88,6 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
     for x, y in zip(a.seen, b.seen):
         if rtol is not None and lenient(p, x, y):
             return None
-        if any(q.kind == "raised" and LIMITS[0] in q.value for q in (x, y)):
-            return None  # depends on what was run before
         torn = torn or (
             x.kind == "raised"
             and REFUSALS[0] in x.value
@@ -140,12 +140,12 @@ REFUSALS = (
 
 # What we refuse and PyTorch does not; known limits, told to the user by the message.
 LIMITS = (
-    "autograd.grad: this input is a view of",
     "requires_grad_() on a view with gaps",
     "single memory location",  # PyTorch warns where indices write to expanded memory
 )
-# PyTorch's views made without gradient mode say that they require a gradient and get none.
-QUIET = ("no_grad()", "set_grad_enabled(")
+# PyTorch's views made without gradient mode, or before their base became a leaf, say that they
+# require a gradient and get none.
+QUIET = ("no_grad()", "set_grad_enabled(", "requires_grad_(")
 
 
 def lenient(p: Program, x: Seen, y: Seen) -> bool:
