@@ -101,6 +101,7 @@ def wide_rows(size: int = 4099) -> Iterator[Case]:
         for kind in FLOATS:
             bits = m.rng.integers(0, 1 << 8 * kind.itemsize, (count, size), np.uint64, False)
             xs = bits.astype(f"u{kind.itemsize}").view(kind.numpy)
+            xs[np.isnan(xs)] = np.nan  # no signalling ones
             half = size // 2
             xs[:, :half] = (m.rng.standard_normal((count, half)) * 8).astype(kind.numpy)
             m.out(make(name, *[m.leaf(size, kind=kind, given=x) for x in xs]))
@@ -241,6 +242,24 @@ def fused() -> Iterator[Case]:
     yield m.case
 
 
+def large() -> Iterator[Case]:
+    """What a pool shares out: long lines, many rows, wide columns, products cut in blocks."""
+    for kind in FLOATS:
+        m = Maker(f"large {kind.name}", 10)
+        x, y = m.leaf(70_001, kind=kind), m.leaf(70_001, kind=kind)
+        z = make("mul", make("add", make("exp", make("tanh", x)), y), m.number(0.3))
+        m.out(z, make("sum", z, arg=((0,), False)), make("amax", z, arg=((0,), False)))
+        x = m.leaf(200, 300, kind=kind)
+        m.out(make("softmax", x, arg=1), make("log_softmax", x, arg=0))
+        m.out(
+            make("sum", make("mul", x, x), arg=((0,), False)), make("std", x, arg=((0,), False, 1))
+        )
+        a, b = m.leaf(203, 120, kind=kind), m.leaf(120, 150, kind=kind)
+        c = make("relu", make("matmul", a, b))
+        m.out(c, make("mean", c, arg=((0, 1), False)))
+        yield m.case
+
+
 def number_const(m: Maker, value: float, kind: Any) -> Any:
     """A constant."""
     from rushlight.graph.node import ProgramBuilder
@@ -254,6 +273,7 @@ GROUPS: dict[str, tuple[Callable[[], Iterator[Case]], int]] = {
     "rows": (rows, 9), "wide rows": (wide_rows, 13), "casts": (casts, 4),
     "reductions": (reductions, 7), "normalised": (normalised, 3), "losses": (losses, 1),
     "products": (products, 4), "moved": (moved, 1), "fused": (fused, 1),
+    "large": (large, 1),
 }  # fmt: skip
 """Each group's cases, and which share of them a short run takes."""
 
