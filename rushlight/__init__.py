@@ -17,6 +17,7 @@ from rushlight.base.device import device
 from rushlight.base.dtype import dtype
 from rushlight.base.errors import OutOfMemoryError
 from rushlight.base.size import Size
+from rushlight.compiler.public import compile
 from rushlight.engine import Tensor
 from rushlight.random import (
     Generator,
@@ -29,7 +30,6 @@ from rushlight.random import (
 )
 from rushlight.switches import (
     are_deterministic_algorithms_enabled,
-    compile,
     get_deterministic_debug_mode,
     get_float32_matmul_precision,
     get_num_interop_threads,
@@ -216,7 +216,7 @@ def __getattr__(name: str) -> _Any:
         if hasattr(module, name):
             return getattr(module, name)
     raise AttributeError(
-        f"module 'torch' has no attribute {name!r}: Rushlight does not have it (yet)"
+        f"module 'torch' has no attribute {name!r}: torch.{name} is not in Rushlight yet"
     )
 
 

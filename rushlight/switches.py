@@ -1,21 +1,17 @@
-"""Switches of the whole process: threads, determinism, precision, `compile`.
+"""Switches of the whole process: threads, determinism, precision.
 
 None of them changes a bit of any result: results are deterministic and float32 products are in full
-precision always, and recording compiles every program already.
+precision always.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final
 
 from rushlight.runtime import pool
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 __all__ = [
     "are_deterministic_algorithms_enabled",
-    "compile",
     "get_deterministic_debug_mode",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
@@ -124,52 +120,3 @@ def get_float32_matmul_precision() -> str:
 def set_flush_denormal(mode: bool) -> bool:
     """Whether it is as asked: denormal numbers are always kept."""
     return not mode
-
-
-# ------------------------------------------------------------------- compile
-@overload
-def compile(
-    model: None = None,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: Any = "inductor",
-    mode: str | None = None,
-    options: dict[str, Any] | None = None,
-    disable: bool = False,
-) -> Callable[[F], F]: ...
-@overload
-def compile(
-    model: F,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: Any = "inductor",
-    mode: str | None = None,
-    options: dict[str, Any] | None = None,
-    disable: bool = False,
-) -> F: ...
-def compile(
-    model: F | None = None,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: Any = "inductor",
-    mode: Literal["default", "reduce-overhead", "max-autotune"] | str | None = None,
-    options: dict[str, Any] | None = None,
-    disable: bool = False,
-) -> F | Callable[[F], F]:
-    """The function or module itself: what runs repeatedly is compiled without being asked.
-
-    PyTorch's arguments are accepted; without a model it is a decorator.  Raises RuntimeError for
-    both `mode` and `options`, TypeError for what cannot be called.
-    """
-    if mode is not None and options is not None:
-        raise RuntimeError(
-            "Either mode or options can be specified, but both can't be specified at the same time."
-        )
-    if model is None:
-        return compile
-    if not callable(model):
-        raise TypeError(f"compile: expected a function or module, got {type(model).__name__}")
-    return model

@@ -95,6 +95,27 @@ def test_compile_gives_the_same_object() -> None:
         torch.compile(3)
 
 
+def test_compiler_has_pytorchs_names() -> None:
+    @torch.compiler.disable
+    def f(x: Any) -> Any:
+        return x * 2
+
+    @torch.compiler.disable(recursive=False)
+    def g(x: Any) -> Any:
+        return x * 3
+
+    with torch.compiler.set_stance("force_eager"):
+        assert f(torch.ones(2)).tolist() == [2, 2]
+        assert g(torch.ones(2)).tolist() == [3, 3]
+    assert not torch.compiler.is_compiling()
+    assert torch.compiler.compile(f) is f
+    torch.compiler.reset()
+    with pytest.raises(AttributeError, match=r"torch\.compiler\.nothing is not in Rushlight yet"):
+        torch.compiler.nothing
+    with pytest.raises(TypeError, match="expected a function or module, got int"):
+        torch.compiler.disable(3)
+
+
 def test_version() -> None:
     assert torch.version.cuda is None
     assert torch.version.__version__ == torch.__version__

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Literal, get_args
 
 Isa = Literal["avx512", "avx2", "sse2", "neon", "scalar"]
@@ -199,7 +198,8 @@ def _linux_flags() -> frozenset[str]:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="ascii").strip()
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
     except (OSError, UnicodeDecodeError):
         return ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -60,11 +60,13 @@ def install(name: str) -> None:
 
 
 class AliasFinder:
-    """Finds `torch.X` as `rushlight.X`."""
+    """Finds `torch.X` as `rushlight.X`, and dresses what is loaded as `rushlight.X` itself."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname.startswith("rushlight."):
+            return _dressed_spec(fullname, path, target)
         home = home_of(fullname)
         if home is None or fullname in ALIASES:
             return None
@@ -74,6 +76,24 @@ class AliasFinder:
         package = spec.submodule_search_locations is not None
         loader: Any = _AliasLoader(home)  # importlib.abc, its formal base, is slow to import
         return ModuleSpec(fullname, loader, origin=spec.origin, is_package=package)
+
+
+def _dressed_spec(
+    name: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    """A module of Rushlight's as Python finds it, dressed when it has been loaded."""
+    spec = PathFinder.find_spec(name, path, target)
+    loader: Any = None if spec is None else spec.loader
+    if loader is None:
+        return spec
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        _dress(module)
+
+    loader.exec_module = exec_module
+    return spec
 
 
 class _AliasLoader:

@@ -15,7 +15,6 @@ import stat
 import struct
 import time
 import warnings
-from pathlib import Path
 
 SIZE_LIMIT = 256 << 20
 """Bytes that the cache may take, roughly."""
@@ -97,10 +96,8 @@ def _configured() -> str | None:
     base = os.environ.get("XDG_CACHE_HOME")
     if base and os.path.isabs(base):
         return os.path.join(base, "rushlight")
-    try:
-        return str(Path.home() / ".cache" / "rushlight")
-    except RuntimeError:  # no home
-        return None
+    home = os.path.expanduser("~")
+    return None if home.startswith("~") else os.path.join(home, ".cache", "rushlight")
 
 
 def _prepare(wanted: str) -> str | None:

@@ -8,7 +8,6 @@ lies in a table, or in the function's `self`, so that its object code can be kep
 import ctypes
 import struct
 import sys
-import sysconfig
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -26,10 +25,9 @@ def _is_supported() -> bool:
     """Whether objects have CPython's plain 64-bit layout: count, type, contents."""
     return (
         sys.implementation.name == "cpython"
-        and not sysconfig.get_config_var("Py_GIL_DISABLED")
         and sys.maxsize > 2**32
         and sys.byteorder == "little"
-        and object.__basicsize__ == 16  # debug builds that link all objects put two words first
+        and object.__basicsize__ == 16  # free-threaded and some debug builds put more words first
     )
 
 

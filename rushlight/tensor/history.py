@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any, Final
 
 from rushlight import engine
 from rushlight.engine import Tensor
+from rushlight.tensor.hooks import RemovableHandle
 from rushlight.tensor.install import method
 
 # Rows whose name is not PyTorch's; others are `CamelCase` + `Backward0`.
@@ -164,28 +164,6 @@ def check_gradient(x: Tensor, gradient: Any) -> None:
 
 
 # ---------------------------------------------------------------- hooks
-class RemovableHandle:
-    """Takes a hook away again: `remove()`, or the end of a `with` block."""
-
-    __slots__ = ("hooks", "id")
-
-    _next = itertools.count()
-
-    def __init__(self, hooks: Any) -> None:
-        self.hooks = hooks
-        self.id = next(RemovableHandle._next)
-
-    def remove(self) -> None:
-        """Take the hook away; a second time does nothing."""
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
 def _hang(hooks: Any, hook: Callable[..., Any]) -> RemovableHandle:
     handle = RemovableHandle(hooks)
     hooks[handle.id] = hook

@@ -12,4 +12,7 @@ def __getattr__(name: str) -> ModuleType:
     """`data` when it is first asked for: `torch.utils.data` works after `import torch`."""
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module 'torch.utils' has no attribute {name!r}")
+    raise AttributeError(
+        f"module 'torch.utils' has no attribute {name!r}: torch.utils.{name} is not in Rushlight "
+        "yet"
+    )

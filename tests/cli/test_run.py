@@ -185,6 +185,30 @@ def test_tracebacks_begin_in_the_users_file(tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
+def test_missing_names_are_named_wherever_their_module_was_loaded(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        import torch
+        import torch.compiler
+
+        for name in ("nn", "optim", "utils", "utils.data", "cuda", "compiler", "nn.functional"):
+            module = torch
+            for part in name.split("."):
+                module = getattr(module, part)
+            try:
+                module.nothing
+            except AttributeError as error:
+                assert f"torch.{name}.nothing is not in Rushlight yet" in str(error), error
+            else:
+                raise AssertionError(name)
+        assert torch.compiler.is_compiling() is False
+        """,
+    )
+    done = start("run", path, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_modules_folders_and_standard_input(tmp_path: Path) -> None:
     script(tmp_path / "pack", "", "__init__.py")
     script(
