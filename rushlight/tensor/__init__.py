@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from rushlight.engine import Tensor
 from rushlight.tensor import (
+    combine,
     composed,
     convert,
+    copies,
     creation,
     display,
     factors,
@@ -40,8 +42,10 @@ __all__ = [
     "LINALG",
     "SPECIAL",
     "Tensor",
+    "combine",
     "composed",
     "convert",
+    "copies",
     "creation",
     "display",
     "factors",

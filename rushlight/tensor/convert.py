@@ -347,7 +347,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = contiguous_format) ->
     return self
 
 
-@method()
+@both()
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """`resize_` to the size of another."""
     return resize_(self, tuple(the_template.shape))

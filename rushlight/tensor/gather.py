@@ -16,18 +16,18 @@ from rushlight.graph.ops import indexing as rows
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
-from rushlight.tensor.creation import ones_like, owned
+from rushlight.tensor.creation import owned
 from rushlight.tensor.indexing import index_put_, picked, repeats, resolve
 from rushlight.tensor.indexing import put as put_at
-from rushlight.tensor.install import both, function, give, method, need_tensor, number
+from rushlight.tensor.install import apart, both, function, give, method, need_tensor, number
 from rushlight.tensor.kinds import contiguous_format
-from rushlight.tensor.math import div
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
 
 
-def _axis(x: Tensor, dim: int) -> int:
+def axis(x: Tensor, dim: int) -> int:
+    """`dim` counted from the front."""
     return wrap_dim(dim, len(x.shape))
 
 
@@ -44,18 +44,20 @@ def gather(
     """`out[i][j] = input[index[i][j]][j]` for dim 0, and so on."""
     need_tensor(input, "gather")
     need_tensor(index, "gather", "index", 3)
-    if not index.shape.numel() and index.dtype.rank > 1:
+    apart(out, input, index)
+    if not index.shape.numel() and index.dtype not in (dt.int64, dt.int32):
         index = apply(ew.cast, index, arg=dt.int64)
     if out is not None and out.dtype is not input.dtype:
         raise RuntimeError(
             f"Expected out tensor to have dtype {input.dtype.name}, but got {out.dtype.name} "
             "instead"
         )
-    return give(apply(rows.gather, input, index, arg=_axis(input, dim)), out, "gather")
+    return give(apply(rows.gather, input, index, arg=axis(input, dim)), out, "gather")
 
 
-def _scattered(x: Tensor, dim: int, index: Tensor, src: Any, add: bool) -> Tensor:
-    d = _axis(x, dim)
+def scattered(x: Tensor, dim: int, index: Tensor, src: Any, add: bool) -> Tensor:
+    """`scatter`, or `scatter_add`, of a number or of a source that the index covers a part of."""
+    d = axis(x, dim)
     if not isinstance(src, Tensor):
         src = look(movement.expand, engine.full((), src, x.dtype, x.device), tuple(index.shape))
     elif tuple(src.shape) != tuple(index.shape):
@@ -76,13 +78,13 @@ def _scattered(x: Tensor, dim: int, index: Tensor, src: Any, add: bool) -> Tenso
 def _scatter(x: Tensor, dim: int, index: Tensor, src: Any, reduce: str | None) -> Tensor:
     need_tensor(index, "scatter", "index", 3)
     if reduce is None or reduce == "add":
-        return _scattered(x, dim, index, src, reduce == "add")
+        return scattered(x, dim, index, src, reduce == "add")
     if reduce != "multiply":
         raise RuntimeError(
             f"reduce argument must be either add or multiply for scatter, got {reduce}"
         )
-    old = apply(rows.gather, x, index, arg=_axis(x, dim))
-    return _scattered(x, dim, index, old * src, False)
+    old = apply(rows.gather, x, index, arg=axis(x, dim))
+    return scattered(x, dim, index, old * src, False)
 
 
 def _source(src: Any, value: Any, name: str) -> Any:
@@ -107,48 +109,18 @@ def scatter(
 @both()
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`scatter` that adds up what comes to the same place."""
-    return _scattered(input, dim, index, src, True)
-
-
-@both()
-def scatter_reduce(
-    input: Tensor,
-    dim: int,
-    index: Tensor,
-    src: Tensor,
-    reduce: str,
-    *,
-    include_self: bool = True,
-) -> Tensor:
-    """`scatter` that sums or averages what comes to the same place."""
-    if reduce not in ("sum", "mean"):
-        raise NotImplementedError(
-            f"scatter_reduce: reduce={reduce!r} is not supported; use 'sum' or 'mean'"
-        )
-    base = input
-    if not include_self:
-        base = _scattered(input, dim, index, 0, False)
-    total = _scattered(base, dim, index, src, True)
-    if reduce == "sum":
-        return total
-    ones = ones_like(engine.detach(input))
-    if not include_self:
-        ones = _scattered(ones, dim, index, 0, False)
-    counts = _scattered(ones, dim, index, ones_like(engine.detach(src)), True)
-    counts = apply(ew.maximum, counts, 1)
-    if input.dtype.rank < 2:
-        return div(total, counts, rounding_mode="floor")
-    return apply(ew.div, total, counts)
+    return scattered(input, dim, index, src, True)
 
 
 # ---------------------------------------------------------------- whole slices by index
-def _slices(x: Tensor, dim: int, index: Any, name: str) -> tuple[int, Tensor]:
+def slices(x: Tensor, dim: int, index: Any, name: str) -> tuple[int, Tensor]:
+    """The dimension counted from the front, and a vector of places along it."""
     need_tensor(index, name, "index", 3)
     if len(index.shape) > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector")
     if index.dtype not in (dt.int64, dt.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
-    d = _axis(x, dim)
+    d = axis(x, dim)
     return d, index if index.shape else look(movement.unsqueeze, index, 0)
 
 
@@ -156,7 +128,7 @@ def _slices(x: Tensor, dim: int, index: Any, name: str) -> tuple[int, Tensor]:
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The slices of `input` along `dim` that a vector names."""
     need_tensor(input, "index_select")
-    d, places = _slices(input, dim, index, "index_select")
+    d, places = slices(input, dim, index, "index_select")
     x = input if input.shape else look(movement.unsqueeze, input, 0)
     made = apply(rows.index, x, places, arg=(d,))
     return give(made if input.shape else sh.reshaped(made, ()), out, "index_select")
@@ -198,7 +170,7 @@ def index_add(
     out: Tensor | None = None,
 ) -> Tensor:
     """A copy with `alpha * source` added to the slices a vector names, in order."""
-    d, places = _slices(input, dim, index, "index_add")
+    d, places = slices(input, dim, index, "index_add")
     if source.dtype is not input.dtype:
         raise RuntimeError(
             f"index_add_(): self ({input.dtype.typename}) and source ({source.dtype.typename}) "
@@ -214,7 +186,7 @@ def index_add(
 @both()
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy with `source` written into the slices a vector names."""
-    d, places = _slices(input, dim, index, "index_copy")
+    d, places = slices(input, dim, index, "index_copy")
     if source.dtype is not input.dtype:
         raise RuntimeError(
             "index_copy_(): self and source expected to have the same dtype, but got (self) "
@@ -227,13 +199,15 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 @both()
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with one number in the slices a vector names."""
-    d, places = _slices(input, dim, index, "index_fill")
+    d, places = slices(input, dim, index, "index_fill")
     if not isinstance(value, Tensor):
         value = engine.full((), number(value, "index_fill", "value", 4), input.dtype, input.device)
     return _placed(input, d, places, value, False)
 
 
-def _written(name: str, f: Callable[..., Tensor]) -> None:
+def written(name: str, f: Callable[..., Tensor]) -> None:
+    """Attach a method that writes what `f` of the tensor gives into the tensor."""
+
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         engine.check_inplace(self)
         return engine.settle(name, self, f(self, *args, **kwargs))
@@ -242,8 +216,8 @@ def _written(name: str, f: Callable[..., Tensor]) -> None:
     method(name)(write)
 
 
-for _f in (scatter, scatter_add, scatter_reduce, index_add, index_copy, index_fill):
-    _written(f"{_f.__name__}_", _f)
+for _f in (scatter, scatter_add, index_add, index_copy, index_fill):
+    written(f"{_f.__name__}_", _f)
 
 
 @both()
@@ -264,6 +238,7 @@ function("index_put_")(index_put_)
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements of the flattened tensor, in the shape of the index."""
     need_tensor(input, "take")
+    apart(out, input, index)
     return give(picked(sh.reshape(input, -1), [(0, index)]), out, "take")
 
 
@@ -286,7 +261,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """`gather` with an index that broadcasts; on the flattened tensor without `dim`."""
     if dim is None:
         return picked(sh.reshape(input, -1), [(0, sh.reshape(indices, -1))])
-    d = _axis(input, dim)
+    d = axis(input, dim)
     shape = list(input.shape)
     shape[d] = 1
     other = list(indices.shape)
@@ -369,7 +344,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return x
 
 
-_written("masked_scatter_", masked_scatter)
+written("masked_scatter_", masked_scatter)
 
 
 # ---------------------------------------------------------------- where it is not zero

@@ -274,6 +274,16 @@ def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
     return engine.assign(out, result)
 
 
+def apart(out: Tensor | None, *inputs: Tensor) -> None:
+    """`RuntimeError` where `out` shares memory with what is read at places that values say."""
+    if out is not None and any(engine.same_storage(out, x) for x in inputs):
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor "
+            "refer to a single memory location. Please clone() the tensor before performing the "
+            "operation."
+        )
+
+
 @function()
 def set_default_device(device: Any) -> None:
     """Where new tensors go; None: the CPU."""

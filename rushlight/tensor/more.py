@@ -157,7 +157,7 @@ def scalar_tensor(
 @both()
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`narrow` as a copy."""
-    if not -len(input.shape) <= dim < len(input.shape):
+    if dim >= max(len(input.shape), 1):
         raise RuntimeError(
             f"narrow_copy(): dimension {dim} of a tensor of {len(input.shape)} dimensions"
         )

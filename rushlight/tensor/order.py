@@ -18,7 +18,7 @@ from rushlight.graph.ops import indexing as ix
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import both, function, give, integer, method, need_tensor, row
+from rushlight.tensor.install import apart, both, function, give, integer, method, need_tensor, row
 from rushlight.tensor.reduce import converted, one_dim, return_type
 
 apply: Callable[..., Tensor] = engine.apply
@@ -265,6 +265,8 @@ def kthvalue(
         raise RuntimeError("kthvalue(): selected number k out of range for dimension "
                            f"{dim}")  # fmt: skip
     values, indices = _kth(input, k - 1, dims, keepdim)
+    for target in out or ():
+        apart(target, input)
     if out is not None:
         values, indices = give(values, out[0], "kthvalue"), give(indices, out[1], "kthvalue")
     return kthvalue_result(values, indices)

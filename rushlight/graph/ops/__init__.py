@@ -2,6 +2,7 @@
 
 from . import (
     activations,
+    combine,
     contract,
     core,
     division,
@@ -22,6 +23,7 @@ from . import (
 
 __all__ = [
     "activations",
+    "combine",
     "contract",
     "core",
     "division",
