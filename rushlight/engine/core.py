@@ -37,13 +37,12 @@ class Hist:
     """Where a gradient goes: into ``grad`` (frame None: a leaf) or to a slot of a flushed
     stretch."""
 
-    __slots__ = ("frame", "grad", "hooks", "slot")
+    grad: Tensor | None = None
+    hooks: Any = None
 
     def __init__(self, frame: Frame | None, slot: int) -> None:
         self.frame: Frame | None = frame
         self.slot: int = slot
-        self.grad: Tensor | None = None
-        self.hooks: Any = None
 
 
 NOTHING: Final[dict[int, Any]] = {}  # never written to
@@ -70,24 +69,23 @@ class Fam:
     """A base and its differentiable views: one history.  ``detach`` and ``data`` start a new one on
     the storage."""
 
-    __slots__ = ("base", "epoch", "hep", "hist", "hslot", "own", "rec", "root", "slot", "st", "ver")
+    epoch: i64 = 0
+    slot: i64 = NONE
+    ver: i64 = 0  # the storage's version it matches
+    hep: i64 = 0  # epoch and slot of the last write that made history
+    hslot: i64 = NONE
+    # A leaf that is a view of its storage has its history there, not at the base: (shape,
+    # strides, offset).
+    root: Any = None
+    base: Fam | None = None  # of a rooted family: the storage's value without history
+    # A view's own place in the history of `base` (see `handles.view_family`): a view is one
+    # node, wherever stretches are cut.
+    own: bool = False
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
         self.hist: Hist | None = hist
         self.rec: Rec = rec
-        self.epoch: i64 = 0
-        self.slot: i64 = NONE
-        self.ver: i64 = 0  # the storage's version it matches
-        self.hep: i64 = 0  # epoch and slot of the last write that made history
-        self.hslot: i64 = NONE
-        # A leaf that is a view of its storage has its history there, not at the base: (shape,
-        # strides, offset).
-        self.root: Any = None
-        self.base: Fam | None = None  # of a rooted family: the storage's value without history
-        # A view's own place in the history of `base` (see `handles.view_family`): a view is one
-        # node, wherever stretches are cut.
-        self.own: bool = False
 
 
 class Engine:

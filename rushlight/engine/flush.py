@@ -16,14 +16,14 @@ from ..runtime.scalars import readers
 from .backward import backward_root
 from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
 from .execute import Due, run_plan
-from .handles import OWN_BASE, needs_grad, reachable, view_family
+from .handles import OWN_BASE, find, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
 from .memory import NUMPY, Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .record import Recorder
 from .records import FLUSH, NONE, ROOT, Rec, Storage, size_of
-from .stretch import clear, foreign, mend
-from .trie import LEAF, WATCH
+from .stretch import bound, clear, foreign, mend
+from .trie import LEAF, WATCH, new_branch
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union
@@ -423,7 +423,12 @@ def calibrate() -> None:
 
 def start() -> None:
     """Install the recorder."""
-    SLOW[0] = Running()
+    slow = Running()
+    if __file__.endswith(".py"):  # interpreted: straight to what these methods call
+        direct = (("use", find), ("branch", new_branch), ("bound", bound), ("flush", flush_engine))
+        for name, function in (*direct, ("item", item)):
+            setattr(slow, name, function)
+    SLOW[0] = slow
     calibrate()
     watch_threads()
 

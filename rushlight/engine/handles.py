@@ -111,18 +111,14 @@ def no_members(e: Engine, s: Storage) -> None:
     s.more = NO_MORE
 
 
-def stale(e: Engine, s: Storage) -> None:
-    """Handles on the storage have to ask for their slot again."""
+def written(e: Engine, s: Storage, r: Rec) -> None:
+    """The storage's value is now what ``r`` makes; handles on it have to ask for their slot
+    again."""
     m = s.first
     if m != NOBODY:
         put_out(e, m)
         for n in s.more:
             put_out(e, n)
-
-
-def written(e: Engine, s: Storage, r: Rec) -> None:
-    """The storage's value is now what ``r`` makes."""
-    stale(e, s)
     if s.wep != e.epoch:
         s.wep = e.epoch
         e.sts.append(s)
@@ -188,14 +184,10 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
 
 def fslot(e: Engine, f: Fam) -> i64:
     """The slot that stands for the family's base now."""
-    s = f.st
-    ep = e.epoch
-    if s.epoch != ep and not s.exposed:
-        r = e.cur.nxt
-        if r.seen is s.spec and enter_again(e, f, s, r):
-            return f.slot
     if f.root is not None:
         return rooted(e, f)
+    s = f.st
+    ep = e.epoch
     out = s.exposed and reachable(s)
     if s.epoch != ep or ((out or s.moved) and s.slot == s.leaf):
         v = s.mem
@@ -357,7 +349,10 @@ def find(e: Engine, t: Tensor) -> i64:
     if f.own:
         f = upheld(e, t, f)
     if f.root is None and t.rec.region is None:
-        t.slot = fslot(e, f)
+        r = e.cur.nxt
+        if r.seen is not s.spec or s.epoch == e.epoch or s.exposed or not enter_again(e, f, s, r):
+            fslot(e, f)
+        t.slot = f.slot
         t.rec = f.rec
     elif f.root is not None:
         b = rooted(e, f)
@@ -386,7 +381,10 @@ def find(e: Engine, t: Tensor) -> i64:
         t.epoch = e.epoch
     if t.reg != e.epoch:
         t.reg = e.epoch
-        add_member(s, ~len(e.uses))
+        if s.first == NOBODY:
+            s.first = ~len(e.uses)
+        else:
+            add_member(s, ~len(e.uses))
         e.uses.append(t)
     return t.slot
 

@@ -126,45 +126,30 @@ NO_MORE: Final[list[int]] = []  # never appended to
 
 class Storage:
     """Memory that handles may share.  Its value is ``slot`` when ``epoch`` is its recorder's, else
-    ``mem``."""
+    ``mem``.
 
-    __slots__ = (
-        "epoch",
-        "exposed",
-        "first",
-        "leaf",
-        "mem",
-        "mep",
-        "more",
-        "moved",
-        "nbytes",
-        "old",
-        "own",
-        "shown",
-        "slot",
-        "spec",
-        "ver",
-        "wep",
-    )
+    What a new storage has in common with all others stands in the class: it is made in few steps.
+    """
+
+    own: Any = None  # the ndarray that owns exposed memory; None: unknown exporter
+    exposed: bool = False
+    epoch: i64 = 0
+    slot: i64 = NONE
+    leaf: i64 = NONE  # the slot it entered as
+    ver: i64 = 0  # counts writes
+    wep: i64 = 0  # the epoch of its last write
+    nbytes: i64 = NONE  # of its memory, once it has entered
+    mep: i64 = 0  # the epoch of its members
+    # This epoch's handles: >= 0 index in live, else ~index in uses; most have only a first.
+    first: i64 = NOBODY
+    more: list[int] = NO_MORE
+    moved: bool = False  # became private: the next use reads memory once more
+    shown: dict[Any, Rec] | None = None  # its views that were handed out
 
     def __init__(self, mem: Any, spec: Any) -> None:
         self.mem: Any = mem  # a Buffer or Foreign in the layout of `spec`; None: never computed
         self.spec: Any = spec  # of the base: dense, offset 0
-        self.own: Any = None  # the ndarray that owns exposed memory; None: unknown exporter
-        self.exposed: bool = False
-        self.epoch: i64 = 0
-        self.slot: i64 = NONE
-        self.leaf: i64 = NONE  # the slot it entered as
-        self.ver: i64 = 0  # counts writes
-        self.wep: i64 = 0  # the epoch of its last write
-        self.nbytes: i64 = NONE  # of its memory, once it has entered
-        self.mep: i64 = 0  # the epoch of its members
-        # This epoch's handles: >= 0 index in live, else ~index in uses; most have only a first.
-        self.first: i64 = NOBODY
-        self.more: list[int] = NO_MORE
-        self.moved: bool = False  # became private: the next use reads memory once more
         self.old: bool = mem is not None  # existed before this epoch: always written back
-        self.shown: dict[Any, Rec] | None = None  # its views that were handed out
 
 
 def number_code(v: object) -> i64:

@@ -123,14 +123,14 @@ PLANTS = (
     ),
     # writes and aliases
     Plant("version not counted", "handles.written", "s.ver += 1", "pass"),
-    Plant("members not made stale", "handles.written", "stale(e, s)", "pass"),
+    Plant("members not made stale", "handles.written", "if m != NOBODY:", "if m == NONE:"),
     Plant(
         "older members not made stale",
         "handles.put_out",
         "t.epoch = 0",
         "t.epoch = t.epoch if m < 0 else 0",
     ),
-    Plant("newer members not made stale", "handles.stale", "for n in s.more:", "for n in ():"),
+    Plant("newer members not made stale", "handles.written", "for n in s.more:", "for n in ():"),
     Plant("view not a member", "record.share", "add_member(s, r.li)", "pass"),
     Plant(
         "write one element early",
