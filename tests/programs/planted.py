@@ -141,8 +141,8 @@ PLANTS = (
     Plant(
         "view read at the start",
         "handles.find",
-        "t.rec = follow(e, REREAD, b, NONE, NONE, t.rec.region)",
-        "t.rec = follow(e, REREAD, b, NONE, NONE, (*t.rec.region[:2], 0))",
+        "r = follow(e, REREAD, b, NONE, NONE, t.rec.region)",
+        "r = follow(e, REREAD, b, NONE, NONE, (*t.rec.region[:2], 0))",
     ),
     Plant("memory taken for settled", "handles.settled", "s.slot == s.leaf", "s.old"),
     Plant(
