@@ -141,16 +141,12 @@ class GeneralMatmul:
     """The kernel with run-time sizes.
 
     `void @symbol(ptr A, i64 am, i64 ak, ptr B, i64 bk, i64 bn, ptr C, i64 cm, i64 m, i64 k, i64 n,
-    ptr work)`, strides in elements, any sizes (0 too), `workspace(m, k, n)` bytes at `work`.
-
-    `void @task_symbol(ptr args, i64 index)` computes one block of C; `args` points to sixteen
-    8-byte slots: those twelve arguments, then `rows`, `columns`, `across`, `share` of `split`.
-    `split(...).workspace` bytes at `work`.
+    ptr work)`, strides in elements, any sizes (0 too), `workspace(m, k, n)` bytes at `work`. Each
+    block of a `split` is a product of its own.
     """
 
     dtype: dtype
     symbol: str
-    task_symbol: str
     sizes: Blocking
     functions: tuple[str, ...]
     declarations: frozenset[str]
@@ -217,16 +213,7 @@ def general_matmul(dtype: dtype, target: Target) -> GeneralMatmul:
     sizes = _blocking(spec, target)
     symbol = f"matmul_{_SHORT[dtype]}"
     code = emit_blocked(symbol, sizes)
-    e = Emitter()
-    loaded = [e.load(e.gep("%args", slot, "i64"), kind) for slot, kind in enumerate(_TASK_SLOTS)]
-    a, am, ak, b, bk, bn, c, cm, m, k, n, work = loaded[:12]
-    place = _TaskPlace(e, _ELEMENTS[dtype], dtype.itemsize, *loaded[12:])
-    values = place.arguments(a, am, ak, b, bk, bn, c, cm, m, k, n, work)
-    e.call(symbol, "void", values)
-    e.emit("ret void")
-    task = e.function(f"{symbol}_task", ["ptr %args", "i64 %index"])
-    functions = (*code.functions, task)
-    return GeneralMatmul(dtype, symbol, f"{symbol}_task", sizes, functions, code.declarations)
+    return GeneralMatmul(dtype, symbol, sizes, code.functions, code.declarations)
 
 
 def general_workspace(dtype: dtype, target: Target, m: int, k: int, n: int) -> int:
@@ -334,9 +321,6 @@ def _split(spec: MatmulSpec, sizes: Blocking, tasks: int) -> Split:
     return Split(down * across, rows, columns, across, share)
 
 
-_TASK_SLOTS = ["ptr", "i64", "i64", "ptr", "i64", "i64", "ptr", *["i64"] * 4, "ptr", *["i64"] * 4]
-
-
 class _TaskPlace:
     """Where task `%index` of a split works; the split's numbers are known or run-time values."""
 
@@ -369,7 +353,7 @@ class _TaskPlace:
             e.minimum(e.subtract(n, column), self.columns),
             e.gep(work, self.work, self.element),
         ]  # fmt: skip
-        kinds = _TASK_SLOTS[:12]
+        kinds = [parameter.split()[0] for parameter in BLOCKED_PARAMETERS]
         return [(kind, str(value)) for kind, value in zip(kinds, values, strict=True)]
 
 

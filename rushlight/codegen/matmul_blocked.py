@@ -69,8 +69,7 @@ class Blocking:
     @property
     def heights(self) -> tuple[int, ...]:
         """Tile heights there is code for, tallest first."""
-        third = self.rows // 3
-        return tuple(dict.fromkeys((self.rows, 2 * third, third, 1)))
+        return tuple(dict.fromkeys((self.rows, max(1, self.rows // 2), 1)))
 
     def height_for(self, rows: int) -> int:
         """The lowest tile that holds `rows` rows."""
@@ -141,11 +140,14 @@ def emit_blocked(
     functions: list[str] = []
     declarations: set[str] = set()
     packs: dict[str, tuple[PackKind, int | None]] = {}
+    rest = _pack_name(name, "any", 0)
     for width, kinds in ((sizes.rows, a_kinds), (sizes.columns, b_kinds)):
         for kind in kinds:
             packs[_pack_name(name, kind, width)] = (kind, width if kind == "rows" else None)
+            if kind == "rows":
+                packs[rest] = ("any", None)
     for pack in sorted(packs):
-        text, declared = emit_pack(pack, packs[pack][0], sizes.vector, packs[pack][1])
+        text, declared = emit_pack(pack, packs[pack][0], sizes.vector, packs[pack][1], rest)
         functions.append(text)
         declarations |= declared
     used = tuple(h for h in sizes.heights if heights is None or h in heights)
@@ -174,7 +176,7 @@ def _emit_tile(name: str, sizes: Blocking, height: int) -> tuple[str, set[str]]:
     sums = started(e, tile, output, "%first")
     x = Broadcast("%x", 1, sizes.rows)
     y = Lanes("%y", sizes.columns)
-    store_output(e, tile, output, multiply(e, tile, x, y, "%steps", sums))
+    store_output(e, tile, output, multiply(e, tile, x, y, "%steps", sums, 2))
     e.emit("ret void")
     text = e.function(name, _TILE_PARAMETERS, linkage="internal", attributes="nounwind noinline")
     return text, e.declarations

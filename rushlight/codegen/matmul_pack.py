@@ -43,26 +43,26 @@ def spill(vector: Vector) -> int:
 
 
 def emit_pack(
-    name: str, kind: PackKind, vector: Vector, width: int | None = None
+    name: str, kind: PackKind, vector: Vector, width: int | None = None, rest: str = ""
 ) -> tuple[str, set[str]]:
     """The text of packing function `name`, and its declarations.
 
-    `rows` needs `lane_step` 1 and knows its width; `columns` needs `step` 1; `any` takes all
-    strides. The last two serve every width.
+    `rows` needs `lane_step` 1 and knows its width; `rest` names the function `any` that it calls
+    for the last panel. `columns` needs `step` 1; `any` takes all strides. Both serve every width.
     """
     e = Emitter()
     if kind == "rows":
         if width is None:
             raise ValueError("packing rows is written for one width")
-        _pack_rows(e, vector, width)
+        _pack_rows(e, vector, width, rest)
     else:
-        _each_panel(e, vector, transposed=kind == "columns", first="0")
+        _each_panel(e, vector, transposed=kind == "columns")
     e.emit("ret void")
     text = e.function(name, PACK_PARAMETERS, linkage="internal", attributes=PLAIN)
     return text, e.declarations
 
 
-def _pack_rows(e: Emitter, vector: Vector, width: int) -> None:
+def _pack_rows(e: Emitter, vector: Vector, width: int, rest: str) -> None:
     """Whole panels row by row (k outside: the source is read in order), then the edge."""
     element = vector.element
     panels = e.value(f"udiv i64 %lanes, {width}")
@@ -85,12 +85,20 @@ def _pack_rows(e: Emitter, vector: Vector, width: int) -> None:
     some = e.value(f"icmp ne i64 {panels}, 0")
     e.guard(some, lambda: e.loop(0, "%steps", 1, row))
     done = e.multiply(panels, width)
-    rest = e.value(f"icmp ult i64 {done}, %lanes")
-    e.guard(rest, lambda: _each_panel(e, vector, transposed=False, first=done))
+
+    def last() -> None:
+        source = e.gep("%source", done, element)
+        target = e.gep("%target", e.multiply(done, "%steps"), element)
+        left = e.subtract("%lanes", done)
+        numbers = ("%step", "1", target, "%steps", left, str(width))
+        kinds = [parameter.split()[0] for parameter in PACK_PARAMETERS]
+        e.call(rest, "void", list(zip(kinds, (source, *numbers), strict=True)))
+
+    e.guard(e.value(f"icmp ult i64 {done}, %lanes"), last)
 
 
-def _each_panel(e: Emitter, vector: Vector, *, transposed: bool, first: Value) -> None:
-    """Packs panel by panel from lane `first`: blocks of k by transposes, the rest one by one."""
+def _each_panel(e: Emitter, vector: Vector, *, transposed: bool) -> None:
+    """Packs panel by panel: blocks of k by transposes, the rest one by one."""
     element = vector.element
     last = e.subtract("%lanes", 1)
 
@@ -126,7 +134,7 @@ def _each_panel(e: Emitter, vector: Vector, *, transposed: bool, first: Value) -
 
         e.loop(0, "%width", 1, single_lane)
 
-    e.loop(first, "%lanes", "%width", panel)
+    e.loop(0, "%lanes", "%width", panel)
 
 
 def _transposed_steps(

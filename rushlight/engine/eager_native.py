@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..codegen.matmul import GeneralMatmul
 
 matmul: Final[Any] = later("rushlight.codegen.matmul")
+text: Final[Any] = later("rushlight.codegen.text")
 vectormath: Final[Any] = later("rushlight.codegen.vectormath")
 
 _KERNELS: Final[dict[str, Callable[..., Any]]] = {}
@@ -47,7 +48,7 @@ def _entry(name: str, arrays: int) -> str:
     )
 
 
-def kernel(name: str, arrays: int, text: Callable[[], str]) -> Callable[..., Any]:
+def kernel(name: str, arrays: int, source: Callable[[], str]) -> Callable[..., Any]:
     """The kernel ``name`` as a Python function of (geometry, out, *operands).
 
     Compiled when first met.
@@ -55,12 +56,12 @@ def kernel(name: str, arrays: int, text: Callable[[], str]) -> Callable[..., Any
     found = _KERNELS.get(name)
     if found is None:
         if SUPPORTED:
-            library = compile_text(text() + "\n" + _entry(name, arrays), name_hint=name)
+            library = compile_text(source() + "\n" + _entry(name, arrays), name_hint=name)
             found = builtin(
                 library.address(f"{name}_entry"), None, METH_FASTCALL, name=name, keep=library
             )
         else:
-            found = _foreign(compile_text(text(), name_hint=name).address(name), arrays)
+            found = _foreign(compile_text(source(), name_hint=name).address(name), arrays)
         _KERNELS[name] = found
     return found
 
@@ -142,18 +143,16 @@ def _product_text(code: GeneralMatmul, symbol: str) -> str:
         f"  %g{i}.at = getelementptr i64, ptr %g, i64 {i}\n  %g{i} = load i64, ptr %g{i}.at"
         for i in range(8)
     )
-    return (
-        code.text
-        + f"""
+    function = f"""\
 define void @{symbol}(ptr %g, ptr %c, ptr %a, ptr %b, ptr %work) {{
 entry:
 {loads}
   call void @{code.symbol}(ptr %a, i64 %g0, i64 %g1, ptr %b, i64 %g2, i64 %g3, ptr %c, i64 %g4,
     i64 %g5, i64 %g6, i64 %g7, ptr %work)
   ret void
-}}
-"""
-    )
+}}"""
+    # a module of its own, which plans call too: it is long to compile
+    return str(text.module_text([function], {code.declaration}, [code.text]))
 
 
 _SHARED: Final[list[Any]] = []  # workspace: a call holds the interpreter's lock from start to end

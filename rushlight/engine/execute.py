@@ -12,7 +12,7 @@ from ..graph.node import Program
 from ..runtime import pool
 from ..runtime.buffer import Buffer
 from ..runtime.jit import compile_text
-from ..runtime.native import Table, live_helpers
+from ..runtime.native import SUPPORTED, Table, live_helpers
 from .core import Engine
 from .eager import run_node
 from .memory import base_array, hold, nbytes
@@ -29,6 +29,23 @@ class Due(Exception):
     def deliver(self, e: Engine, sts: list[Any], gleaves: list[Any], live: list[Any]) -> None:
         """Called when the run's values are in place and the recorder is whole."""
         raise NotImplementedError
+
+
+SHARED: Final = 64 << 20  # bytes of workspace up to which plans share it
+_shared: Final[list[Buffer]] = []
+
+
+def workspace(nbytes: int) -> Buffer:
+    """Memory for what lives inside one run of a plan.
+
+    Plans share it, so that it stays in the caches: a native call holds the interpreter's lock from
+    start to end.
+    """
+    if not SUPPORTED or nbytes > SHARED:
+        return Buffer(nbytes)
+    if not _shared or _shared[0].nbytes < nbytes:
+        _shared[:] = [Buffer(nbytes)]
+    return _shared[0]
 
 
 class Lane:
@@ -66,7 +83,7 @@ class NativePlan:
         self.nleaf: int = len(info.leaves)
         self.kinds: list[str] = program.numbers
         self.sizes: list[int] = [nbytes(program.nodes[o].spec) for o in program.outputs]
-        self.workspace: Any = Buffer(code.workspace) if code.workspace else None
+        self.workspace: Any = workspace(code.workspace) if code.workspace else None
         self.idle: bytes = bytes(len(self.sizes))
         self.lanes: list[Lane] = []
         self.turn: int = 0

@@ -277,7 +277,7 @@ def test_general_tasks(size: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(m)
     general = general_matmul(float32, host())
     library = compile_text(general.text, name_hint=general.symbol)
-    task = ctypes.CFUNCTYPE(None, POINTER, NUMBER)(library.address(general.task_symbol))
+    run = ctypes.CFUNCTYPE(None, *STRIDED, *[NUMBER] * 3, POINTER)(library.address(general.symbol))
     for layout in ("N T", "sliced reversed"):
         left, right = layout.split()
         a, b = operand(rng, m, k, left, float32), operand(rng, k, n, right, float32)
@@ -285,15 +285,18 @@ def test_general_tasks(size: tuple[int, int, int]) -> None:
             split = general.split(m, k, n, tasks)
             assert 1 <= split.tasks <= tasks
             work = workspace(split.workspace)
-            slots = [a.ctypes.data, *strides(a), b.ctypes.data, *strides(b), 0, n, m, k, n]
             written = np.zeros((m, n), int)
             whole = np.zeros((m, n), np.float32)
             for index in reversed(range(split.tasks)):
                 c = np.full((m, n), np.nan, np.float32)
-                slots[6] = c.ctypes.data
-                numbers = [split.rows, split.columns, split.across, split.share]
-                arguments = np.array([*slots, work.ctypes.data, *numbers], np.int64)
-                task(arguments.ctypes.data, index)
+                row = index // split.across * split.rows
+                column = index % split.across * split.columns
+                run(
+                    a[row:].ctypes.data, *strides(a), b[:, column:].ctypes.data, *strides(b),
+                    c[row:, column:].ctypes.data, n,
+                    min(split.rows, m - row), k, min(split.columns, n - column),
+                    work.ctypes.data + index * split.share,
+                )  # fmt: skip
                 written += ~np.isnan(c)
                 whole = np.where(np.isnan(c), whole, c)
             assert (written == 1).all()
