@@ -58,7 +58,8 @@ def emit_pack(
     else:
         _each_panel(e, vector, transposed=kind == "columns")
     e.emit("ret void")
-    text = e.function(name, PACK_PARAMETERS, linkage="internal", attributes=PLAIN)
+    attributes = "nounwind noinline" if kind == "rows" else PLAIN
+    text = e.function(name, PACK_PARAMETERS, linkage="internal", attributes=attributes)
     return text, e.declarations
 
 

@@ -71,6 +71,23 @@ def group(values: Values) -> Grouping:
     return Grouper(values).run()
 
 
+def stored_values(values: Values, groups: list[Group], inline: set[int]) -> set[int]:
+    """The values that have memory: what leaves, what groups hand to each other, what is written."""
+    items = values.items
+    stored = {*values.outputs}
+    for g in groups:
+        for m in g.members:
+            v = items[m]
+            if v.kind in ("region", "dot"):
+                stored.add(m)
+            if v.base >= 0:
+                stored.add(v.base)
+            for r in v.srcs:
+                if r.value not in inline and r.value not in g.level:
+                    stored.add(r.value)
+    return stored
+
+
 class Grouper:
     """Places values one after the other into the latest group that can take them."""
 
@@ -79,6 +96,7 @@ class Grouper:
         self.groups: list[Group] = []
         self.where: dict[int, int] = {}
         self.inline: set[int] = set()
+        self.waiting: set[int] = set()
 
     def run(self) -> Grouping:
         items = self.values.items
@@ -97,20 +115,14 @@ class Grouper:
                 continue
             if i not in solid and self.can_inline(v):
                 self.inline.add(i)
+            elif self.can_wait(i, v, outputs):
+                self.waiting.add(i)
             else:
+                self.release(v)
                 self.place(i, v)
-        stored = set(outputs)
-        for gi, g in enumerate(self.groups):
-            for m in g.members:
-                if items[m].kind in ("region", "dot"):
-                    stored.add(m)
-                for r in items[m].srcs:
-                    if r.value not in self.inline and self.where.get(r.value, -1) != gi:
-                        stored.add(r.value)
-        stored.update(i for i in live if items[i].kind in ("leaf", "blank"))
-        for i in live:
-            if items[i].base >= 0:
-                stored.add(items[i].base)
+        for i in sorted(self.waiting):
+            self.place(i, items[i])
+        stored = stored_values(self.values, self.groups, self.inline)
         return Grouping(self.values, self.groups, stored, self.inline)
 
     def can_inline(self, v: Value) -> bool:
@@ -120,6 +132,28 @@ class Grouper:
         if v.kind != "row" or v.shape or v.op is None or special_steps(v.op, len(v.srcs)):
             return False
         return all(r.value in self.inline for r in v.srcs)
+
+    def can_wait(self, i: int, v: Value, outputs: set[int]) -> bool:
+        """Whether a value reads nothing that is computed: it is placed beside its first reader."""
+        if v.kind != "row" or i in outputs or not v.shape:
+            return False
+        return not any(r.value in self.where for r in v.srcs)
+
+    def release(self, v: Value) -> None:
+        """Places what a value reads and what has waited, beside the other values that it reads."""
+        waiting = sorted({v.base, *(r.value for r in v.srcs)} & self.waiting)
+        beside = {self.where[r.value] for r in v.srcs if r.value in self.where}
+        for i in waiting:
+            self.waiting.discard(i)
+            w = self.values.items[i]
+            self.release(w)
+            for gi in sorted(beside, reverse=True):
+                how = self.fits(gi, w, True)
+                if how is not None:
+                    self.join(gi, i, w, how)
+                    break
+            else:
+                self.place(i, w)
 
     def place(self, i: int, v: Value) -> None:
         lowest = self.where.get(v.base, -1) + 1 if v.base >= 0 else 0
@@ -148,7 +182,7 @@ class Grouper:
         g.reads.update(r.value for r in v.srcs if r.value not in self.inline)
         self.where[i] = gi
 
-    def fits(self, gi: int, v: Value) -> tuple[str, int] | None:
+    def fits(self, gi: int, v: Value, related: bool = False) -> tuple[str, int] | None:
         """At which level and in which phase a value can join a group; None where it cannot."""
         g = self.groups[gi]
         if g.alone or len(g.members) >= MOST_MEMBERS:
@@ -161,7 +195,7 @@ class Grouper:
             return None
         if v.kind == "reduce" and (level != "full" or g.dims not in (None, v.dims)):
             return None
-        related = numel(g.space) <= SMALL
+        related = related or numel(g.space) <= SMALL
         phase = 0
         for r in v.srcs:
             if r.value in self.inline:

@@ -6,6 +6,7 @@ from ..base.target import Target
 from ..graph.node import Program, expand
 from .group import Grouping, group
 from .loops import LoopProgram
+from .recompute import recompute
 from .resolve import resolve
 from .schedule import schedule
 from .values import Values
@@ -21,4 +22,5 @@ def lower(program: Program, target: Target) -> LoopProgram:
     flat: Program = expand(program)  # composites are taken apart by their rows
     values: Values = resolve(flat)  # views are index maps; dead and repeated work is gone
     groups: Grouping = group(values)  # what is computed together, and what has memory
+    groups = recompute(groups)  # what is cheap is made where it is read, and not kept
     return schedule(groups, flat)  # loops, tasks and memory

@@ -19,7 +19,7 @@ LANES = 32
 GROUP = 16
 LINE = 1 << 16  # elements of a reduction along a row that is worth cutting
 PIECES = 512 << 10  # bytes of a row that a kernel gathers into scratch
-NARROW = 64  # columns up to which a group of 256 rows stays in cache
+NEAR = 128 << 10  # bytes that a group of 256 rows may walk through: the next columns follow
 
 CUT = frozenset({"sum", "prod", "amax", "amin", "any", "all"})
 
@@ -136,7 +136,9 @@ def group_size(kernel: Kernel) -> int:
     columns = kernel.outer[-1]
     if count * rows <= TASK or count < 4 * GROUP:
         return 0
-    size = GROUP**2 if columns <= NARROW else GROUP
+    moved = [i for i in loops[0].body if i.access is not None and any(i.access.strides)]
+    wide = columns * sum(i.dtype.itemsize for i in moved)
+    size = GROUP**2 if wide * GROUP**2 <= NEAR else GROUP
     return size if count > 2 * size else 0
 
 

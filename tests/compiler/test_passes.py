@@ -15,6 +15,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.target import host
 from rushlight.compiler.group import group
 from rushlight.compiler.pipeline import lower
+from rushlight.compiler.recompute import recompute
 from rushlight.compiler.resolve import resolve
 from rushlight.graph.node import expand
 
@@ -85,7 +86,20 @@ def long(kit: Any, p: Any) -> None:
     p.outputs = [y.slot, kit.make("sum", y, arg=((0,), False)).slot]
 
 
-PROGRAMS = [softmax, layer, views, same, regions, places, long]
+def handed(kit: Any, p: Any) -> None:
+    """A cheap value of two kernels is made twice; a multiple of a leaf waits for its reader."""
+    g, x, w, old = (kit.leaf(p, shape) for shape in ((256, 64), (256, 64), (64,), (256, 64)))
+    scaled = kit.make("mul", old, w)
+    y = kit.make("mul", g, w)
+    sums = kit.make("sum", kit.make("mul", y, x), arg=((0,), False))
+    p.outputs = [
+        sums.slot,
+        kit.make("sum", y, arg=((1,), False)).slot,
+        kit.make("add", scaled, kit.make("square", g)).slot,
+    ]
+
+
+PROGRAMS = [softmax, layer, views, same, regions, places, long, handed]
 
 
 @pytest.mark.parametrize("build", PROGRAMS, ids=lambda f: f.__name__)
@@ -93,7 +107,11 @@ def test_text_of_passes(kit: Any, build: Any) -> None:
     p = kit.Program()
     build(kit, p)
     values = resolve(expand(p))
-    parts = [f"# values\n{values}", f"# groups\n{group(values)}", f"# loops\n{lower(p, host())}"]
+    parts = [
+        f"# values\n{values}",
+        f"# groups\n{recompute(group(values))}",
+        f"# loops\n{lower(p, host())}",
+    ]
     text = "\n\n".join(parts) + "\n"
     file = GOLDEN / f"{build.__name__}.txt"
     if os.environ.get("RUSHLIGHT_GOLDEN") == "write":

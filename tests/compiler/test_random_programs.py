@@ -11,6 +11,7 @@ import pytest
 from rushlight.base import dtype as dt
 from rushlight.base.shape import contiguous_strides, numel
 from rushlight.base.target import at_level, levels
+from rushlight.compiler import recompute
 
 EXACT = ["add", "sub", "mul", "div", "maximum", "minimum", "neg", "abs", "relu", "square", "sqrt"]
 TESTS = ["eq", "lt", "ge", "isnan"]
@@ -232,6 +233,12 @@ def check(kit: Any, seed: int, steps: int, target: Any = None) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_fused_is_one_at_a_time(kit: Any, seed: int) -> None:
+    check(kit, seed, 4 + seed % 20)
+
+
+@pytest.mark.parametrize("seed", range(1, 60, 2))
+def test_small_values_computed_again(kit: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recompute, "LARGE", 1)
     check(kit, seed, 4 + seed % 20)
 
 
