@@ -145,7 +145,7 @@ LIMITS = (
 )
 # PyTorch's views made without gradient mode, or before their base became a leaf, say that they
 # require a gradient and get none.
-QUIET = ("no_grad()", "set_grad_enabled(", "requires_grad_(")
+QUIET = ("no_grad()", "set_grad_enabled(", "requires_grad_(", "create_graph=True")
 
 
 def lenient(p: Program, x: Seen, y: Seen) -> bool:
