@@ -17,13 +17,13 @@ from mypy_extensions import i64
 from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
-from .core import SLOW, Engine, Frame, Hist, Tensor, mine, peek
-from .handles import at_root, find, loose_key, needs_grad
+from .core import SLOW, Engine, Frame, Hist, Tensor, follow, mine, peek
+from .handles import at_root, find, loose_key, needs_grad, origin
 from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
 from .records import BACKWARD, NONE, TEMPLATE, Rec
 from .tape import Template, make_template
-from .trie import ENTER, LEAF
+from .trie import ENTER, GRAFT, LEAF, get_tape
 
 ADD: Final = TABLE["add"]
 Seeds = dict[int, Tensor]
@@ -259,13 +259,21 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         srcs: list[int] = [int(find(e, now[s])) for s in order]
         for s in bt.need:  # saved values enter like any other memory
             q: Rec = info.recs[s]
-            rg = run.create and q.rg
+            hist: Hist | None = None
+            past = NONE
+            if run.create and q.rg:
+                hist = f.gleaves[q.gidx] if q.op == LEAF or q.op == ENTER else Hist(f, s)
+                past = entry_of(e, hist)
+            rg = hist is not None and past == NONE  # each history enters once
             r = peek(e, LEAF, NONE, NONE, NONE, loose_key(q.spec, rg))
             e.lvals.append(f.saved[s])
-            if rg:
-                own = q.op == LEAF or q.op == ENTER
-                e.gleaves.append(f.gleaves[q.gidx] if own else Hist(f, s))
+            if hist is not None and rg:
+                e.gleaves.append(hist)
             e.cur = r
+            if hist is not None and rg:
+                e.loose[origin(hist)] = int(r.slot)
+            if past != NONE:
+                r = follow(e, GRAFT, r.slot, past, NONE, None)
             srcs.append(int(r.slot))
         r = e.cur.nxt
         key = (bt, tuple(srcs))
@@ -284,6 +292,20 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         return {s: pending[j] for j, (s, _) in enumerate(r.pend)}
 
     descend(run, seeds, f.hooks, f.calls, piece)
+
+
+def entry_of(e: Engine, h: Hist) -> int:
+    """The slot at which a history entered this stretch, NONE when it did not."""
+    o = origin(h)
+    slot = e.loose.get(o)
+    if slot is not None:
+        return slot
+    for k in range(len(e.gleaves)):
+        if origin(e.gleaves[k]) == o:
+            for r in get_tape(e):
+                if (r.op == LEAF or r.op == ENTER) and r.rg and r.gidx == k:
+                    return int(r.slot)
+    return NONE
 
 
 def release(f: Frame, vmask: int) -> None:

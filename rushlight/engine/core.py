@@ -93,7 +93,7 @@ class Engine:
 
     __slots__ = (
         "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow",
-        "lock", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
+        "lock", "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
         "ready", "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses",
     )  # fmt: skip  # fmt: skip
 
@@ -112,6 +112,8 @@ class Engine:
         self.lvals: list[Any] = []  # memory of the LEAF records
         self.lnow: list[int] = []  # places in lvals that are exposed memory itself
         self.gleaves: list[Hist] = []
+        # origins of history that entered with saved values: their slots
+        self.loose: dict[Any, int] = {}
         self.sts: list[Storage] = []  # made or written in this epoch, in order
         self.fams: list[Fam] = []  # those whose history is of this epoch
         self.numbers: list[Any] = []

@@ -15,7 +15,7 @@ from mypy_extensions import i64
 
 from ..base.settings import settings
 from ..graph.op import TABLE, Spec
-from .core import MAIN, Engine, Fam, Tensor, follow, mine, peek
+from .core import MAIN, Engine, Fam, Hist, Tensor, follow, mine, peek
 from .memory import Window
 from .records import NO_MORE, NOBODY, NONE, ROOT, Rec, Storage, size_of
 from .stretch import foreign, mend
@@ -182,6 +182,19 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
     return True
 
 
+def origin(h: Hist) -> Any:
+    """What is the same for all entries of one place in a history."""
+    f = h.frame
+    return id(h) if f is None else (f.serial, h.slot)
+
+
+def entered(e: Engine, h: Hist | None) -> i64:
+    """The slot of a history that has entered already, with a saved value; NONE when it has not."""
+    if h is None or not e.loose:
+        return NONE
+    return int(e.loose.get(origin(h), NONE))
+
+
 def fslot(e: Engine, f: Fam) -> i64:
     """The slot that stands for the family's base now."""
     if f.root is not None:
@@ -197,7 +210,8 @@ def fslot(e: Engine, f: Fam) -> i64:
             )
         s.moved = False
         h = f.hist
-        rg = h is not None
+        past = f.slot if f.epoch == ep and f.rec.rg else entered(e, h)
+        rg = h is not None and past == NONE  # each history enters once
         if e.cur.nleaf != len(e.lvals) or e.cur.nent != len(e.gleaves):
             mend(e)
         r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
@@ -216,17 +230,24 @@ def fslot(e: Engine, f: Fam) -> i64:
             no_members(e, s)
         e.lvals.append(v)
         e.pending += s.nbytes
-        if h is not None:
+        if h is not None and rg:
             e.gleaves.append(h)
         e.cur = r
         s.slot = r.slot
         s.leaf = r.slot
         s.epoch = ep  # last: until then the storage is not current
+        if past != NONE:
+            r = follow(e, GRAFT, r.slot, past, NONE, None)
         enter(e, f, r, s)
         e.dirty = was
     elif f.epoch != ep:
         h = f.hist
-        if h is not None:
+        past = entered(e, h)
+        if past != NONE:
+            r = peek(e, GRAFT, s.slot, past, NONE, None)
+            was = e.dirty
+            e.dirty = True
+        elif h is not None:
             if e.cur.nent != len(e.gleaves):
                 mend(e)
             r = peek(e, ENTER, s.slot, NONE, NONE, None)
@@ -276,6 +297,8 @@ def rooted(e: Engine, f: Fam) -> i64:
     if f.epoch == e.epoch:  # written by others, or memory that NumPy may have written to
         if f.rec.rg:
             r = follow(e, GRAFT, r.slot, f.slot, NONE, None)
+    elif h is not None and entered(e, h) != NONE:
+        r = follow(e, GRAFT, r.slot, entered(e, h), NONE, None)
     elif h is not None:
         if e.cur.nent != len(e.gleaves):
             mend(e)

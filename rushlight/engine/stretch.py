@@ -36,6 +36,8 @@ def finish_clear(e: Engine) -> None:
     e.uses = []
     e.lvals = []
     e.gleaves = []
+    if e.loose:
+        e.loose = {}
     e.sts = []
     e.fams = []
     e.numbers = []
@@ -219,6 +221,7 @@ def take(owner: Engine, epoch: int) -> Engine:
     thief.lvals = owner.lvals
     thief.lnow = owner.lnow
     thief.gleaves = owner.gleaves
+    thief.loose = owner.loose
     thief.sts = owner.sts
     thief.fams = owner.fams
     thief.numbers = owner.numbers

@@ -132,3 +132,33 @@ def test_writes_through_a_view_that_was_used(eager: bool) -> None:
             part.mul_(2)
         (part * 3).sum().backward()
         assert leaf.tolist() == [1.0, 4.0, 6.0] and leaf.grad.tolist() == [0.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_leaf_on_reachable_memory_gets_its_whole_gradient(eager: bool) -> None:
+    """Exposed memory enters a stretch anew at every use, its history only once."""
+    with override(eager=eager):
+        for n in (3, 40_000):
+            array = np.ones(n, np.float32)
+            x = torch.from_numpy(array).requires_grad_()
+            y, z = x * 2, x * 3
+            array[0] = 7
+            w = x * x
+            (y.sum() + z.sum() + w.sum()).backward()
+            assert x.grad[:2].tolist() == [19.0, 7.0]
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_second_derivatives_across_stretches(eager: bool) -> None:
+    """A saved value that enters again brings no second entry of its history."""
+    with override(eager=eager):
+        x, w = filled(3).requires_grad_(), filled(3).requires_grad_()
+        u = w * w - w
+        v = x * x - x
+        assert u.tolist() == [0.0, 2.0, 6.0]
+        y = x * x - v
+        loss = y.sum() * 0.5 + u.sum() + v.sum() * 2
+        (g,) = torch.autograd.grad(loss, [x], create_graph=True)
+        assert g.tolist() == [2.5, 6.5, 10.5]
+        (g * g * x).sum().backward()
+        assert x.grad.tolist() == [2.5**2 + 8 * 2.5, 6.5**2 + 16 * 6.5, 10.5**2 + 24 * 10.5]

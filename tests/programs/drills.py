@@ -275,6 +275,8 @@ class Drills:
                             f"{p}.sigmoid()",
                             f"{p} * {p} - {q}",
                             f"{p}.flip(0)",
+                            f"{p}[:]",
+                            f"{p}.view_as({p})",
                         )
                     )
                 )

@@ -217,7 +217,13 @@ class Memory(Names):
                 text, s = f"{a}[1:]", (s[0] - 1, *s[1:])
             else:
                 text = a
-            self.make(f"T.from_numpy({text})", Var(s, d, NO, True, "from_numpy"), "from_numpy")
+            if self.graded and self.r.random() < 0.15:
+                t = self.name()
+                self.emit(f"{t} = T.from_numpy({text}).requires_grad_()")
+                self.vars[t] = Var(s, d, LEAF, True, "from_numpy")
+                self.count("leaf", "from_numpy")
+            else:
+                self.make(f"T.from_numpy({text})", Var(s, d, NO, True, "from_numpy"), "from_numpy")
         elif q < 0.65:
             x = self.floating()
             v = self.vars[x]
