@@ -22,8 +22,8 @@ from .handles import at_root, find, loose_key, needs_grad, origin
 from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
 from .records import BACKWARD, NONE, TEMPLATE, Rec
-from .tape import Template, make_template
-from .trie import ENTER, GRAFT, LEAF, get_tape
+from .tape import Template, kept, make_template
+from .trie import ENTER, GRAFT, LEAF, REREAD, get_tape
 
 ADD: Final = TABLE["add"]
 Seeds = dict[int, Tensor]
@@ -265,8 +265,14 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
                 hist = f.gleaves[q.gidx] if q.op == LEAF or q.op == ENTER else Hist(f, s)
                 past = entry_of(e, hist)
             rg = hist is not None and past == NONE  # each history enters once
-            r = peek(e, LEAF, NONE, NONE, NONE, loose_key(q.spec, rg))
-            e.lvals.append(f.saved[s])
+            b = kept(info.recs, s)
+            r = peek(e, LEAF, NONE, NONE, NONE, loose_key(info.recs[b].spec, rg and b == s))
+            e.lvals.append(f.saved[b])
+            if b != s:  # a view whose base was kept
+                e.cur = r
+                r = follow(e, REREAD, r.slot, NONE, NONE, q.region)
+                if rg:
+                    r = peek(e, ENTER, r.slot, NONE, NONE, None)
             if hist is not None and rg:
                 e.gleaves.append(hist)
             e.cur = r

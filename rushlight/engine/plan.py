@@ -10,7 +10,7 @@ from ..graph.ops.movement import CUT
 from .core import Engine
 from .pieces import path_freed
 from .records import Rec
-from .tape import Tape, reads, resolve
+from .tape import Tape, kept, reads, resolve
 from .trie import ENTER, LEAF, get_tape
 
 AS_STRIDED: Final[Op] = TABLE["as_strided"]
@@ -142,7 +142,8 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
         k = len(tp.new)
         tp.rule(n, g)
         for u in reads(tp.new, k, len(recs), tp.given):
-            for b in resolve(recs, u, None):
+            for q in resolve(recs, u, None):
+                b = kept(recs, q)
                 info.users[b] = info.users.get(b, 0) | 1 << i
 
 

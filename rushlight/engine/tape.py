@@ -202,13 +202,26 @@ def reads(recs: list[Rec], start: int, base: int, given: set[int]) -> list[int]:
     return out
 
 
+def kept(recs: list[Rec], slot: int) -> int:
+    """The slot whose value is kept for ``slot``: of a view with gaps or overlap that entered with a
+    history of its own, its base."""
+    r = recs[slot]
+    if r.op != ENTER or r.region is None or r.dense:
+        return slot
+    while True:
+        slot = r.srcs[0]
+        r = recs[slot]
+        alias = r.row.kind == ALIAS and r.row.name not in ("relayout", "function")
+        if not alias and (r.row.kind != MOVE or r.region is None):
+            return slot
+
+
 def resolve(recs: list[Rec], slot: int, path: set[int] | None) -> list[int]:
     """The slots whose memory a view or alias at ``slot`` shows; ``path`` collects the views and
     aliases on the way.
 
     Entries of history are not seen through, and of a graft both the value and the history count: a
-    gradient that is
-    differentiated again needs them.
+    gradient that is differentiated again needs them.
     """
     out: list[int] = []
     todo = [slot]

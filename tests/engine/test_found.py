@@ -162,3 +162,21 @@ def test_second_derivatives_across_stretches(eager: bool) -> None:
         assert g.tolist() == [2.5, 6.5, 10.5]
         (g * g * x).sum().backward()
         assert x.grad.tolist() == [2.5**2 + 8 * 2.5, 6.5**2 + 16 * 6.5, 10.5**2 + 24 * 10.5]
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_values_of_views_with_gaps_are_kept_for_gradients(eager: bool) -> None:
+    """Not with the view's layout: its base is kept."""
+    with override(eager=eager):
+        x = filled(3, 3).requires_grad_()
+        for view in (x.diagonal(), x[:, 1], x[:, ::2].t(), x[1].expand(2, 3)):
+            assert view.tolist()
+            y = view * view * view
+            assert y.tolist()
+            (g,) = torch.autograd.grad(y.sum(), [view], create_graph=True)
+            np.testing.assert_allclose(g.tolist(), (3 * view * view).tolist())
+            (h,) = torch.autograd.grad(g.sum(), [view], retain_graph=True, allow_unused=True)
+            x.grad = None
+            g.sum().backward()
+            assert x.grad.sum().item() == pytest.approx(float((6 * view).sum()))
+            assert h is None or h.tolist() == (6 * view).tolist()

@@ -127,6 +127,8 @@ class Operations(Names):
         x = self.some(lambda q: q.dtype in FLOATS and 1 <= len(q.shape) <= 3)
         if x is None:
             return
+        if self.vars[x].shape[-1] in (33 * 130, 130 * 130):
+            return  # a sum so long that its sine is another in float32
         v = self.vars[x]
         k = v.shape[-1]
         n = self.r.choice((1, 2, 3))
