@@ -154,6 +154,7 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
         or s.moved
         or r.dense
         or r.rg != (h is not None)
+        or (h is not None and len(e.loose) > 0)
         or r.nleaf != len(lvals) + 1
         or r.gidx != len(e.gleaves)
     ):
