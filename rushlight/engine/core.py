@@ -355,14 +355,22 @@ RECORDERS: Final[dict[int, Engine]] = {}
 
 
 class Leaving:
-    """Goes with its thread: a recorder with nothing pending is then forgotten."""
+    """Goes with its thread: what is pending is run, and the recorder forgotten."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine: Engine = engine
 
     def __del__(self) -> None:
-        if self.engine.cur.op == ROOT:
-            RECORDERS.pop(int(self.engine.epoch), None)
+        e = self.engine
+        try:
+            SLOW[0].flush(e)
+        except BaseException:  # a failed operation: its results stay without values
+            pass
+        e.thread = GONE
+        RECORDERS.pop(int(e.epoch), None)
+
+
+GONE: Final = -1  # the thread of a recorder that records nothing any more
 
 
 def mine() -> Engine:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
-from .core import DUMMY, EPOCHS, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
+from .core import DUMMY, EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, FLUSH, ROOT, TEMPLATE, Rec
 from .trie import ENTER, LEAF, WATCH, get_tape, new_root
@@ -58,7 +58,8 @@ def finish_clear(e: Engine) -> None:
     e.nflush += 1
     if not MAIN.solo:
         RECORDERS.pop(int(e.ready), None)
-        RECORDERS[int(e.epoch)] = e
+        if e.thread != GONE:
+            RECORDERS[int(e.epoch)] = e
     e.ready = e.epoch
 
 
@@ -213,6 +214,7 @@ def foreign(e: Engine, epoch: int) -> None:
 def take(owner: Engine, epoch: int) -> Engine:
     """Another recorder with the owner's stretch; the owner has an empty one."""
     thief = Engine()
+    thief.thread = GONE
     thief.roots = owner.roots
     thief.cur = owner.cur
     thief.gm = owner.gm

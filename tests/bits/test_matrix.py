@@ -40,7 +40,6 @@ if FULL:
 def run(way: Way, cache_folder: str = "") -> dict[str, Any]:
     """What a worker of its own finds."""
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(q for q in sys.path if q))
-    env["PYTHONHASHSEED"] = "0"  # random programs are made with sets
     for name in ("RUSHLIGHT_ISA", "RUSHLIGHT_NUM_THREADS", "OMP_NUM_THREADS"):
         env.pop(name, None)
     if cache_folder:

@@ -173,7 +173,7 @@ class Generator(Operations, Memory, Gradients, Drills):
             for k in [k for k, v in self.vars.items() if any(isinstance(q, str) for q in v.shape)]:
                 del self.vars[k]
         self.loop = self.variable = False
-        for k in set(self.vars) - before:
+        for k in sorted(set(self.vars) - before):
             if r.random() < 0.3:
                 del self.vars[k]
         return Block(lines, times, numbers, sizes)
