@@ -84,6 +84,7 @@ _OF_NN = frozenset(
         "conv_transpose1d",
         "conv_transpose2d",
         "conv_transpose3d",
+        "channel_shuffle",
         "cosine_embedding_loss",
         "cosine_similarity",
         "dropout",

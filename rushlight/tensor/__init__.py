@@ -28,6 +28,7 @@ from rushlight.tensor import (
     protocol,
     random,
     reduce,
+    samples,
     shape,
     special,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "protocol",
     "random",
     "reduce",
+    "samples",
     "shape",
     "special",
 ]

@@ -376,7 +376,17 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
     return give(powered(*wide), out, "float_power")
 
 
-inplace_of("float_power_", float_power)
+def _float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """`float_power`, written into a float64 tensor."""
+    if self.dtype is not dt.float64:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {self.dtype.typename} but the operation's "
+            "result requires dtype Double"
+        )
+    return assign(self, float_power(self, exponent))
+
+
+setattr(Tensor, "float_power_", _float_power_)
 
 
 @both("round")
@@ -416,7 +426,16 @@ def _scalar(x: Any) -> bool:
 
 def _reflected(f: Callable[[Any, Any], Tensor]) -> Any:
     forward = _operator(lambda self, other: f(other, self))
-    return forward
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        if not isinstance(self, Tensor):
+            raise TypeError(
+                "descriptor of 'torch._C.TensorBase' objects doesn't apply to a "
+                f"{type(self).__name__!r} object"
+            )
+        return forward(self, other)
+
+    return reflected
 
 
 def _rounded_down(x: Any, y: Any) -> Tensor:
@@ -451,6 +470,10 @@ def _install_operators() -> None:
 
 
 _install_operators()
+setattr(
+    Tensor, "__rdiv__",
+    named(lambda self, other: apply(ew.reciprocal, self) * other, "__rdiv__", "Tensor."),
+)  # fmt: skip
 
 
 @both("positive")

@@ -178,6 +178,15 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     return apply(ew.mul, input, scale)
 
 
+def _renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """`renorm`, written into the tensor."""
+    engine.check_inplace(self)
+    return engine.settle("renorm_", self, renorm(self, p, dim, maxnorm))
+
+
+setattr(Tensor, "renorm_", _renorm_)
+
+
 @function()
 def typename(obj: Any, /) -> str:
     """`'torch.FloatTensor'` for a tensor, else the type's full name."""

@@ -279,6 +279,8 @@ def multinomial(
     w = engine.read(input)
     if w.size and not (np.isfinite(w).all() and (w >= 0).all()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if out is not None and out.dtype is not dt.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.typename}")
     count = integer(num_samples, "multinomial", "num_samples")
     a = draws.multinomial(generator_of(generator), w, count, bool(replacement))
     return give(

@@ -444,6 +444,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     shape = tuple(input.shape)
     if not shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor) and (start.shape or start.dtype.rank != 1):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     d, first = wrap_dim(dim, len(shape)), integer(start, "narrow", "start", 3)
     count, n = integer(length, "narrow", "length", 4), shape[d]
     if count < 0:
@@ -480,6 +482,16 @@ def as_strided(
     if len(shape) != len(steps):
         raise RuntimeError("mismatch in length of strides and shape")
     start = offset(input) if storage_offset is None else storage_offset
+    last = start + sum((n - 1) * step for n, step in zip(shape, steps))
+    memory = input.st
+    room = numel(tuple(input.shape) if memory is None else memory.spec.shape)
+    if 0 not in shape and last >= room:
+        size_ = input.dtype.itemsize
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {start}, and "
+            f"itemsize {size_} requiring a storage size of {(last + 1) * size_} are out of bounds "
+            f"for storage of size {room * size_}"
+        )
     return look(movement.as_strided, input, (shape, steps, start))
 
 

@@ -1,6 +1,7 @@
 """The mathematics of layers and losses, without state: ``torch.nn.functional``."""
 
 from .activation import (
+    _threshold as _threshold,
     celu,
     celu_,
     elu,
@@ -37,6 +38,7 @@ from .activation import (
     threshold,
     threshold_,
 )
+from .attention import scaled_dot_product_attention
 from .dropout import (
     alpha_dropout,
     dropout,
@@ -76,6 +78,7 @@ from .normalization import (
     pairwise_distance,
     rms_norm,
 )
+from .padding import channel_shuffle, pad, pixel_shuffle, pixel_unshuffle, unfold
 
 __all__ = [
     "alpha_dropout",
@@ -85,6 +88,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -125,7 +129,10 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -133,6 +140,7 @@ __all__ = [
     "relu_",
     "rms_norm",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
@@ -149,4 +157,5 @@ __all__ = [
     "threshold",
     "threshold_",
     "triplet_margin_loss",
+    "unfold",
 ]

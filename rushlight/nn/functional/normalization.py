@@ -89,6 +89,9 @@ def batch_norm(
     n = len(x.shape)
     dims = (0, *range(2, n))
     shape = (1, -1) + (1,) * (n - 2)
+    if eps < 0 or (eps == 0 and training):
+        must = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {must}, but got {eps}")
     if training:
         if not x.numel():
             w: Any = weight
