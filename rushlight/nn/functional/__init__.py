@@ -2,6 +2,8 @@
 
 from .activation import (
     _threshold as _threshold,
+)
+from .activation import (
     celu,
     celu_,
     elu,
