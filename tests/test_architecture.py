@@ -15,7 +15,7 @@ PACKAGE = ROOT / "rushlight"
 # Bottom first. A module imports only from its own package and from those before it in this list.
 LAYERS = [
     "base", "graph", "compiler", "codegen", "runtime", "engine", "random", "tensor",
-    "autograd", "linalg", "fft", "special", "distributions",
+    "autograd", "linalg", "fft", "special", "signal", "masked", "distributions",
     "nn", "optim",
     "utils", "vision", "io", "distributed", "amp", "cuda",
     "doctor", "lab", "cli",

@@ -14,7 +14,7 @@ from rushlight.tensor.install import function, number
 
 
 class layout:
-    """How a tensor lies in memory; only `torch.strided` exists."""
+    """How a tensor lies in memory: always `torch.strided`; the others are names to compare with."""
 
     __slots__ = ("name",)
 
@@ -44,6 +44,11 @@ class memory_format:
 
 
 strided: Final = layout("strided")
+sparse_coo: Final = layout("sparse_coo")
+sparse_csr: Final = layout("sparse_csr")
+sparse_csc: Final = layout("sparse_csc")
+sparse_bsr: Final = layout("sparse_bsr")
+sparse_bsc: Final = layout("sparse_bsc")
 contiguous_format: Final = memory_format("contiguous_format")
 preserve_format: Final = memory_format("preserve_format")
 channels_last: Final = memory_format("channels_last")
