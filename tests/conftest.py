@@ -19,6 +19,9 @@ collect_ignore = ["parity"]
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))
 
+# What is compiled does not depend on how long the tests before took.
+os.environ.setdefault("RUSHLIGHT_COMPILE_FREE", "inf")
+
 hypothesis.settings.register_profile(
     "rushlight",
     deadline=None,

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-KNOWN: Final = ("cpu", "cuda", "mps", "xpu", "meta", "fake")
+# What PyTorch knows by name, in the order its error lists them.
+NAMES: Final = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+    "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+)  # fmt: skip
+
+# Devices with memory for tensors, and how many there are of each kind.
+USABLE: Final[dict[str, int]] = {"cpu": 1}
 
 
 class device:
     """A type and an optional index.
 
-    ``device('cpu')``, ``device('cuda', 1)``, ``device('cuda:1')``.
+    ``device('cpu')``, ``device('cuda', 1)``, ``device('cuda:1')``.  In a ``with`` block new
+    tensors go there.
+
+    Raises:
+        RuntimeError: for a text that names no device.
     """
 
     __slots__ = ("index", "type")
@@ -22,14 +33,23 @@ class device:
             return
         if isinstance(type, int):
             type, index = "cuda", type
-        name, _, number = str(type).partition(":")
-        if name not in KNOWN or (number and not number.isdigit()):
+        if not isinstance(type, str):
+            raise TypeError(
+                f"device(): argument 'type' must be str or torch.device, not {type.__class__!r}"
+            )
+        name, colon, number = type.partition(":")
+        if not type:
+            raise RuntimeError("Device string must not be empty")
+        if colon and not number.isdigit():
+            raise RuntimeError(f"Invalid device string: '{type}'")
+        if name not in NAMES and name not in USABLE:
             raise RuntimeError(
-                f"Expected one of {', '.join(KNOWN)} device type at start of device string: {type}"
+                f"Expected one of {', '.join(NAMES)} device type at start of device string: {name}"
             )
         if number and index is not None:
             raise RuntimeError(
-                f"type (string) must not include an index because index was passed: {type}"
+                "type (string) must not include an index because index was passed explicitly: "
+                f"{type}"
             )
         self.type = name
         self.index = int(number) if number else index
@@ -51,5 +71,59 @@ class device:
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
+    def __enter__(self) -> device:
+        OUTER.append(Chosen.device)
+        Chosen.device = located(self)
+        return self
+
+    def __exit__(self, *what: Any) -> None:
+        Chosen.device = OUTER.pop()
+
 
 CPU: Final = device("cpu")
+OUTER: Final[list[device]] = []  # what was chosen outside of the `with` blocks that are open
+
+
+class Chosen:
+    """Where new tensors go when nothing is said (`torch.set_default_device`)."""
+
+    device: device = CPU
+
+
+def located(where: device) -> device:
+    """A device that tensors can live on, with the index PyTorch gives it (none for the CPU).
+
+    Raises:
+        AssertionError: for CUDA; RuntimeError: for other devices without memory for tensors.
+    """
+    if where.type == "cpu":
+        return CPU
+    count = USABLE.get(where.type)
+    if count is None:
+        if where.type == "cuda":
+            raise AssertionError("Torch not compiled with CUDA enabled")
+        raise RuntimeError(
+            f"device {str(where)!r} is not supported by this build; tensors live on 'cpu'"
+        )
+    if where.index is None:
+        return device(where.type, 0)
+    if where.index >= count:
+        raise RuntimeError(
+            f"{where}: invalid device ordinal; there {'is' if count == 1 else 'are'} {count} "
+            f"of type {where.type!r}"
+        )
+    return where
+
+
+def register(name: str, count: int = 1) -> None:
+    """Make devices ``name:0 ... name:count-1`` known: their memory is ordinary memory, and nothing
+    but copies connects them with other devices."""
+    if name in NAMES:
+        raise ValueError(f"device {name!r} is PyTorch's: choose another name")
+    USABLE[name] = count
+
+
+def unregister(name: str) -> None:
+    """Forget a registered device; tensors that live there stay usable."""
+    if name != "cpu":
+        USABLE.pop(name, None)

@@ -28,6 +28,8 @@ class Settings:
     pending.
     ``snapshot``: exposed NumPy memory up to this many bytes is copied when read; above,
     its readers run at once.
+    ``compile_free``: seconds of compiling that need no reason, see ``engine/budget.py``
+    (``RUSHLIGHT_COMPILE_FREE``; ``inf``: none ever does).
     ``fuse_after``: how often a stretch is met before its operations are compiled together.
     """
 
@@ -37,6 +39,7 @@ class Settings:
     pending_bytes: int = 1 << 28
     snapshot: int = 1 << 16
     fuse_after: int = 2
+    compile_free: float = 1.0
 
 
 settings = Settings(
@@ -44,6 +47,7 @@ settings = Settings(
     verify=_flag("RUSHLIGHT_VERIFY"),
     limit=int(os.environ.get("RUSHLIGHT_LIMIT", "1000")),
     fuse_after=int(os.environ.get("RUSHLIGHT_FUSE_AFTER", "2")),
+    compile_free=float(os.environ.get("RUSHLIGHT_COMPILE_FREE", "1.0")),
 )
 
 

@@ -214,7 +214,7 @@ class Resolver:
         return self.source(n.srcs[0])
 
     def on_full(self, n: Node) -> Ref:
-        shape, kind = n.arg
+        shape, kind = n.arg[:2]
         r = self.source(n.srcs[0])
         have = self.spec_of(n.srcs[0])
         if have.dtype is not kind:

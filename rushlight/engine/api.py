@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base import dtype as dt
+from ..base.device import CPU
 from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
@@ -74,7 +75,7 @@ def fill(x: Tensor, value: Any) -> Tensor:
 
 def full(shape: tuple[int, ...], value: Any, dtype: Any, device: Any = None) -> Tensor:
     """A tensor of one repeated number, which is a run-time input."""
-    return record.full(shape, value, dtype)
+    return record.full(shape, value, dtype, CPU if device is None else device)
 
 
 def needs_grad(t: Tensor) -> bool:
@@ -149,6 +150,12 @@ def from_numpy(a: Any, spec: Any) -> Tensor:
 
 def to_numpy(t: Tensor) -> Any:
     """An array that shares the tensor's memory."""
+    where = t.rec.spec.device
+    if where is not CPU and where.type != "cpu":
+        raise TypeError(
+            f"can't convert {where} device type tensor to numpy. Use Tensor.cpu() to copy the "
+            "tensor to host memory first."
+        )
     if handles.needs_grad(t):
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."

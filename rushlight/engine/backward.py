@@ -402,7 +402,7 @@ def first_gradients(roots: list[Tensor], grads: list[Tensor | None]) -> list[Ten
         g = grads[i]
         if g is None:
             check_root(t)
-            g = full(t.rec.spec.shape, 1.0, t.rec.spec.dtype)
+            g = full(t.rec.spec.shape, 1.0, t.rec.spec.dtype, t.rec.spec.device)
         else:
             if not needs_grad(t):
                 raise RuntimeError(

@@ -588,7 +588,7 @@ def fits(t: Tensor, g: Tensor) -> bool:
     """Can ``g`` be ``t``'s gradient?"""
     a = t.rec.spec
     b = g.rec.spec
-    return bool(a.shape == b.shape and a.dtype is b.dtype)
+    return bool(a.shape == b.shape and a.dtype is b.dtype and a.device == b.device)
 
 
 ADD: Final[i64] = TABLE["add"].code

@@ -30,6 +30,7 @@ from ..graph.op import (
     MOVE,
     REDUCE,
     WRITE,
+    Op,
     Spec,
 )
 from ..graph.ops import movement as mv
@@ -325,23 +326,53 @@ def _library(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
 
 
 def _composite(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
-    assert node.op.decompose is not None
+    program = taken_apart(node.op, node.arg, specs)
+    nodes = program.nodes
+    arrays: list[Any] = [None] * len(nodes)
+    numbers: list[Any] = []
+    at = 0
+    for s, x in zip(specs, xs):
+        if s.number:
+            numbers.append(x)
+        else:
+            arrays[at] = x
+            at += 1
+    for i in range(at, len(nodes)):
+        arrays[i] = run_node(nodes[i], arrays, program, numbers)
+    last = program.outputs[0]
+    if last < at or nodes[last].op.kind in _SHOWS:  # not memory of its own
+        return own(arrays[last], node.spec)
+    return laid_out(arrays[last], node.spec)
+
+
+_SHOWS: Final = frozenset({MOVE, ALIAS})
+_APART: Final[dict[Any, Program]] = {}  # composites met, without composites in them
+_MOST_APART: Final = 2048
+
+
+def taken_apart(op: Op, arg: Any, specs: list[Spec]) -> Program:
+    """A composite in other operations, for operands of these shapes: its leaves come first."""
+    key = (op.code, arg, tuple([(s.shape, s.strides, s.dtype.code, s.number) for s in specs]))
+    found = _APART.get(key)
+    if found is not None:
+        return found
+    assert op.decompose is not None
     program = Program()
     builder = ProgramBuilder(program)
-    leaves: list[Any] = []
-    numbers: list[Any] = []
     operands: list[Val] = []
-    for s, x in zip(specs, xs, strict=True):
+    for s in specs:
         if s.number:
             program.numbers.append("d" if s.number == "f" else "q")
-            numbers.append(x)
-            operands.append(Val(builder, ~(len(numbers) - 1)))
+            operands.append(Val(builder, ~(len(program.numbers) - 1)))
         else:
             program.nodes.append(Node(leaf, (), None, s, None))
-            leaves.append(x)
             operands.append(Val(builder, len(program.nodes) - 1))
-    program.outputs = [node.op.decompose(*operands, arg=node.arg).slot]
-    return laid_out(run_program(program, leaves, numbers)[0], node.spec)
+    program.outputs = [op.decompose(*operands, arg=arg).slot]
+    made = expand(program)
+    if len(_APART) >= _MOST_APART:
+        _APART.clear()
+    _APART[key] = made
+    return made
 
 
 _RUN: Final[dict[str, Callable[[Node, list[Spec], list[Any]], Array]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from ..base import target
@@ -13,6 +14,7 @@ from ..runtime import pool
 from ..runtime.buffer import Buffer
 from ..runtime.jit import compile_text
 from ..runtime.native import SUPPORTED, Table, live_helpers
+from .budget import compiled, pays
 from .core import Engine
 from .eager import run_node
 from .memory import base_array, hold, nbytes
@@ -164,11 +166,14 @@ def run_plan(
         and info.runs >= settings.fuse_after
         and not settings.eager
         and info.runs < REFUSED
+        and pays(info)
     ):
+        started = time.perf_counter()
         try:
             info.code = NativePlan(info, info.program)
         except (CompileError, NotImplementedError):
             info.runs = REFUSED
+        compiled(info, time.perf_counter() - started)
     if info.code is not None and not settings.eager:
         plan: NativePlan = info.code
         outs = plan.run(info, lvals, numbers)
@@ -179,7 +184,10 @@ def run_plan(
     if info.watched is not None:
         found: tuple[list[Any], BaseException | None] = info.watched.run(info, lvals, numbers)
         return found
-    return one_at_a_time(info, lvals, numbers)
+    started = time.perf_counter()
+    made = one_at_a_time(info, lvals, numbers)
+    info.alone += time.perf_counter() - started
+    return made
 
 
 LANES: Final = 3  # sets of output memory a plan keeps

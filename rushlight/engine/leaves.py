@@ -102,6 +102,12 @@ def set_grad(t: Tensor, g: Tensor | None) -> None:
                 f"{list(t.rec.spec.shape)}, got "
                 f"{list(g.rec.spec.shape)}"
             )
+        if g.rec.spec.device != t.rec.spec.device:
+            raise RuntimeError(
+                f"attempting to assign a gradient with device type '{g.rec.spec.device.type}' to "
+                f"a tensor with device type '{t.rec.spec.device.type}'. Please ensure that the "
+                "gradient and the tensor are on the same device"
+            )
         if g.rec.spec.dtype is not t.rec.spec.dtype:
             raise RuntimeError(
                 f"assigned grad has data of a different type: expected "

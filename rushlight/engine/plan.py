@@ -44,6 +44,7 @@ class FlushInfo:
         self.nentries: int = 0  # entries of history
         self.freed: int = 0  # nodes whose saved values backwards in the stretch released
         self.runs: int = 0
+        self.alone: float = 0.0  # seconds spent running one operation at a time
         self.code: Any = None  # the native plan
         self.numbers: list[Any] = []  # the numbers of the run it was made in, for their types
         self.watched: Any = None  # what runs instead while somebody watches: see watch.py

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from ..base.device import CPU
 from ..base.shape import is_dense, numel
 from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
@@ -330,18 +331,29 @@ def assign(x: Tensor, v: Tensor) -> Tensor:
         v = view(TABLE["expand"], v, shape)
     if v.rec.spec.dtype is not x.rec.spec.dtype:
         v = apply(TABLE["cast"], (v,), x.rec.spec.dtype)
+    if v.rec.spec.device is not x.rec.spec.device:
+        v = moved(v, x.rec.spec.device)
     return write(x, v, True)
 
 
-def full(shape: tuple[int, ...], value: Any, dtype: Any) -> Tensor:
+def moved(x: Tensor, where: Any) -> Tensor:
+    """``x`` on a device: a copy that is recorded, itself when it is there."""
+    if x.rec.spec.device == where:
+        return x
+    return apply(TABLE["to_device"], (x,), where)
+
+
+def full(shape: tuple[int, ...], value: Any, dtype: Any, where: Any = CPU) -> Tensor:
     """A tensor of one repeated number, which is a run-time input."""
-    return apply(TABLE["full"], (value,), (shape, dtype))
+    arg = (shape, dtype) if where is CPU else (shape, dtype, where)
+    return apply(TABLE["full"], (value,), arg)
 
 
 def fill_inplace(x: Tensor, value: Any) -> Tensor:
     """``x.fill_(number)``."""
     check_inplace(x, True)
-    return write(x, full(x.rec.spec.shape, value, x.rec.spec.dtype), True)
+    spec: Spec = x.rec.spec
+    return write(x, full(spec.shape, value, spec.dtype, spec.device), True)
 
 
 ENTRIES: Final[list[Callable[[object], Tensor | None]]] = []  # makes tensors of foreign operands

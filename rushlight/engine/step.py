@@ -102,6 +102,7 @@ def step_record(
     k = 0
     taken: set[int] = set()
     for column in columns:
+        tp.home = column[0].rec.spec.device
         vals = [Val(tp, srcs[k + i]) for i in range(len(column))]
         out = rule(tuple(vals), tuple(values), arg)
         for i, v in enumerate(out):

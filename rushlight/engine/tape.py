@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..base.device import CPU, device
 from ..graph.node import const_type
 from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
+from ..graph.ops.placing import on, placed
 from ..graph.value import Val
 from .records import NONE, NUM_B, NUM_F, NUM_I, Rec, number_code, size_of
 from .trie import ENTER, GRAFT, LEAF, number_spec
@@ -36,6 +38,7 @@ class Tape:
         self.given: set[int] = (
             set()
         )  # slots below `base` that are gradients handed in, not forward values
+        self.home: device = CPU  # where what is made of numbers alone lives
         self.leads: set[int] | None = (
             None  # forward slots that lead to what is asked for; None: all
         )
@@ -47,7 +50,10 @@ class Tape:
         r.row = op
         r.arg = arg
         r.srcs = srcs
-        r.spec = op.infer(op, [self.spec(s) for s in srcs], arg)
+        specs = [self.spec(s) for s in srcs]
+        r.spec = placed(op, specs, op.infer(op, specs, arg), False)
+        if self.home is not CPU and (not srcs or op is FULL_OP):
+            r.spec = on(r.spec, self.home)
         r.size = size_of(r.spec.shape)
         if self.create and r.spec.dtype.rank > 1:
             for i, s in enumerate(srcs):
@@ -99,6 +105,7 @@ class Tape:
     def rule(self, n: Rec, g: int) -> None:
         """Hand the gradient ``g`` of ``n`` on to its operands."""
         op: Op = n.row
+        self.home = n.spec.device
         gv = Val(self, g)
         out = Val(self, int(n.slot))
         operands = [Val(self, s) for s in n.srcs]
@@ -149,6 +156,7 @@ class Tape:
 
     def ones(self, spec: Spec) -> int:
         """The gradient a scalar root starts with."""
+        self.home = spec.device
         one = self.make(CONST_OP, [], (1.0, spec.dtype))
         return self.make(FULL_OP, [one], (spec.shape, spec.dtype))
 

@@ -18,6 +18,7 @@ from ..base.shape import is_dense
 from ..graph.op import ALIAS, ELEMENTWISE, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
 from ..graph.ops.elementwise import REFUSED
+from ..graph.ops.placing import placed
 from .core import DUMMY, Engine
 from .records import MODE, NONE, NUM_F, NUM_I, ROOT, Rec, size_of
 
@@ -155,7 +156,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
             k += 1
     r.spec = alike(op, slots, tape)
     if r.spec is None:
-        r.spec = op.infer(op, specs, r.arg)
+        r.spec = placed(op, specs, op.infer(op, specs, r.arg))
     r.size = size_of(r.spec.shape)
     if r.op == LEAF:
         r.rg = bool(r.arg[4])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ..base.device import device
     from ..base.dtype import dtype
     from .op import Op, Spec
 
@@ -46,6 +47,10 @@ class Val:
     @property
     def dtype(self) -> dtype:
         return self.builder.spec(self.slot).dtype
+
+    @property
+    def device(self) -> device:
+        return self.builder.spec(self.slot).device
 
     @property
     def arg(self) -> Any:

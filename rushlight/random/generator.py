@@ -18,6 +18,7 @@ from typing import Any, Final, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
+from rushlight.base.device import USABLE
 from rushlight.base.device import device as Device
 from rushlight.random.twister import WORDS, Twister
 
@@ -100,7 +101,7 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         self._device = Device(device)
-        if self._device.type not in ("cpu", "fake"):
+        if self._device.type not in USABLE:
             raise RuntimeError(
                 f"Generator: no generator for device {str(device)!r}; Rushlight draws all random "
                 "numbers with the CPU generator, use Generator() or Generator('cpu')"

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from rushlight import engine
+from rushlight.base.device import CPU
 from rushlight.base.device import device as Device
 from rushlight.base.dtype import ALL, dtype
 from rushlight.base.shape import numel
 from rushlight.engine import Tensor
 from rushlight.engine.leaves import rewire
 from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops.placing import to_device
 from rushlight.tensor import shape as sh
 from rushlight.tensor.install import (
     both,
@@ -165,8 +167,9 @@ def to(
             return self
     kind, where = _target(self, (*args, other, device, dtype))
     if where != self.device:
-        raise RuntimeError(f"to(): tensors cannot be moved to {str(where)!r} in this build")
-    made = cast(self, kind, copy)
+        made = apply(to_device, self if kind is self.dtype else cast(self, kind), arg=where)
+    else:
+        made = cast(self, kind, copy)
     return made if memory_format is preserve_format else sh.laid_out(made, memory_format)
 
 
@@ -186,7 +189,8 @@ for _kind in ALL:
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the tensor's type (`'torch.FloatTensor'`), or the tensor as another type."""
     if dtype is None:
-        return f"torch.{self.dtype.typename}Tensor"
+        where = "" if self.device.type == "cpu" else f"{self.device.type}."
+        return f"torch.{where}{self.dtype.typename}Tensor"
     if isinstance(dtype, str):
         for kind in ALL:
             if dtype == f"torch.{kind.typename}Tensor":
@@ -198,15 +202,15 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 @method()
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """The tensor with the dtype of another."""
-    return cast(self, other.dtype)
+    """The tensor with the dtype of another, on its device."""
+    return to(self, other)
 
 
 # ---------------------------------------------------------------- devices
 @method()
 def cpu(self: Tensor, memory_format: Any = preserve_format) -> Tensor:
-    """The tensor in CPU memory: itself."""
-    return self
+    """The tensor in CPU memory: itself when it is there."""
+    return self if self.device is CPU else to(self, CPU)
 
 
 @method()
@@ -244,12 +248,19 @@ def _constant(value: Any) -> property:
 
 
 for _name, _value in (
-    ("is_cuda", False), ("is_cpu", True), ("is_mps", False), ("is_xpu", False), ("is_meta", False),
     ("is_sparse", False), ("is_sparse_csr", False), ("is_quantized", False), ("is_mkldnn", False),
     ("is_nested", False), ("is_vulkan", False), ("is_ipu", False), ("is_xla", False),
     ("layout", strided), ("names", None),
 ):  # fmt: skip
     setattr(Tensor, _name, _constant(_value))
+
+
+def _lives(kind: str) -> property:
+    return property(lambda self: self.device.type == kind)
+
+
+for _name in ("cpu", "cuda", "mps", "xpu", "meta"):
+    setattr(Tensor, f"is_{_name}", _lives(_name))
 setattr(Tensor, "itemsize", property(lambda self: self.dtype.itemsize))
 setattr(Tensor, "nbytes", property(lambda self: self.dtype.itemsize * self.shape.numel()))
 setattr(Tensor, "real", property(lambda self: self))
@@ -257,8 +268,8 @@ setattr(Tensor, "real", property(lambda self: self))
 
 @method()
 def get_device(self: Tensor) -> int:
-    """-1: CPU memory."""
-    return -1
+    """The index of the tensor's device; -1: CPU memory."""
+    return -1 if self.device.index is None else int(self.device.index)
 
 
 # ---------------------------------------------------------------- NumPy and lists
@@ -266,7 +277,7 @@ def get_device(self: Tensor) -> int:
 def numpy(self: Tensor, *, force: bool = False) -> Any:
     """The tensor's memory as an array; `force`: detached first."""
     x = engine.detach(self) if force else self
-    if 0 in x.shape and not x.requires_grad:
+    if 0 in x.shape and not x.requires_grad and self.device is CPU:
         return np.empty(x.shape, x.dtype.numpy)
     return engine.to_numpy(x)
 

@@ -17,6 +17,7 @@ from rushlight.engine import Tensor
 from rushlight.graph.op import Spec
 from rushlight.graph.ops import movement
 from rushlight.graph.ops.elementwise import cast as CAST
+from rushlight.graph.ops.placing import to_device
 from rushlight.tensor.install import (
     Number,
     element_type,
@@ -87,6 +88,8 @@ def as_tensor(
     kind = None if dtype is None else element_type(dtype, "as_tensor")
     if isinstance(data, Tensor):
         out = data if kind is None or data.dtype is kind else _cast(data, kind)
+        if device is not None and place(device) != out.device:
+            return engine.apply(to_device, out, arg=place(device))
         if copy and out is data:
             out = engine.apply(movement.relayout, data, arg=contiguous_strides(data.shape))
         return out

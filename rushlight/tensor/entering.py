@@ -22,7 +22,7 @@ _MOST: Final = 4096  # kinds that are kept
 
 def kind_of(shape: Ints, kind: dtype, device: Any) -> Any:
     """What describes dense tensors of a shape, type and device."""
-    key = (shape, kind, device.type)
+    key = (shape, kind, device.type, device.index)
     found = _KINDS.get(key)
     if found is None:
         if len(_KINDS) >= _MOST:

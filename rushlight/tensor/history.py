@@ -12,7 +12,8 @@ from rushlight.tensor.install import method
 
 # Rows whose name is not PyTorch's; others are `CamelCase` + `Backward0`.
 NODE_NAMES: Final[dict[str, str]] = {
-    "cast": "ToCopyBackward0", "copy": "CloneBackward0", "relayout": "CloneBackward0",
+    "cast": "ToCopyBackward0", "copy": "CloneBackward0",
+    "to_device": "ToCopyBackward0", "relayout": "CloneBackward0",
     "reshape": "UnsafeViewBackward0", "square": "PowBackward0", "cube": "PowBackward0",
     "matmul": "MmBackward0", "linear": "AddmmBackward0", "write": "CopySlices",
     "maximum": "MaximumBackward0", "clamp_min": "ClampMinBackward0",

@@ -15,7 +15,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base import dtype as dt
-from rushlight.base.device import CPU, device
+from rushlight.base.device import CPU, Chosen, device, located
 from rushlight.base.dtype import dtype
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
@@ -225,24 +225,11 @@ def element_type(kind: Any, name: str) -> dtype:
     raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}")
 
 
-class DefaultDevice:
-    """Where new tensors go when nothing is said (`torch.set_default_device`)."""
-
-    device: device = CPU
-
-
 def place(where: Any) -> device:
     """The device an argument names; PyTorch's error for one that this build cannot use."""
     if where is None:
-        return DefaultDevice.device
-    found = where if isinstance(where, device) else device(where)
-    if found.type == "cuda":
-        raise AssertionError("Torch not compiled with CUDA enabled")
-    if found.type not in ("cpu", "fake"):
-        raise RuntimeError(
-            f"device {str(found)!r} is not supported by this build; tensors live on 'cpu'"
-        )
-    return CPU if found.type == "cpu" else found
+        return Chosen.device
+    return located(where if isinstance(where, device) else device(where))
 
 
 def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
@@ -287,11 +274,10 @@ def apart(out: Tensor | None, *inputs: Tensor) -> None:
 @function()
 def set_default_device(device: Any) -> None:
     """Where new tensors go; None: the CPU."""
-    DefaultDevice.device = CPU
-    DefaultDevice.device = place(device)
+    Chosen.device = CPU if device is None else place(device)
 
 
 @function()
 def get_default_device() -> device:
     """Where new tensors go when nothing is said."""
-    return DefaultDevice.device
+    return Chosen.device

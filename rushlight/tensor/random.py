@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base import dtype as dt
+from rushlight.base.device import CPU
 from rushlight.base.dtype import dtype
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
@@ -34,9 +35,16 @@ from rushlight.tensor.kinds import preserve_format
 look: Callable[..., Tensor] = engine.view
 
 
-def generator_of(generator: Any) -> Any:
-    """The generator an argument names."""
-    return default_generator if generator is None else generator
+def generator_of(generator: Any, where: Any = CPU) -> Any:
+    """The generator an argument names; it has to be of the device's type."""
+    if generator is None:
+        return default_generator
+    if generator.device.type != where.type:
+        raise RuntimeError(
+            f"Expected a '{where.type}' device type for generator but found "
+            f"'{generator.device.type}'"
+        )
+    return generator
 
 
 # ---------------------------------------------------------------- new tensors
@@ -70,8 +78,9 @@ def _new(name: str, draw: Draw) -> Any:
                 raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(more))}'")
         kind = dt.Defaults.float if dtype is None else element_type(dtype, name)
         shape = _checked(sizes(size, name))
-        a = draw(generator_of(generator), shape, kind)
-        return give(owned(a, kind, place(device), requires_grad), out, name)
+        where = place(device)
+        a = draw(generator_of(generator, where), shape, kind)
+        return give(owned(a, kind, where, requires_grad), out, name)
 
     make.__doc__ = f"`{name}(*size)`: random numbers of a floating type."
     return function(name)(make)
@@ -105,7 +114,7 @@ def _like(name: str, fill: Callable[[Any, Any], Any]) -> Any:
         kind = input.dtype if dtype is None else element_type(dtype, name)
         where = input.device if device is None else place(device)
         a = laid_array(tuple(input.shape), like_strides(input, memory_format), kind)
-        return owned(fill(generator_of(generator), a), kind, where, requires_grad)
+        return owned(fill(generator_of(generator, where), a), kind, where, requires_grad)
 
     make.__doc__ = f"`{name}`: random numbers in the shape, dtype and layout of a tensor."
     return function(name)(make)
@@ -163,8 +172,9 @@ def randint(*args: Any, **kwargs: Any) -> Tensor:
         raise TypeError("randint() takes (low=0, high, size, *, dtype, device, generator)")
     kind = dt.int64 if options["dtype"] is None else element_type(options["dtype"], "randint")
     shape = _checked(sizes((size,), "randint", "size", 3))
-    a = draws.randint(generator_of(options["generator"]), low, high, shape, kind.numpy)
-    made = owned(a, kind, place(options["device"]), bool(options["requires_grad"]))
+    where = place(options["device"])
+    a = draws.randint(generator_of(options["generator"], where), low, high, shape, kind.numpy)
+    made = owned(a, kind, where, bool(options["requires_grad"]))
     return give(made, options["out"], "randint")
 
 
@@ -305,7 +315,7 @@ def _into(name: str, draw: Callable[..., Any]) -> None:
     def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         engine.check_inplace(self)
         a = laid_array(tuple(self.shape), strides(self), self.dtype)
-        filled = draw(generator_of(generator), a, *args, **kwargs)
+        filled = draw(generator_of(generator, self.device), a, *args, **kwargs)
         return engine.assign(self, owned(np.asarray(filled), self.dtype, self.device))
 
     fill.__doc__ = f"`{name}`: overwrite the tensor with random numbers."

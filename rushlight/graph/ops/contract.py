@@ -44,12 +44,6 @@ def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         )
     if x.dtype is dt.bool_:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
-    if x.device != y.device:
-        raise RuntimeError(
-            "Expected all tensors to be on the same device, but found at least two devices, "
-            f"{x.device} and "
-            f"{y.device}! ({op.name})"
-        )
     batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
     return Spec((*batch, x.shape[-2], y.shape[-1]), x.dtype, None, x.device)
 

@@ -21,8 +21,8 @@ def _same(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 leaf = register(Op("leaf", LEAF, lambda op, srcs, arg: Spec(arg[0], arg[1], arg[2], arg[3])))
 # arg = (number, dtype)
 const = register(Op("const", CONST, lambda op, srcs, arg: Spec((), arg[1])))
-# (number,), arg = (shape, dtype)
-full = register(Op("full", FULL, lambda op, srcs, arg: Spec(arg[0], arg[1])))
+# (number,), arg = (shape, dtype), and the device when it is not the CPU
+full = register(Op("full", FULL, lambda op, srcs, arg: Spec(arg[0], arg[1], None, *arg[2:])))
 # arg = (shape, dim, dtype)
 iota = register(Op("iota", IOTA, lambda op, srcs, arg: Spec(arg[0], arg[2])))
 

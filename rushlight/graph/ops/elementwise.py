@@ -31,24 +31,15 @@ U = (0.05, 0.95)  # a probability
 def infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     """Broadcast shape, promoted type, TensorIterator's strides."""
     shape = srcs[0].shape
-    device = srcs[0].device
     for s in srcs[1:]:
         if s.shape != shape:
             shape = broadcast_shapes(shape, s.shape)
-        if s.device != device and not s.number:
-            if device.type != "cpu" and s.shape:
-                raise RuntimeError(
-                    "Expected all tensors to be on the same device, but found at least two "
-                    f"devices, {device} and "
-                    f"{s.device}! ({op.name})"
-                )
-            device = s.device if device.type == "cpu" else device
     ctype = compute_type(op.types, srcs, arg)
     check = REFUSED.get(op.name)
     if check is not None:
         check(srcs, ctype)
     strides = elementwise_strides(shape, [(s.shape, s.strides) for s in srcs if not s.number])
-    return Spec(shape, result_dtype(op.types, ctype, arg), strides, device)
+    return Spec(shape, result_dtype(op.types, ctype, arg), strides, srcs[0].device)
 
 
 Check = Callable[[Sequence[Spec], dtype], None]  # (operands, the type worked in): may raise

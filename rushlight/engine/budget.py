@@ -1,0 +1,40 @@
+"""When compiling a plan pays: a program whose sizes vary must not wait for code it hardly uses.
+
+Running one operation at a time is the rent, compiling the price.  A second of compiling, and later
+one part in twenty of the time since, is free: a program with a few plans is compiled at once.
+Beyond that a plan is compiled when it has spent as long running one operation at a time as
+compiling it is expected to take, so that both together never take more than twice the better
+choice.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from ..base.settings import settings
+from .plan import FlushInfo
+
+SHARE: Final = 0.05  # of the time since the start, which compiling may take without a reason
+
+
+class Spent:
+    """What compiling has cost so far."""
+
+    start: float = time.perf_counter()
+    seconds: float = 0.0
+    nodes: int = 0
+
+
+def pays(info: FlushInfo) -> bool:
+    """Is it time to compile this plan?"""
+    free = settings.compile_free + SHARE * (time.perf_counter() - Spent.start)
+    if Spent.seconds <= free or Spent.nodes == 0:
+        return True
+    return info.alone * Spent.nodes >= Spent.seconds * len(info.program.nodes)
+
+
+def compiled(info: FlushInfo, seconds: float) -> None:
+    """A plan was compiled in so many seconds."""
+    Spent.seconds += seconds
+    Spent.nodes += len(info.program.nodes)
