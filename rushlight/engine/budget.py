@@ -21,20 +21,24 @@ SHARE: Final = 0.05  # of the time since the start, which compiling may take wit
 class Spent:
     """What compiling has cost so far."""
 
-    start: float = time.perf_counter()
-    seconds: float = 0.0
-    nodes: int = 0
+    def __init__(self) -> None:
+        self.start: float = time.perf_counter()
+        self.seconds: float = 0.0
+        self.nodes: int = 0
+
+
+SPENT: Final = Spent()
 
 
 def pays(info: FlushInfo) -> bool:
     """Is it time to compile this plan?"""
-    free = settings.compile_free + SHARE * (time.perf_counter() - Spent.start)
-    if Spent.seconds <= free or Spent.nodes == 0:
+    free = settings.compile_free + SHARE * (time.perf_counter() - SPENT.start)
+    if SPENT.seconds <= free or SPENT.nodes == 0:
         return True
-    return info.alone * Spent.nodes >= Spent.seconds * len(info.program.nodes)
+    return info.alone * SPENT.nodes >= SPENT.seconds * len(info.program.nodes)
 
 
 def compiled(info: FlushInfo, seconds: float) -> None:
     """A plan was compiled in so many seconds."""
-    Spent.seconds += seconds
-    Spent.nodes += len(info.program.nodes)
+    SPENT.seconds += seconds
+    SPENT.nodes += len(info.program.nodes)
