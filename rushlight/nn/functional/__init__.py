@@ -81,6 +81,7 @@ from .normalization import (
     rms_norm,
 )
 from .padding import channel_shuffle, pad, pixel_shuffle, pixel_unshuffle, unfold
+from .resize import interpolate, upsample, upsample_bilinear, upsample_nearest
 
 __all__ = [
     "alpha_dropout",
@@ -115,6 +116,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -160,4 +162,7 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
