@@ -117,9 +117,7 @@ def become(cls: Any, x: Tensor, requires_grad: bool) -> Any:
 
 def grad_of(t: Tensor) -> Tensor | None:
     """``t.grad``."""
-    f = t.fam
-    h = f.hist if f is not None else None
-    return h.grad if h is not None else None
+    return t.grad
 
 
 def read(t: Tensor) -> Any:

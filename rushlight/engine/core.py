@@ -77,7 +77,9 @@ class Fam:
     # A leaf that is a view of its storage has its history there, not at the base: (shape,
     # strides, offset).
     root: Any = None
-    base: Fam | None = None  # of a rooted family: the storage's value without history
+    # Of a rooted family: the storage's value without history.  Of one without history: what holds
+    # its gradient all the same, see `leaves.holding`.
+    base: Fam | None = None
     # A view's own place in the history of `base` (see `handles.view_family`): a view is one
     # node, wherever stretches are cut.
     own: bool = False
@@ -223,7 +225,12 @@ class Tensor(Methods):
             return None
         h = f.hist
         region = self.rec.region
-        if h is None or (region is not None and region is not f.root and region != f.root):
+        if h is None:
+            b = f.base  # of one that wants no gradient: holds what it was given
+            if b is None or f.root is not None or b.hist is None or region != b.root:
+                return None
+            return b.hist.grad
+        if region is not None and region is not f.root and region != f.root:
             return None
         return h.grad
 

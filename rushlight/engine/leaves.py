@@ -63,8 +63,26 @@ def rewire(t: Tensor, hist: Hist | None) -> None:
     s = t.st
     assert s is not None
     s.old = True
-    t.fam = family(s, hist, t.rec)
+    have = t.grad
+    f = family(s, hist, t.rec)
+    if have is not None:  # the flag changes, the gradient stays
+        if hist is None:
+            f.base = holding(s, t.rec, have)
+        else:
+            hist.grad = have
+        t.grad = None
+    t.fam = f
     t.epoch = 0
+
+
+def holding(s: Storage, rec: Rec, g: Tensor) -> Fam:
+    """Keeps the gradient of a tensor that wants none."""
+    b = Fam(s, Hist(None, 0), rec)
+    b.root = rec.region
+    h = b.hist
+    assert h is not None
+    h.grad = g
+    return b
 
 
 def family(s: Storage, hist: Hist | None, rec: Rec) -> Fam:
@@ -91,7 +109,11 @@ def set_grad(t: Tensor, g: Tensor | None) -> None:
     """``t.grad = g``."""
     f = t.fam
     h = f.hist if f is not None else None
-    if h is None or not at_root(t):
+    if h is None and g is None:
+        if f is not None and f.root is None:
+            f.base = None
+        return
+    if (h is None and needs_grad(t)) or (h is not None and not at_root(t)):
         if g is None:
             return
         raise RuntimeError("this tensor takes no gradient: call requires_grad_() first")
@@ -113,7 +135,14 @@ def set_grad(t: Tensor, g: Tensor | None) -> None:
                 f"assigned grad has data of a different type: expected "
                 f"{t.rec.spec.dtype}, got {g.rec.spec.dtype}"
             )
-    h.grad = g
+    if h is not None:
+        h.grad = g
+    elif g is not None:
+        rewire(t, None)
+        f = t.fam
+        s = t.st
+        assert f is not None and s is not None
+        f.base = holding(s, t.rec, g)
 
 
 def set_data(t: Tensor, other: Tensor) -> None:
@@ -131,6 +160,8 @@ def set_data(t: Tensor, other: Tensor) -> None:
     old = t.fam
     hist = old.hist if old is not None else None
     f = family(s, hist, other.rec)
+    if old is not None and hist is None and old.root is None:
+        f.base = old.base
     t.st = s
     t.fam = f
     t.rec = other.rec

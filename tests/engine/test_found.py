@@ -180,3 +180,31 @@ def test_values_of_views_with_gaps_are_kept_for_gradients(eager: bool) -> None:
             g.sum().backward()
             assert x.grad.sum().item() == pytest.approx(float((6 * view).sum()))
             assert h is None or h.tolist() == (6 * view).tolist()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_gradient_stays_when_the_flag_changes(eager: bool) -> None:
+    with override(eager=eager):
+        for _ in range(2):
+            x = filled(2)
+            x.requires_grad_()
+            (x * 3).sum().backward()
+            x.requires_grad_(False)
+            assert x.grad.tolist() == [3.0, 3.0]
+            y = x * 2
+            assert not y.requires_grad and y.tolist() == [2.0, 4.0]
+            x.requires_grad = True
+            (x * 4).sum().backward()
+            assert x.grad.tolist() == [7.0, 7.0]
+            x.requires_grad_(False)
+            x.grad = None
+            assert x.grad is None
+            x.grad = torch.ones(2)  # may be given without the flag
+            assert x.grad.tolist() == [1.0, 1.0]
+            z = x + 1
+            z.grad = torch.zeros(2)
+            assert z.grad.tolist() == [0.0, 0.0] and z.tolist() == [2.0, 3.0]
+            x.data = torch.zeros(2)
+            assert x.grad.tolist() == [1.0, 1.0] and x.tolist() == [0.0, 0.0]
+            with pytest.raises(RuntimeError, match="different size"):
+                z.grad = torch.ones(3)
