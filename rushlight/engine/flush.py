@@ -11,6 +11,7 @@ from mypy_extensions import i64, mypyc_attr
 from ..base.dtype import ALL
 from ..base.shape import is_contiguous, is_dense, numel
 from ..graph.op import Spec
+from ..runtime.buffer import Buffer
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
 from .backward import backward_root
@@ -119,9 +120,11 @@ def flush_engine(e: Engine) -> None:
     hooks, calls, ep = e.hooks, e.calls, e.epoch
     outs, failed = run_plan(info, lvals, numbers)
     if lnow:  # nothing that outlives this run may be exposed memory itself
-        lvals = list(lvals)
+        # In place and before anything is written there: after an interrupt below, the stretch is
+        # run again on what the memory held before.
         for k in lnow:
-            lvals[k] = lvals[k].copy()
+            if k < len(lvals) and not isinstance(lvals[k], Buffer):
+                lvals[k] = lvals[k].copy()
     frame: Frame | None = None
     if info.roots:
         frame = Frame(r, gleaves, numbers, e.nflush)

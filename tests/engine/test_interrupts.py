@@ -86,6 +86,15 @@ PROGRAMS = {
         "y.mul_(2)",
         "engine.flush()",
     ),
+    "large arrays": (  # beyond what is copied when it is read
+        "n = np.arange(10000.0)",
+        "t = T.from_numpy(n)",
+        "v = t.view(100, 100)[1:]",
+        "t.mul_(3)",
+        "v.add_(1)",
+        "y = (t * 2)[:4]",
+        "engine.flush()",
+    ),
 }  # fmt: skip
 
 
