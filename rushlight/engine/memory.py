@@ -61,6 +61,24 @@ class Window:
         return b
 
 
+class Part:
+    """A contiguous part of an array that somebody else owns: nobody else's memory but its own."""
+
+    __slots__ = ("address", "nbytes", "offset", "root")
+
+    def __init__(self, root: Any, start: int, offset: int, nbytes: int) -> None:
+        self.root: Any = root  # one-dimensional, contiguous, at address `start`
+        self.offset: int = offset  # in bytes
+        self.nbytes: int = nbytes
+        self.address: int = start + offset
+
+    def array(self, dtype: Any, shape: Any, strides: Any, offset: int = 0) -> Any:
+        return np.ndarray(shape, dtype, self.root, self.offset + offset, strides)
+
+    def copy(self) -> Any:
+        return of_array(np.ndarray((self.nbytes,), np.uint8, self.root, self.offset))
+
+
 def byte_strides(strides: tuple[int, ...], size: int) -> tuple[int, ...]:
     """Strides in bytes."""
     return tuple([s * size for s in strides])

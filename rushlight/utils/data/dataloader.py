@@ -254,8 +254,9 @@ class _BaseDataLoaderIter:
     def __next__(self) -> Any:
         data = self._next_data()
         self._num_yielded += 1
-        promised = self._IterableDataset_len_called
-        if promised is not None and self._num_yielded > promised:
+        if (
+            promised := self._IterableDataset_len_called
+        ) is not None and self._num_yielded > promised:
             warnings.warn(
                 f"Length of IterableDataset {self._dataset} was reported to be {promised}"
                 f"(when accessing len(dataloader)), but {self._num_yielded} samples have been "

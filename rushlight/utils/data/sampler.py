@@ -18,6 +18,7 @@ from rushlight.base.dtype import float64
 from rushlight.engine import Tensor
 from rushlight.random import Generator, default_generator, draws
 from rushlight.tensor.creation import as_tensor
+from rushlight.utils.data._utils.ahead import Run
 
 T_co = TypeVar("T_co", covariant=True)
 Indices = NDArray[np.int64]
@@ -188,28 +189,6 @@ def _need_count(name: str, value: Any) -> None:
 
 
 # ------------------------------------------------------------- batches as runs
-
-
-class Run:
-    """A batch of indices: `start` to `stop` of an order that is known as a whole (None: 0, 1, ...).
-
-    `size` is what a full batch has: the next one starts at `stop`.
-    """
-
-    __slots__ = ("order", "size", "start", "stop")
-
-    def __init__(self, order: Indices | None, start: int, stop: int, size: int) -> None:
-        self.order = order
-        self.start = start
-        self.stop = stop
-        self.size = size
-
-    def tolist(self) -> list[int]:
-        """The indices."""
-        if self.order is None:
-            return list(range(self.start, self.stop))
-        found: list[int] = self.order[self.start : self.stop].tolist()
-        return found
 
 
 def index_batches(batch_sampler: Any) -> Iterator[Run] | None:

@@ -15,6 +15,7 @@ from rushlight.base.device import CPU
 from rushlight.engine import Tensor
 from rushlight.tensor.creation import as_tensor, tensor
 from rushlight.tensor.install import FUNCTIONS
+from rushlight.utils.data._utils.ahead import plain
 
 Collate = Callable[..., Any]
 Kinds = dict[type | tuple[type, ...], Collate]
@@ -23,11 +24,6 @@ np_str_obj_array_pattern: Final = re.compile(r"[SaUO]")
 default_collate_err_msg_format: Final = (
     "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
 )
-
-
-def plain(x: Any) -> bool:
-    """Whether a tensor's elements may simply be copied: on the CPU, and no gradient follows."""
-    return type(x) is Tensor and x.device.type == "cpu" and not engine.needs_grad(x)
 
 
 def _is_text(array: Any) -> bool:
