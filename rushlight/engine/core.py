@@ -169,6 +169,12 @@ class Slow:
     def view(self, op: Op, x: Tensor, arg: object) -> Tensor:
         raise NotImplementedError("the recorder is not installed")
 
+    def detach(self, x: Tensor) -> Tensor:
+        raise NotImplementedError("the recorder is not installed")
+
+    def fill(self, x: Tensor, value: object) -> Tensor:
+        raise NotImplementedError("the recorder is not installed")
+
     def backward(self, x: Tensor) -> None:
         raise NotImplementedError("the recorder is not installed")
 
@@ -327,22 +333,6 @@ class Tensor(Methods):
 
     def __setitem__(self, key: object, value: object) -> None:
         raise NotImplementedError("indexing is installed by rushlight.tensor")
-
-    def relu(self) -> Tensor:
-        """``max(x, 0)`` elementwise."""
-        return record1(RELU, self, None)
-
-    def tanh(self) -> Tensor:
-        """Hyperbolic tangent elementwise."""
-        return record1(TANH, self, None)
-
-    def sigmoid(self) -> Tensor:
-        """``1 / (1 + exp(-x))`` elementwise."""
-        return record1(SIGMOID, self, None)
-
-    def exp(self) -> Tensor:
-        """``e ** x`` elementwise."""
-        return record1(EXP, self, None)
 
     def item(self) -> object:
         """The one element as a Python number; ``RuntimeError`` for a tensor with several."""
@@ -609,7 +599,3 @@ GT: Final[i64] = TABLE["gt"].code
 GE: Final[i64] = TABLE["ge"].code
 EQ: Final[i64] = TABLE["eq"].code
 NE: Final[i64] = TABLE["ne"].code
-RELU: Final[i64] = TABLE["relu"].code
-TANH: Final[i64] = TABLE["tanh"].code
-SIGMOID: Final[i64] = TABLE["sigmoid"].code
-EXP: Final[i64] = TABLE["exp"].code

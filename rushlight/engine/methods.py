@@ -26,6 +26,10 @@ SUB: Final[i64] = TABLE["sub"].code
 MUL: Final[i64] = TABLE["mul"].code
 MATMUL: Final[i64] = TABLE["matmul"].code
 SQUARE: Final[i64] = TABLE["square"].code
+RELU: Final[i64] = TABLE["relu"].code
+TANH: Final[i64] = TABLE["tanh"].code
+SIGMOID: Final[i64] = TABLE["sigmoid"].code
+EXP: Final[i64] = TABLE["exp"].code
 SUM: Final[i64] = TABLE["sum"].code
 MEAN: Final[i64] = TABLE["mean"].code
 ARGMAX: Final[i64] = TABLE["argmax"].code
@@ -153,6 +157,22 @@ class Methods:
         return GENERAL["argmax"](self, dim, keepdim, out=out, axis=axis, keepdims=keepdims)
 
     # ------------------------------------------------------------ elementwise
+    def relu(self) -> core.Tensor:
+        """``max(x, 0)`` elementwise."""
+        return core.record1(RELU, cast(core.Tensor, self), None)
+
+    def tanh(self) -> core.Tensor:
+        """Hyperbolic tangent elementwise."""
+        return core.record1(TANH, cast(core.Tensor, self), None)
+
+    def sigmoid(self) -> core.Tensor:
+        """``1 / (1 + exp(-x))`` elementwise."""
+        return core.record1(SIGMOID, cast(core.Tensor, self), None)
+
+    def exp(self) -> core.Tensor:
+        """``e ** x`` elementwise."""
+        return core.record1(EXP, cast(core.Tensor, self), None)
+
     def pow(self, exponent: Any, *, out: Any = None) -> Any:
         """``self ** exponent``; ``RuntimeError`` for integers to negative integers."""
         if type(exponent) is int and exponent == 2 and out is None:
@@ -165,6 +185,9 @@ class Methods:
         """``self + alpha * other``, written into the tensor."""
         if alpha is ONE_NUMBER and (isinstance(other, core.Tensor) or type(other) is float):
             return core.SLOW[0].inplace(ADD, cast(core.Tensor, self), other)
+        if scales(other, alpha):
+            part = core.binary(MUL, cast(core.Tensor, other), alpha)
+            return core.SLOW[0].inplace(ADD, cast(core.Tensor, self), part)
         return GENERAL["add_"](self, other, alpha=alpha)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
@@ -179,7 +202,28 @@ class Methods:
             return core.SLOW[0].inplace(MUL, cast(core.Tensor, self), other)
         return GENERAL["mul_"](self, other)
 
+    def zero_(self) -> Any:
+        """Write zeros everywhere."""
+        return core.SLOW[0].fill(cast(core.Tensor, self), 0)
+
     # ------------------------------------------------------------ views
+    def detach(self) -> Any:
+        """The same memory without history."""
+        return core.SLOW[0].detach(cast(core.Tensor, self))
+
+    def dim(self) -> int:
+        """How many dimensions."""
+        return len(cast(core.Tensor, self).rec.spec.shape)
+
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or the size of one dimension."""
+        shape = cast(core.Tensor, self).rec.size
+        if dim is None:
+            return shape
+        if type(dim) is int and -len(shape) <= dim < len(shape):
+            return cast(core.Tensor, self).rec.spec.shape[dim]
+        return GENERAL["size"](self, dim)
+
     def t(self) -> Any:
         """The transpose of a matrix; of fewer dimensions, the tensor itself."""
         me = cast(core.Tensor, self)
@@ -235,6 +279,13 @@ class Methods:
 ONE_NUMBER: Final[object] = 1
 
 
+def scales(other: object, alpha: object) -> bool:
+    """Is ``alpha * other`` a product of floats?"""
+    return (
+        type(alpha) is float and isinstance(other, core.Tensor) and other.rec.spec.dtype.rank >= 2
+    )
+
+
 def complete(size: tuple[Any, ...], shape: Any) -> Any:
     """The shape that these sizes ask for; None where it is to be looked at more closely."""
     count = 1
@@ -270,7 +321,7 @@ def general(name: str, f: Callable[..., Any]) -> bool:
 
 OWN: Final = frozenset(
     {
-        "__getitem__", "add_", "argmax", "backward", "matmul", "mean", "mm", "mul_", "pow", "sub_",
-        "sum", "t", "view",
+        "__getitem__", "add_", "argmax", "backward", "detach", "dim", "exp", "matmul", "mean", "mm",
+        "mul_", "pow", "relu", "sigmoid", "size", "sub_", "sum", "t", "tanh", "view", "zero_",
     }
 )  # fmt: skip

@@ -393,3 +393,9 @@ class Recorder(Slow):
 
     def view(self, op: Op, x: Tensor, arg: object) -> Tensor:
         return view(op, x, arg)
+
+    def detach(self, x: Tensor) -> Tensor:
+        return detach(x)
+
+    def fill(self, x: Tensor, value: object) -> Tensor:
+        return fill_inplace(x, value)

@@ -137,15 +137,13 @@ def _inplace(name: str, op: Op, pair: bool) -> Any:
 
 
 def _install() -> None:
-    own = vars(Tensor)
     for names, make in ((UNARY, _unary), (BINARY, _binary)):
         for name in names.split():
             op = row(ALIASES.get(name, name))
             if op is None:
                 continue
             FUNCTIONS[name] = f = named(make(name, op), name)
-            if name not in own:  # the engine has some of its own, faster ones
-                setattr(Tensor, name, f)
+            attach(name, f)
             if name not in words(NO_INPLACE):
                 write = _inplace(name + "_", op, make is _binary)
                 attach(name + "_", named(write, name + "_", "Tensor."))
