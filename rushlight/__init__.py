@@ -107,6 +107,7 @@ _OF_NN = frozenset(
         "max_pool2d",
         "max_pool3d",
         "pairwise_distance",
+        "pdist",
         "pixel_shuffle",
         "pixel_unshuffle",
         "poisson_nll_loss",

@@ -70,6 +70,7 @@ from .loss import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .margins import multilabel_margin_loss, pdist, triplet_margin_with_distance_loss
 from .normalization import (
     batch_norm,
     cosine_similarity,
@@ -129,12 +130,14 @@ __all__ = [
     "mish",
     "mse_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
@@ -161,6 +164,7 @@ __all__ = [
     "threshold",
     "threshold_",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
     "upsample_bilinear",

@@ -117,8 +117,10 @@ def _along(x: Tensor, d: int, n: int, factor: float | None, mode: str, corners: 
             return x
         low = np.minimum(np.floor(source), have - 1)
         part = np.clip(source - low, 0, 1).astype(kind)
-        first, second = _read(x, d, low, have), _read(x, d, low + 1, have)
-        return first * _weights(x, d, 1 - part) + second * _weights(x, d, part)
+        first: Any = _read(x, d, low, have)
+        second: Any = _read(x, d, low + 1, have)
+        made: Tensor = first * _weights(x, d, 1 - part) + second * _weights(x, d, part)
+        return made
     low = np.floor(source)
     out: Any = None
     for i, w in enumerate(_cubic((source - low).astype(kind))):
