@@ -164,10 +164,11 @@ def kept() -> str:
         return ""
     e = core.MAIN
     jit: Any = sys.modules["rushlight.runtime.jit"]
-    code = sum(library.size for library in list(jit._LIBRARIES.values()))
+    made = [*jit._LIBRARIES.values(), *jit._PASSING.values()]
+    code = sum(library.size for library in made)
     return (
         f"{e.nrec:6d} records, {e.misses:8d} misses, {e.nplan:7d} plans made, "
-        f"{len(jit._LIBRARIES):5d} libraries of {code / 2**20:6.1f} MiB"
+        f"{len(made):5d} libraries of {code / 2**20:6.1f} MiB"
     )
 
 

@@ -79,7 +79,7 @@ class NativePlan:
     def __init__(self, info: FlushInfo, program: Program) -> None:
         host = target.host()
         code = llvm.render(compiler.lower(program, host), host)
-        self.library: Any = compile_text(code.text, name_hint="plan", target=host)
+        self.library: Any = compile_text(code.text, name_hint="plan", target=host, passing=True)
         self.entry: int = self.library.address(code.symbol)
         self.slots: int = code.slots
         self.nleaf: int = len(info.leaves)

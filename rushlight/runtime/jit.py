@@ -26,15 +26,21 @@ if hasattr(os, "register_at_fork"):
     )
 
 _LIBRARIES: dict[str, "Library"] = {}
+_PASSING: dict[str, "Library"] = {}  # of the present generation
+_DEAD: list[Any] = []  # linkers that no library needs any more, to be taken down under the lock
 _SESSIONS: list["_Session"] = []  # at most one
 _MACHINES: dict[str, Any] = {}
+
+GENERATION = 512
+"""Libraries of passing code that are linked, and go, together (about 60 KiB each)."""
 
 _MODULE = "; ---- module\n"  # between the modules of one text
 _DEFINE = re.compile(r"^(define .*?)( #0)?(?= (?:align \d+ )?\{$)", re.MULTILINE)
 
 
 class Library:
-    """Native functions of one compiled text. Its code stays loaded until the process ends.
+    """Native functions of one compiled text. Their code stays loaded as long as the library is
+    referred to (that of passing code) or until the process ends.
 
     Attributes:
         name: what the text was called by whoever compiled it.
@@ -44,14 +50,15 @@ class Library:
     """
 
     def __init__(
-        self, session: "_Session", name: str, digest: str, code: bytes, from_disk: bool,
+        self, linker: "_Linker", name: str, digest: str, code: bytes, from_disk: bool,
         needs: Sequence["Library"] = (),
     ) -> None:  # fmt: skip
         self.name = name
         self.digest = digest
         self.size = len(code)
         self.from_disk = from_disk
-        self._addresses = session.link(digest, code, [n.digest for n in needs])
+        self._linker = linker  # holds the code
+        self._addresses = linker.link(digest, code, [n.digest for n in needs])
 
     def address(self, symbol: str) -> int:
         """The address of an exported function.
@@ -72,8 +79,9 @@ class Library:
 
 
 def compile_text(
-    ir: str, *, name_hint: str = "kernel", target: Target | None = None, level: int = 1
-) -> Library:
+    ir: str, *, name_hint: str = "kernel", target: Target | None = None, level: int = 1,
+    passing: bool = False,
+) -> Library:  # fmt: skip
     """Compiles functions given as LLVM text; the same text gives the same library.
 
     Args:
@@ -84,6 +92,8 @@ def compile_text(
         target: what to compile for; this machine when absent.
         level: code generation level; 0 compiles in a third of the time code that runs at half the
             speed (the same bits), for what runs once.
+        passing: code that may be needed for a while only, as a plan's: the caller refers to the
+            library as long as it uses an address, and afterwards the code may go.
 
     Raises:
         RuntimeError: LLVM refuses the text (an error in a generator), or llvmlite is missing.
@@ -96,22 +106,31 @@ def compile_text(
     digest = sha256(
         f"{session.version}|{target.code_key}|{level}|{_CODE_FORMAT}\n{ir}".encode()
     ).hexdigest()
-    library = _LIBRARIES.get(digest)
+    known = _PASSING if passing else _LIBRARIES
+    library = known.get(digest)
     if library is not None:
         return library
     with _LOCK:
-        library = _LIBRARIES.get(digest)
+        library = known.get(digest)
         if library is None:
+            _DEAD.clear()
+            if passing and len(_PASSING) + len(before) >= GENERATION:  # with all that it needs
+                _PASSING.clear()
+                session.passing = _Linker(session.llvm)
             needs = [
-                compile_text(text, name_hint=f"used by {name_hint}", target=target, level=level)
+                compile_text(
+                    text, name_hint=f"used by {name_hint}", target=target, level=level,
+                    passing=passing,
+                )
                 for text in before
-            ]
+            ]  # fmt: skip
             entry = disk_cache.load(digest)
             code = session.emit(own, name_hint, target, level) if entry is None else entry
-            library = Library(session, name_hint, digest, code, entry is not None, needs)
+            linker = session.passing if passing else session.lasting
+            library = Library(linker, name_hint, digest, code, entry is not None, needs)
             if entry is None:
                 disk_cache.store(digest, code)
-            _LIBRARIES[digest] = library
+            known[digest] = library
     return library
 
 
@@ -161,7 +180,8 @@ def _llvmlite() -> Any:
 
 
 class _Session:
-    """LLVM as this process uses it: one linker; a target machine per target."""
+    """LLVM as this process uses it: a linker for what lasts, one for the present generation of
+    what passes; a target machine per target."""
 
     def __init__(self) -> None:
         llvm = _llvmlite()
@@ -172,8 +192,8 @@ class _Session:
         numbers = ".".join(str(number) for number in llvm.llvm_version_info)
         self.version = f"llvmlite {llvmlite.__version__} LLVM {numbers}"
         self.llvm = llvm
-        self.linker = llvm.create_lljit_compiler()
-        self.keep: list[Any] = []
+        self.lasting = _Linker(llvm)
+        self.passing = _Linker(llvm)
 
     def machine(self, target: Target, level: int) -> Any:
         """The cached TargetMachine of `target`."""
@@ -221,10 +241,23 @@ class _Session:
         listing = "\n".join(names).encode()
         return code + listing + len(listing).to_bytes(4, "little")
 
+
+class _Linker:
+    """Loaded code that goes together: one of LLVM's JITs, and what holds its libraries."""
+
+    def __init__(self, llvm: Any) -> None:
+        self.llvm = llvm
+        self.jit = llvm.create_lljit_compiler()
+        self.keep: list[Any] = []
+
+    def __del__(self, dead: list[Any] = _DEAD) -> None:
+        # Whatever thread this is, and whatever it is doing: LLVM is used under the lock, later.
+        dead.append((self.jit, self.keep))
+
     def link(self, digest: str, code: bytes, needs: Sequence[str] = ()) -> dict[str, int]:
         """Loads an object from `emit`; returns the addresses of its functions.
 
-        `needs`: digests of loaded objects whose functions it calls.
+        `needs`: digests of objects loaded here whose functions it calls.
         """
         size = int.from_bytes(code[-4:], "little")
         names = code[-4 - size : -4].decode().split("\n") if size else []
@@ -234,7 +267,7 @@ class _Session:
             builder.add_jit_library(need)
         for name in names:
             builder.export_symbol(name)
-        tracker = builder.link(self.linker, digest)
+        tracker = builder.link(self.jit, digest)
         self.keep.append(tracker)
         return {name: int(tracker[name]) for name in names}
 
@@ -245,12 +278,13 @@ def _session() -> _Session:
             if not _SESSIONS:
                 session = _Session()
                 _leak(session)
+                _leak(_DEAD)
                 _SESSIONS.append(session)
     return _SESSIONS[0]
 
 
-def _leak(session: _Session) -> None:
+def _leak(thing: object) -> None:
     """Keeps loaded code past the interpreter's shutdown, when finalisers may still call it."""
     import ctypes
 
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

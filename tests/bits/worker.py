@@ -213,7 +213,7 @@ def main() -> None:
             found |= loops_of(MEDIUM_LOOPS, way.medium)
     if way.programs:
         found |= programs_of(way)
-    made = list(jit._LIBRARIES.values())
+    made = [*jit._LIBRARIES.values(), *jit._PASSING.values()]
     ran = {
         "libraries": len(made),
         "from_disk": sum(m.from_disk for m in made),

@@ -1,11 +1,13 @@
 """Compiling text: addresses, caching, threads, and that nothing is contracted."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -49,6 +51,52 @@ def test_runs_and_is_cached_in_memory() -> None:
     word = np.zeros(1, np.int64)
     run(library.address("plan"), word)
     assert word[0] == 7
+
+
+CALLS = """
+define i64 @step(i64 %a) {
+  %b = add i64 %a, {step}
+  ret i64 %b
+}
+; ---- module
+declare i64 @step(i64)
+define i64 @plan(ptr %t) {
+  %a = load i64, ptr %t
+  %b = call i64 @step(i64 %a)
+  store i64 %b, ptr %t
+  ret i64 {status}
+}
+"""
+
+
+def calling(step: int, status: int) -> str:
+    """Two modules: the second calls the first."""
+    return CALLS.replace("{step}", str(step)).replace("{status}", str(status))
+
+
+def test_passing_code_goes_by_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever refers to a library keeps its whole generation; nothing else is kept."""
+    monkeypatch.setattr(jit, "GENERATION", 8)
+    first = compile_text(calling(100, 0), passing=True)
+    linker = weakref.ref(first._linker)
+    assert compile_text(calling(100, 0), passing=True) is first
+    assert compile_text(calling(100, 0)) is not first  # the one that lasts
+    for number in range(40):
+        made = compile_text(calling(100, number + 1), passing=True)
+        assert len(jit._PASSING) <= 8
+    assert made._linker is not first._linker
+    word = np.zeros(1, np.int64)
+    run(first.address("plan"), word)
+    run(made.address("plan"), word)
+    assert word[0] == 200
+    again = compile_text(calling(100, 0), passing=True)
+    assert again is not first and again.from_disk
+    del first
+    gc.collect()
+    assert linker() is None
+    for number in range(40):
+        compile_text(INCREMENT.format(step=70_000 + number), passing=True)
+    assert len(jit._DEAD) <= 1
 
 
 def test_an_unknown_symbol_names_the_known_ones() -> None:
