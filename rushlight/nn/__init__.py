@@ -123,6 +123,7 @@ from .parameter_containers import (
     ParameterList,
 )
 from .pixels import ChannelShuffle, PixelShuffle, PixelUnshuffle, Unfold
+from .pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d
 from .upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
@@ -131,6 +132,9 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
     "AlphaDropout",
     "BCELoss",
     "BCEWithLogitsLoss",

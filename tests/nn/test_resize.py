@@ -55,3 +55,18 @@ def test_errors() -> None:
         F.interpolate(x, 3, mode="linear")
     with pytest.raises(ValueError, match="number of spatial dimensions"):
         F.interpolate(x, (3, 3, 3))
+
+
+def test_adaptive_averages() -> None:
+    x = torch.arange(12.0).reshape(1, 1, 3, 4)
+    assert F.adaptive_avg_pool2d(x, 1).tolist() == [[[[5.5]]]]
+    assert nn.AdaptiveAvgPool2d((3, 2))(x)[0, 0].tolist() == [[0.5, 2.5], [4.5, 6.5], [8.5, 10.5]]
+    assert nn.AdaptiveAvgPool2d((None, 4))(x).shape == (1, 1, 3, 4)
+    line = torch.arange(5.0, dtype=torch.float64).reshape(1, 1, 5)
+    assert F.adaptive_avg_pool1d(line, 3)[0, 0].tolist() == pytest.approx([0.5, 2.0, 3.5])
+    assert F.interpolate(line, 3, mode="area")[0, 0].tolist() == pytest.approx([0.5, 2.0, 3.5])
+    assert torch.autograd.gradcheck(
+        lambda v: F.adaptive_avg_pool1d(v * v, 3), (line.clone().requires_grad_(),)
+    )
+    with pytest.raises(RuntimeError, match="Expected 3D or 4D"):
+        F.adaptive_avg_pool2d(line[0], 1)

@@ -40,6 +40,7 @@ from .activation import (
     threshold,
     threshold_,
 )
+from .adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from .attention import scaled_dot_product_attention
 from .dropout import (
     alpha_dropout,
@@ -85,6 +86,9 @@ from .padding import channel_shuffle, pad, pixel_shuffle, pixel_unshuffle, unfol
 from .resize import interpolate, upsample, upsample_bilinear, upsample_nearest
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
     "alpha_dropout",
     "batch_norm",
     "bilinear",

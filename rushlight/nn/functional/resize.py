@@ -14,6 +14,7 @@ from ...base import dtype as dt
 from ...engine import Tensor, apply
 from ...graph.ops import elementwise as ew
 from ...graph.ops import indexing
+from .adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 SMOOTH = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}  # mode -> dimensions in space
 CUBIC = -0.75  # the slope that PyTorch's bicubic takes
@@ -30,11 +31,11 @@ def interpolate(
 ) -> Tensor:
     """(N, C, ...) at another size of the dimensions after C.
 
-    ``mode``: ``nearest``, ``nearest-exact``, ``linear`` (one dimension), ``bilinear`` and
+    ``mode``: ``nearest``, ``nearest-exact``, ``area``, ``linear`` (one dimension), ``bilinear`` and
     ``bicubic`` (two), ``trilinear`` (three).
     """
     space = len(input.shape) - 2
-    if mode in ("nearest", "nearest-exact"):
+    if mode in ("nearest", "nearest-exact", "area"):
         if align_corners is not None:
             raise ValueError(
                 "align_corners option can only be set with the interpolating modes: linear | "
@@ -47,8 +48,13 @@ def interpolate(
             )
     else:
         raise NotImplementedError(
-            f"interpolate: mode {mode!r} is not supported; use nearest, nearest-exact, linear, "
-            "bilinear, bicubic or trilinear"
+            f"interpolate: mode {mode!r} is not supported; use nearest, nearest-exact, area, "
+            "linear, bilinear, bicubic or trilinear"
+        )
+    if mode == "area":
+        sizes, _ = _sizes(input, size, scale_factor, space)
+        return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[space - 1](
+            input, sizes
         )
     if antialias:
         raise NotImplementedError("interpolate: antialias=True is not supported")
