@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .check import Options, check
-from .generate import generate
+from .generate import generate, scale_of
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,44 @@ PLANTS = (
     Plant(
         "entry without its history",
         "handles.fslot",
-        "h = f.hist\n        if h is not None:",
-        "h = f.hist\n        if h is not None and h.frame is None:",
+        "elif h is not None:",
+        "elif h is not None and h.frame is None:",
     ),
     Plant(
         "detached shares history",
         "record.detach",
         "f = Fam(s, None, r)",
         "f = x.fam or Fam(s, None, r)",
+    ),
+    Plant("view without a place of its own", "handles.find", "if r.rg:", "if False:"),
+    Plant("place of a view outlives a write", "handles.upheld", "f.ver == s.ver and", ""),
+    Plant(
+        "held view loses its place",
+        "plan.plan_flush",
+        "info.views.append((i, int(t.slot)))",
+        "pass",
+    ),
+    Plant(
+        "history of reachable memory enters twice",
+        "handles.fslot",
+        "past = f.slot if f.epoch == ep and f.rec.rg else entered(e, h)",
+        "past = entered(e, h)",
+    ),
+    Plant("saved value enters twice", "backward.entry_of", "o = origin(h)", "return NONE"),
+    Plant(
+        "hook at the value of a graft", "api.hooks_of", "if t.rec.op == trie.GRAFT:", "if False:"
+    ),
+    Plant(
+        "what is asked for lies in the same stretch",
+        "pieces.Wanted.leads",
+        "home(f.rec.info.recs, h.slot) in self.known[f.serial]",
+        "bool(self.known[f.serial])",
+    ),
+    Plant(
+        "slots taken before the stretch ended",
+        "record.view",
+        "SLOW[0].bound(e)\n        s = x.st",
+        "SLOW[0].bound(e)",
     ),
     # writes and aliases
     Plant("version not counted", "handles.written", "s.ver += 1", "pass"),
@@ -320,7 +350,7 @@ def apply(p: Plant) -> Iterator[None]:
 
 def good_seeds(seeds: range, options: dict[int, Options]) -> list[int]:
     """The seeds at which the engine as it is shows nothing."""
-    return [s for s in seeds if check(generate(s), options[s]) is None]
+    return [s for s in seeds if check(generate(s, None, scale_of(s)), options[s]) is None]
 
 
 def catch(
@@ -332,6 +362,6 @@ def catch(
         for k, s in enumerate(seeds):
             if time.monotonic() - start > seconds:
                 return None
-            if check(generate(s), options[s]) is not None:
+            if check(generate(s, None, scale_of(s)), options[s]) is not None:
                 return time.monotonic() - start, k + 1
     return None
