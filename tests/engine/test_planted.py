@@ -9,7 +9,7 @@ import pytest
 from rushlight.engine import core
 from tests.programs import planted
 from tests.programs.check import check, options
-from tests.programs.generate import generate, scale_of
+from tests.programs.generate import generate
 
 FULL = "RUSHLIGHT_PLANTED" in os.environ
 SEEDS = range(400 if FULL else 45)
@@ -42,7 +42,7 @@ def good() -> list[int]:
 def test_programs_show_nothing(good: list[int]) -> None:
     bad = [s for s in SEEDS if s not in good]
     assert not bad, "\n".join(
-        f"seed {s}: {check(generate(s, None, scale_of(s)), OPTIONS[s])}" for s in bad[:5]
+        f"seed {s}: {check(generate(s), OPTIONS[s])}" for s in bad[:5]
     )
 
 

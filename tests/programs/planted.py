@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .check import Options, check
-from .generate import generate, scale_of
+from .generate import generate
 
 
 @dataclass(frozen=True)
@@ -350,18 +350,18 @@ def apply(p: Plant) -> Iterator[None]:
 
 def good_seeds(seeds: range, options: dict[int, Options]) -> list[int]:
     """The seeds at which the engine as it is shows nothing."""
-    return [s for s in seeds if check(generate(s, None, scale_of(s)), options[s]) is None]
+    return [s for s in seeds if check(generate(s), options[s]) is None]
 
 
 def catch(
     p: Plant, seeds: list[int], options: dict[int, Options], seconds: float
 ) -> tuple[float, int] | None:
-    """Seconds and number of programs until the defect is found; None when it is not."""
-    start = time.monotonic()
+    """Seconds (of this process) and number of programs until the defect is found, or None."""
+    start = time.process_time()
     with apply(p):
         for k, s in enumerate(seeds):
-            if time.monotonic() - start > seconds:
+            if time.process_time() - start > seconds:
                 return None
-            if check(generate(s, None, scale_of(s)), options[s]) is not None:
-                return time.monotonic() - start, k + 1
+            if check(generate(s), options[s]) is not None:
+                return time.process_time() - start, k + 1
     return None
