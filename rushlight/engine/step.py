@@ -10,10 +10,10 @@ from ..graph.op import TABLE
 from ..graph.value import Val
 from .core import SLOW, Engine, Tensor, mine
 from .handles import find, promote, written
-from .records import NONE, STEP, Rec
+from .records import FLUSH, NONE, ROOT, STEP, Rec
 from .stretch import mend
 from .tape import Tape
-from .trie import MANY, adopt, get_tape
+from .trie import LEAF, MANY, adopt, get_tape
 
 Rule = Callable[..., Any]
 COPY: Final = TABLE["copy"]
@@ -33,6 +33,9 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
         return
     e = mine()
     SLOW[0].bound(e)
+    op = e.cur.nxt.op
+    if op in (ROOT, FLUSH) and varies(e, rule, columns, arg):
+        SLOW[0].flush(e)
     srcs: list[int] = []
     ep = e.epoch
     for column in columns:
@@ -60,6 +63,24 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     e.dirty = was
     e.now = False
     SLOW[0].flush(e)
+
+
+STEPS: Final[dict[Any, int]] = {}  # what is stepped -> how many records of it came after others
+SIZES: Final = 4  # so many of them: what comes before varies
+
+
+def stepped(rule: Rule, columns: list[tuple[Tensor, ...]], arg: Any) -> Any:
+    """What tells one optimiser's steps from another's."""
+    return (id(rule), arg, len(columns), columns[0][0].rec.spec.shape)
+
+
+def varies(e: Engine, rule: Rule, columns: list[tuple[Tensor, ...]], arg: Any) -> bool:
+    """Is what comes before the step new again and again (batches of many sizes)?  Then the stretch
+    ends before it, so that the step itself is recognised, and compiled once for all of them."""
+    last = e.cur.op
+    if last in (ROOT, LEAF):
+        return False
+    return STEPS.get(stepped(rule, columns, arg), 0) >= SIZES
 
 
 def overwrite(e: Engine, t: Tensor, new: Rec) -> None:
@@ -91,7 +112,14 @@ def step_record(
         for t in column:
             if t.rec.region is not None:
                 raise RuntimeError("an optimiser cannot step a tensor that is a view of another")
+    if len(STEPS) > 1000:
+        STEPS.clear()
+    what = stepped(rule, columns, arg)
     tape = get_tape(e)
+    for n in tape:
+        if n.op != LEAF:
+            STEPS[what] = STEPS.get(what, 0) + 1
+            break
     r = Rec(STEP, NONE, NONE, NONE, arg, cur.end, cur)
     r.arg = rule
     r.srcs = srcs
