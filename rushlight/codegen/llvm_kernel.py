@@ -118,15 +118,15 @@ class KernelWriter(Memory):
 
     def _widest(self, target: Target) -> int:
         """Lanes that keep the registers busy without spilling."""
-        steps = [i for s in self.k.stages for i in s.body]
-        widest = max([i.dtype.itemsize for i in steps if i.dtype.kind != "b"], default=1)
         inner = [i for s in self.k.stages if s.over == "inner" for i in s.body]
+        widest = max([i.dtype.itemsize for i in inner if i.dtype.kind != "b"], default=1)
         costly = sum(i.cost for i in inner)
         self.heavy = costly > 0 or len(inner) > 12
         register = max(16, target.vector_bits // 8)
         lanes = (1 if costly > 1 else 2 if self.heavy else 4) * register // widest
+        along = self.rank - 1 if self.across else -1
         strided = any(
-            i.kind == "index" or (i.access is not None and abs(i.access.strides[-1]) > 1)
+            i.kind == "index" or (i.access is not None and abs(i.access.strides[along]) > 1)
             for i in inner
         )
         return max(4, min(MOST, lanes, 8 if strided else MOST))
