@@ -118,15 +118,19 @@ class KernelWriter(Memory):
 
     def _widest(self, target: Target) -> int:
         """Lanes that keep the registers busy without spilling."""
-        inner = [i for s in self.k.stages if s.over == "inner" for i in s.body]
+        loops = [s.body for s in self.k.stages if s.over == "inner"]
+        inner = [i for body in loops for i in body]
         widest = max([i.dtype.itemsize for i in inner if i.dtype.kind != "b"], default=1)
-        costly = sum(i.cost for i in inner)
-        self.heavy = costly > 0 or len(inner) > 12
+        costly = max([sum(i.cost for i in body) for body in loops], default=0)
+        self.heavy = costly > 0 or max(map(len, loops), default=0) > 12
         register = max(16, target.vector_bits // 8)
-        lanes = (1 if costly > 1 else 2 if self.heavy else 4) * register // widest
+        # several registers hide each other's latency, until what they hold has to be spilled
+        lanes = (1 if costly > 2 else 2 if self.heavy else 4) * register // widest
         along = self.rank - 1 if self.across else -1
+        made = {i.id for i in inner}
         strided = any(
-            i.kind == "index" or (i.access is not None and abs(i.access.strides[along]) > 1)
+            (i.kind == "index" and not made.isdisjoint(i.srcs))  # every lane has its own address
+            or (i.access is not None and abs(i.access.strides[along]) > 1)
             for i in inner
         )
         return max(4, min(MOST, lanes, 8 if strided else MOST))
