@@ -41,9 +41,7 @@ def good() -> list[int]:
 
 def test_programs_show_nothing(good: list[int]) -> None:
     bad = [s for s in SEEDS if s not in good]
-    assert not bad, "\n".join(
-        f"seed {s}: {check(generate(s), OPTIONS[s])}" for s in bad[:5]
-    )
+    assert not bad, "\n".join(f"seed {s}: {check(generate(s), OPTIONS[s])}" for s in bad[:5])
 
 
 @pytest.mark.skipif(not PURE, reason="the compiled core cannot be changed")
