@@ -67,7 +67,7 @@ class Drills:
             f"{new} = T.where({pick} > 0, {x}, {pick})",
         ]
         if len(v.shape) >= 2:
-            forms += [
+            forms += 3 * [
                 f"{new} = {x} * {x}.sum({when}, keepdim=True)",
                 f"{new} = T.softmax({x}, {when})",
             ]
