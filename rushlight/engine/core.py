@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _thread
 import itertools
+import sys
 import threading
 from typing import Any, Final
 
@@ -359,6 +360,8 @@ class Leaving:
 
     def __del__(self) -> None:
         e = self.engine
+        if sys.is_finalizing() or threading.get_ident() != e.thread:
+            return  # a daemon thread's, when the process ends: nothing may run any more
         try:
             SLOW[0].flush(e)
         except BaseException:  # a failed operation: its results stay without values
