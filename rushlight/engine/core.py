@@ -98,6 +98,7 @@ class Engine:
         "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow",
         "lock", "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
         "ready", "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses",
+        "watch",
     )  # fmt: skip  # fmt: skip
 
     def __init__(self) -> None:
@@ -136,10 +137,23 @@ class Engine:
         self.thread: int = threading.get_ident()
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
         self.lock: Any = threading.RLock()
+        self.watch: Watch | None = None  # notes what a step does while it is captured
         self.misses: int = 0
         self.nflush: int = 0
         self.nplan: int = 0
         self.nrec: int = 0
+
+
+class Watch:
+    """Notes what a step does while it is captured; `noting.py` implements it."""
+
+    def flushed(self, e: Engine, r: Rec, outs: list[Any]) -> None:
+        """Stretch ``r`` was run and gave ``outs``; nothing has been handed out yet."""
+        raise NotImplementedError
+
+    def read(self, t: Tensor) -> None:
+        """The value of ``t`` is looked at."""
+        raise NotImplementedError
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

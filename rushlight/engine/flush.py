@@ -119,6 +119,8 @@ def flush_engine(e: Engine) -> None:
     sts, fams, lvals, lnow, gleaves, numbers = e.sts, e.fams, e.lvals, e.lnow, e.gleaves, e.numbers
     hooks, calls, ep = e.hooks, e.calls, e.epoch
     outs, failed = run_plan(info, lvals, numbers)
+    if e.watch is not None:
+        e.watch.flushed(e, r, outs)
     if lnow:  # nothing that outlives this run may be exposed memory itself
         # In place and before anything is written there: after an interrupt below, the stretch is
         # run again on what the memory held before.
@@ -229,6 +231,8 @@ class Running(Recorder):
 def current(t: Tensor) -> Storage:
     """The storage of ``t`` with its value computed."""
     e = mine()
+    if e.watch is not None:
+        e.watch.read(t)
     if not MAIN.solo:
         s = t.st
         epoch = int(t.epoch) if s is None else int(s.epoch)

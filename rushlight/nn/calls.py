@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from . import quick
+from ..engine.capture import VERSION
 from .backward_hooks import BackwardHooks
 from .handles import Hooks, RemovableHandle
 
@@ -70,6 +71,7 @@ def _own_call(cls: type[Any]) -> Any:
 
 def install(cls: type[Any]) -> None:
     """Give ``cls`` the call its present state asks for; after any change of it or of its bases."""
+    VERSION[0] += 1
     state = state_of(cls)
     root = _ROOT[0] if _ROOT else None
     if _own_call(cls) is not None:

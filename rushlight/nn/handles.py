@@ -23,6 +23,7 @@ class Hooks(OrderedDict[int, Any]):
         self._told = False
 
     def _tell(self) -> None:
+        VERSION[0] += 1
         present = len(self) > 0
         if present is not self._told and self._changed is not None:
             self._told = present
@@ -30,6 +31,7 @@ class Hooks(OrderedDict[int, Any]):
 
     def __setitem__(self, key: int, value: Any) -> None:
         super().__setitem__(key, value)
+        VERSION[0] += 1
         if not self._told:
             self._tell()
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from .. import engine
 from ..engine import Tensor
+from ..engine.capture import VERSION
 from . import calls
 from .calls import GLOBAL, slow_call
 from .conversion import Convertible
@@ -134,6 +135,7 @@ class Module(Convertible, Stateful):
 
     # ------------------------------------------------------------ attributes
     def __setattr__(self, name: str, value: Any) -> None:
+        VERSION[0] += 1
         d = self.__dict__
         if isinstance(value, Parameter):
             if "_parameters" not in d:
@@ -214,6 +216,7 @@ class Module(Convertible, Stateful):
         return out
 
     def __delattr__(self, name: str) -> None:
+        VERSION[0] += 1
         for registry in _REGISTRIES:
             if name in self.__dict__[registry]:
                 del self.__dict__[registry][name]
@@ -242,6 +245,7 @@ class Module(Convertible, Stateful):
         return state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
+        VERSION[0] += 1
         d = self.__dict__
         d.update(state)
         d.setdefault("_non_persistent_buffers_set", set())

@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+from ..engine.capture import VERSION
+
 _MISSING: Any = object()
 
 
@@ -29,6 +31,7 @@ class Registry(dict[str, Any]):
             self._show(name, value)
 
     def _show(self, name: str, value: Any) -> None:
+        VERSION[0] += 1
         owner = self._owner()
         # What the class has under this name would hide the registry in PyTorch: it does here as
         # well.
@@ -36,6 +39,7 @@ class Registry(dict[str, Any]):
             owner.__dict__[name] = value
 
     def _hide(self, name: str, value: Any) -> None:
+        VERSION[0] += 1
         owner = self._owner()
         if owner is not None and owner.__dict__.get(name, _MISSING) is value:
             del owner.__dict__[name]

@@ -1,0 +1,638 @@
+"""A captured step: what a whole step does to tensors, done again without running its Python.
+
+`noting.py` makes a `Captured` out of a run that it watched; `replay` checks that nothing it rests on
+has changed, runs the plans, and leaves storages, gradients, versions, optimisers and results as the
+step itself would have left them.  Nothing is changed before every plan has succeeded, so that a
+step which cannot be replayed can still be run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mypy_extensions import i64
+
+from ..base.dtype import Defaults
+from ..base.settings import settings
+from ..graph.op import Spec
+from .backward import AFTER
+from .core import MAIN, RECORDERS, SOLO, Engine, Fam, Frame, Hist, Tensor, mine
+from .execute import NativePlan
+from .flush import READERS, flush_engine, native_readers
+from .handles import leaf_key, loose_key, reachable
+from .memory import Window
+from .plan import FlushInfo
+from .records import ROOT, Rec, Storage
+
+VERSION: Final[list[int]] = [0]  # counts changes of modules: attributes, hooks, how they are called
+
+
+class Miss:
+    """The type of `MISS`."""
+
+
+MISS: Final = Miss()  # what a replay gives when the step has to be run
+
+# Where memory comes from.
+KEPT: Final = 0  # a storage that exists: `Captured.sts`
+GIVEN: Final = 1  # a tensor among the arguments
+MADE: Final = 2  # an output of an earlier plan of the same replay
+
+
+class Source:
+    """Where a value lies: ``spec`` and ``shift`` (in elements) when it is a part of that memory."""
+
+    __slots__ = ("at", "kind", "shift", "spec")
+
+    def __init__(self, kind: i64, at: i64, spec: Spec | None = None, shift: int = 0) -> None:
+        self.kind: i64 = kind
+        self.at: i64 = at
+        self.spec: Spec | None = spec
+        self.shift: int = shift
+
+
+# ---------------------------------------------------------------- arguments
+WHOLE: Final = 0  # a tensor that is its whole storage, or the same view of one
+WINDOW: Final = 1  # a dense part of a storage, wherever it lies in it
+EQUAL: Final = 2  # a number, a string, None: the same type and value
+SAME: Final = 3  # the very object
+SEQUENCE: Final = 4
+MAPPING: Final = 5
+
+
+class Argument:
+    """What an argument has to be like."""
+
+    __slots__ = ("cls", "items", "key", "kind", "names", "region", "value")
+
+    def __init__(self, kind: i64, value: Any) -> None:
+        self.kind: i64 = kind
+        self.value: Any = value
+        self.cls: Any = type(value)
+        self.key: Any = None
+        self.region: Any = None
+        self.items: list[Argument] = []
+        self.names: list[Any] = []
+
+    def matches(self, v: Any, found: list[Tensor]) -> bool:
+        """Is ``v`` like it?  Its tensors are appended to ``found``."""
+        kind = self.kind
+        if kind == SAME:
+            return v is self.value
+        if type(v) is not self.cls:
+            return False
+        if kind == EQUAL:
+            return v is self.value or same_number(v, self.value)
+        if kind == SEQUENCE:
+            if len(v) != len(self.items):
+                return False
+            i = 0
+            for w in v:
+                if not self.items[i].matches(w, found):
+                    return False
+                i += 1
+            return True
+        if kind == MAPPING:
+            if list(v) != self.names:
+                return False
+            i = 0
+            for w in v.values():
+                if not self.items[i].matches(w, found):
+                    return False
+                i += 1
+            return True
+        t: Tensor = v
+        s = t.st
+        if s is None or s.mem is None:
+            return False
+        f = t.fam
+        if f is not None and (f.hist is not None or f.root is not None):
+            return False
+        r = t.rec
+        if kind == WINDOW:
+            if r.region is None or not r.dense or loose_key(r.spec, False) is not self.key:
+                return False
+        else:
+            if leaf_key(s.spec, False) is not self.key:
+                return False
+            region = r.region
+            if region is not self.region and region != self.region:
+                return False
+        found.append(t)
+        return True
+
+
+def same_number(a: Any, b: Any) -> bool:
+    """Equal values of one type; zeros of either sign and NaN are told apart by how they print."""
+    return bool(a == b) and repr(a) == repr(b)
+
+
+# ---------------------------------------------------------------- optimisers
+class Stepping:
+    """One parameter group's step: its run-time numbers, its count, and what they rest on.
+
+    ``owner``: the optimiser; ``kept``: what it keeps of the group (`optim.optimizer.Group`).
+    """
+
+    __slots__ = (
+        "count", "counts", "enough", "fields", "fresh", "group", "groups", "index", "kept", "names",
+        "ngroups", "numbers", "owner", "params", "static", "values",
+    )  # fmt: skip
+
+    def __init__(self, owner: Any, index: int, kept: Any, counts: bool, enough: Any) -> None:
+        self.owner: Any = owner
+        self.fields: dict[Any, Any] = owner.__dict__
+        self.index: int = index
+        self.kept: Any = kept
+        self.groups: Any = self.fields["_groups"]
+        self.group: dict[Any, Any] = kept.group
+        self.ngroups: int = len(owner.param_groups)
+        self.params: list[Any] = list(kept.params)
+        self.names: Any = kept.names
+        self.static: Any = owner._static(kept.group)
+        self.values: list[Any] = list(self.group.values())
+        self.counts: bool = counts
+        self.enough: Any = enough
+        self.count: int = 0
+        self.numbers: list[Any] = []
+        self.fresh: bool = True  # the numbers have to be asked for
+
+    def holds(self) -> bool:
+        """Is everything but numbers as it was?"""
+        fields = self.fields
+        if "step" in fields or fields.get("_groups") is not self.groups:
+            return False
+        groups: list[Any] = fields["param_groups"]
+        if len(groups) != self.ngroups or groups[self.index] is not self.group:
+            return False
+        group = self.group
+        params: list[Any] = group["params"]
+        mine = self.params
+        n = len(mine)
+        if len(params) != n:
+            return False
+        for i in range(n):
+            if params[i] is not mine[i]:
+                return False
+        values = self.values
+        if len(group) != len(values):
+            return False
+        i = 0
+        for v in group.values():
+            if v is not values[i]:
+                return self.settle()
+            i += 1
+        return True
+
+    def settle(self) -> bool:
+        """Other settings: do they ask for the same rows?"""
+        group = self.group
+        for k, v in group.items():
+            if k != "params" and not plain(v):
+                return False
+        if self.owner._names(group) != self.names or self.owner._static(group) != self.static:
+            return False
+        self.values = list(group.values())
+        self.fresh = True
+        return True
+
+    def next(self) -> list[Any]:
+        """The numbers of the next step; nothing is counted yet."""
+        count: int = self.kept.count
+        if self.enough is None or count != self.enough:
+            self.count = count + 1
+            self.numbers = list(self.owner._numbers(self.group, self.count))
+            self.fresh = True
+        elif self.fresh or self.count != count:
+            self.count = count
+            self.numbers = list(self.owner._numbers(self.group, count))
+            self.fresh = False
+        return self.numbers
+
+    def done(self) -> None:
+        """The step has been taken."""
+        if self.kept.count != self.count:
+            self.kept.count = self.count
+        if self.counts:
+            self.fields["_stale"] = True
+
+
+def plain(v: Any) -> bool:
+    """Is it a value that cannot change in place: a number, a word, a tuple of such?"""
+    if v is None or isinstance(v, (bool, int, float, str)):
+        return True
+    return isinstance(v, tuple) and all([plain(w) for w in v])
+
+
+# ---------------------------------------------------------------- the step
+class Piece:
+    """One stretch of the step: its plan, where its leaves lie, its numbers, the frame it leaves."""
+
+    __slots__ = (
+        "consts", "entries", "framed", "freed", "info", "leaves", "numbers", "plan", "rec",
+        "saved", "stepping", "variant",
+    )  # fmt: skip
+
+    def __init__(self, rec: Rec) -> None:
+        self.rec: Rec = rec
+        self.info: FlushInfo = rec.info
+        self.plan: NativePlan | None = None  # None: nothing to compute
+        self.leaves: list[Source] = []
+        self.consts: list[Any] = []
+        self.numbers: list[Any] = []  # constants and what the optimiser said last
+        self.variant: list[Any] = []  # what it said
+        self.stepping: Stepping | None = None
+        self.framed: bool = False
+        self.freed: int = 0
+        self.entries: list[tuple[Hist | None, int, int]] = []  # a leaf's, or (piece, slot)
+        self.saved: list[tuple[int, Source]] = []
+
+
+class Captured:
+    """A step that can be replayed, with everything that has to hold for it."""
+
+    def __init__(self, e: Engine) -> None:
+        self.e: Engine = e
+        self.gm: bool = e.gm
+        self.float: Any = Defaults.float
+        self.version: int = VERSION[0]
+        self.replays: int = 0
+        # names: (dictionary, name, value), cells, attributes, contents of lists
+        self.spaces: list[dict[Any, Any]] = []
+        self.names: list[Any] = []
+        self.objects: list[Any] = []
+        self.cells: list[tuple[Any, Any]] = []
+        self.attributes: list[tuple[Any, str, Any]] = []
+        self.contents: list[tuple[Any, list[Any]]] = []
+        # arguments
+        self.given: list[Argument] = []
+        self.words: list[tuple[Any, Argument]] = []
+        self.twins: list[int] = []  # for each tensor the first that is the same handle
+        # tensors that exist: how they are found, and what they have to be
+        self.handles: list[Tensor] = []
+        self.sts: list[Storage] = []
+        self.hists: list[Hist | None] = []
+        # gradients: of which leaf; what it is before (None, any, a tensor); what it becomes
+        self.leaves: list[Hist] = []
+        self.before: list[Any] = []
+        self.after: list[int] = []  # a result's index, NONE_LEFT or AS_IT_WAS
+        self.pieces: list[Piece] = []
+        # what is written: (kind, index, source, how many writes)
+        self.writes: list[tuple[int, int, Source, int]] = []
+        self.fixed: bool = False  # a result is memory that was there before
+        # what is made
+        self.storages: list[tuple[Source, Spec]] = []
+        self.families: list[tuple[int, Rec, int, int]] = []  # storage, record, piece or -1, slot
+        self.births: list[tuple[Rec, int, int]] = []  # record, storage, family or -1
+        self.result: Result = Result(CONSTANT, None)
+
+    # ------------------------------------------------------------ what has to hold
+    def accepts(self, args: tuple[Any, ...], words: dict[str, Any]) -> list[Tensor] | None:
+        """The tensors among the arguments, if they are of the right kinds."""
+        given = self.given
+        n = len(given)
+        if len(args) != n or len(words) != len(self.words):
+            return None
+        found: list[Tensor] = []
+        for i in range(n):
+            if not given[i].matches(args[i], found):
+                return None
+        if words:
+            i = 0
+            for k, v in words.items():
+                word = self.words[i]
+                if word[0] != k or not word[1].matches(v, found):
+                    return None
+                i += 1
+        twins = self.twins
+        for i in range(len(found)):
+            t = found[i]
+            for j in range(i + 1):
+                if found[j] is t:
+                    if j != twins[i]:
+                        return None
+                    break
+        return found
+
+    def named(self) -> bool:
+        """Do all names still mean what they meant?"""
+        spaces = self.spaces
+        names = self.names
+        objects = self.objects
+        for i in range(len(names)):
+            if spaces[i].get(names[i]) is not objects[i]:
+                return False
+        for cell, value in self.cells:
+            if content(cell) is not value:
+                return False
+        for owner, name, value in self.attributes:
+            if getattr(owner, name, MISS) is not value:
+                return False
+        for held, items in self.contents:
+            if not same_items(held, items):
+                return False
+        return True
+
+    def intact(self, given: list[Tensor]) -> bool:
+        """Are the tensors that exist what they were, and may they be written?"""
+        sts = self.sts
+        hists = self.hists
+        i = 0
+        for t in self.handles:
+            if t.st is not sts[i]:
+                return False
+            f = t.fam
+            h = hists[i]
+            if (f.hist if f is not None else None) is not h or (h is not None and h.hooks):
+                return False
+            i += 1
+        i = 0
+        before = self.before
+        for q in self.leaves:
+            g = q.grad
+            want = before[i]
+            if want is ANY:
+                if g is None:
+                    return False
+            elif g is not want:
+                return False
+            i += 1
+        if self.fixed:  # NumPy's memory must not become a result's
+            for s in sts:
+                if s.exposed and reachable(s):
+                    return False
+            for t in given:
+                own = t.st
+                if own is not None and own.exposed and reachable(own):
+                    return False
+        for kind, at, _, _ in self.writes:
+            target = self.owner(kind, at, given)
+            if target.exposed and reachable(target):
+                return False
+            i = 0
+            for t in given:
+                if t.st is target and (kind != GIVEN or i != at):
+                    return False
+                i += 1
+        if not SOLO[0]:
+            for s in sts:
+                if elsewhere(self.e, s):
+                    return False
+            for t in given:
+                own = t.st
+                if own is None or elsewhere(self.e, own):
+                    return False
+        return True
+
+    def owner(self, kind: int, at: int, given: list[Tensor]) -> Storage:
+        """The storage of a write."""
+        if kind == KEPT:
+            return self.sts[at]
+        s = given[at].st
+        assert s is not None
+        return s
+
+    def ready(self, args: tuple[Any, ...], words: dict[str, Any]) -> list[Tensor] | None:
+        """The tensors among the arguments, if the step may be replayed now."""
+        e = self.e
+        if (
+            e is not (MAIN if SOLO[0] else mine())
+            or e.gm != self.gm
+            or e.watch is not None
+            or VERSION[0] != self.version
+            or Defaults.float is not self.float
+            or settings.eager
+            or settings.verify
+            or AFTER
+        ):
+            return None
+        if e.cur.op != ROOT or e.dirty or e.ready != e.epoch:
+            flush_engine(e)
+        given = self.accepts(args, words)
+        if given is None or not self.named() or not self.intact(given):
+            return None
+        for p in self.pieces:
+            st = p.stepping
+            if st is not None and not st.holds():
+                return None
+        return given
+
+    # ------------------------------------------------------------ replaying
+    def replay(self, given: list[Tensor]) -> object:
+        """Do the step; MISS when a value check failed: nothing has been changed then."""
+        e = self.e
+        leaves = self.leaves
+        after = self.after
+        for i in range(len(leaves)):
+            if after[i] != AS_IT_WAS:
+                leaves[i].grad = None  # their memory is free from here on
+        made: list[Any] = []
+        frames: list[Frame | None] = []
+        for p in self.pieces:
+            lvals: list[Any] = []
+            for src in p.leaves:
+                lvals.append(self.memory(src, made, given))
+            st = p.stepping
+            if st is not None:
+                said = st.next()
+                if said is not p.variant:
+                    p.variant = said
+                    p.numbers = p.consts + said
+            numbers = p.numbers
+            plan = p.plan
+            if plan is not None:
+                outs = plan.run(p.info, lvals, numbers)
+                if outs is None:
+                    return MISS
+                made.extend(outs)
+            frames.append(self.frame(p, frames, made, given) if p.framed else None)
+            e.nflush += 1
+        return self.publish(made, frames, given)
+
+    def memory(self, src: Source, made: list[Any], given: list[Tensor]) -> Any:
+        """The memory a source stands for now."""
+        kind = src.kind
+        if kind == KEPT:
+            m = self.sts[src.at].mem
+            return m if src.spec is None else part(m, src.spec, src.spec.offset)
+        if kind == MADE:
+            m = made[src.at]
+            return m if src.spec is None else part(m, src.spec, src.spec.offset)
+        t = given[src.at]
+        s = t.st
+        assert s is not None
+        if src.spec is None:
+            return s.mem
+        base = t.rec.spec.offset if t.rec.region is not None else 0
+        return part(s.mem, src.spec, base + src.shift)
+
+    def frame(
+        self, p: Piece, frames: list[Frame | None], made: list[Any], given: list[Tensor]
+    ) -> Frame:
+        """The history that a stretch leaves."""
+        gleaves: list[Hist] = []
+        for h, k, slot in p.entries:
+            if h is None:
+                h = Hist(frames[k], slot)
+            gleaves.append(h)
+        f = Frame(p.rec, gleaves, p.numbers, self.e.nflush)
+        f.freed = p.freed
+        for slot, src in p.saved:
+            f.saved[slot] = self.memory(src, made, given)
+        return f
+
+    def publish(self, made: list[Any], frames: list[Frame | None], given: list[Tensor]) -> object:
+        """Put what was computed where the step would have put it."""
+        storages: list[Storage] = []
+        for src, spec in self.storages:
+            storages.append(Storage(self.memory(src, made, given), spec))
+        families: list[Fam] = []
+        for at, rec, piece, slot in self.families:
+            h = Hist(frames[piece], slot) if piece >= 0 else None
+            families.append(Fam(storages[at], h, rec))
+        births: list[Tensor] = []
+        for rec, at, fam in self.births:
+            t = Tensor(rec, 0)
+            t.st = storages[at]
+            if fam >= 0:
+                t.fam = families[fam]
+            births.append(t)
+        values: list[Any] = []
+        for _, _, src, _ in self.writes:
+            values.append(self.memory(src, made, given))
+        result = self.result.build(self, made, given, births)
+        i = 0
+        for kind, at, _, count in self.writes:
+            s = self.owner(kind, at, given)
+            s.mem = values[i]
+            s.own = None
+            s.old = True
+            s.ver += count
+            i += 1
+        leaves = self.leaves
+        after = self.after
+        for i in range(len(leaves)):
+            k = after[i]
+            if k >= 0:
+                leaves[i].grad = births[k]
+        for p in self.pieces:
+            st = p.stepping
+            if st is not None:
+                st.done()
+        self.replays += 1
+        return result
+
+
+ANY: Final = Miss()  # stands for a gradient that is dropped unread
+NONE_LEFT: Final = -1
+AS_IT_WAS: Final = -2
+
+
+def part(m: Any, spec: Spec, offset: int) -> Any:
+    """A dense part of memory."""
+    w = Window(m, spec)
+    w.offset = offset * spec.dtype.itemsize
+    return w
+
+
+def content(cell: Any) -> object:
+    """What a cell holds; MISS for an empty one."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISS
+
+
+def same_items(held: Any, items: list[Any]) -> bool:
+    """Does a list (or a dictionary, as keys and values) still hold these very objects?"""
+    if isinstance(held, dict):
+        if 2 * len(held) != len(items):
+            return False
+        i = 0
+        for k, v in held.items():
+            if k is not items[i] or v is not items[i + 1]:
+                return False
+            i += 2
+        return True
+    if len(held) != len(items):
+        return False
+    i = 0
+    for v in held:
+        if v is not items[i]:
+            return False
+        i += 1
+    return True
+
+
+def elsewhere(e: Engine, s: Storage) -> bool:
+    """Is the storage's value pending in another thread's recorder?"""
+    other = RECORDERS.get(int(s.epoch))
+    return other is not None and other is not e
+
+
+# ---------------------------------------------------------------- results
+CONSTANT: Final = 0
+BIRTH: Final = 1
+ARGUMENT: Final = 2
+KEPT_HANDLE: Final = 3
+NUMBER: Final = 4  # one element as a Python number
+TUPLE: Final = 5
+LIST: Final = 6
+DICT: Final = 7
+
+
+class Result:
+    """How to make what the step returns."""
+
+    __slots__ = ("code", "index", "items", "kind", "names", "source", "value")
+
+    def __init__(self, kind: i64, value: Any, index: int = 0) -> None:
+        self.kind: i64 = kind
+        self.value: Any = value
+        self.index: int = index
+        self.source: Source | None = None
+        self.code: int = 0  # of the dtype
+        self.items: list[Result] = []
+        self.names: list[Any] = []
+
+    def build(
+        self, c: Captured, made: list[Any], given: list[Tensor], births: list[Tensor]
+    ) -> object:
+        """The object to return."""
+        kind = self.kind
+        if kind == BIRTH:
+            return births[self.index]
+        if kind == CONSTANT:
+            return self.value
+        if kind == NUMBER:
+            src = self.source
+            assert src is not None
+            if not READERS:
+                READERS.extend(native_readers())
+            return READERS[self.code](c.memory(src, made, given).address)
+        if kind == ARGUMENT:
+            return given[self.index]
+        if kind == KEPT_HANDLE:
+            return c.handles[self.index]
+        out: list[Any] = [q.build(c, made, given, births) for q in self.items]
+        if kind == TUPLE:
+            return tuple(out)
+        if kind == LIST:
+            return out
+        return dict(zip(self.names, out))
+
+
+def replay(steps: list[Captured], args: tuple[Any, ...], words: dict[str, Any]) -> object:
+    """The result of the first captured step that may be replayed now, else MISS."""
+    n = len(steps)
+    for i in range(n):
+        c = steps[i]
+        given = c.ready(args, words)
+        if given is not None:
+            out = c.replay(given)
+            if out is not MISS:
+                if i > 0:
+                    steps[i] = steps[i - 1]
+                    steps[i - 1] = c
+                return out
+    return MISS
