@@ -17,6 +17,7 @@ from rushlight.base.device import device
 from rushlight.base.dtype import dtype
 from rushlight.base.errors import OutOfMemoryError
 from rushlight.base.size import Size
+from rushlight.capture import compiled as _compiled  # noqa: F401 - what compile gives
 from rushlight.compiler.public import compile
 from rushlight.engine import Tensor
 from rushlight.random import (

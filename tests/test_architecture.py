@@ -16,7 +16,7 @@ PACKAGE = ROOT / "rushlight"
 LAYERS = [
     "base", "graph", "compiler", "codegen", "runtime", "engine", "random", "tensor",
     "autograd", "linalg", "fft", "special", "signal", "masked", "distributions",
-    "nn", "optim",
+    "nn", "optim", "capture",
     "utils", "vision", "io", "distributed", "amp", "cuda",
     "doctor", "lab", "cli",
 ]  # fmt: skip

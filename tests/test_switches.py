@@ -75,9 +75,11 @@ def test_denormals_are_kept() -> None:
     assert (torch.tensor(1e-38) / 1000).item() > 0
 
 
-def test_compile_gives_the_same_object() -> None:
+def test_compile_takes_pytorchs_arguments() -> None:
     model = torch.nn.Linear(2, 1)
-    assert torch.compile(model, mode="max-autotune", fullgraph=True) is model
+    assert torch.compile(model, disable=True) is model
+    made = torch.compile(model, mode="max-autotune", fullgraph=True)
+    assert list(made.state_dict()) == ["_orig_mod.weight", "_orig_mod.bias"]
 
     @torch.compile
     def f(x: Any) -> Any:
@@ -108,7 +110,7 @@ def test_compiler_has_pytorchs_names() -> None:
         assert f(torch.ones(2)).tolist() == [2, 2]
         assert g(torch.ones(2)).tolist() == [3, 3]
     assert not torch.compiler.is_compiling()
-    assert torch.compiler.compile(f) is f
+    assert torch.compiler.compile(f)(torch.ones(2)).tolist() == [2, 2]
     torch.compiler.reset()
     with pytest.raises(AttributeError, match=r"torch\.compiler\.nothing is not in Rushlight yet"):
         torch.compiler.nothing

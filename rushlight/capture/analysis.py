@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
@@ -73,7 +74,10 @@ class Guards:
 class Analysis(ast.NodeVisitor):
     """One function."""
 
-    def __init__(self, used: Used, guards: Guards, roots: list[Any]) -> None:
+    def __init__(
+        self, used: Used, guards: Guards, roots: list[Any], arguments: dict[int, Any]
+    ) -> None:
+        self.arguments = arguments  # of the step, with what they hold: guarded by themselves
         self.used = used
         self.guards = guards
         self.code = used.code
@@ -126,7 +130,8 @@ class Analysis(ast.NodeVisitor):
         if isinstance(v, IMMUTABLE):
             return {}
         if isinstance(v, Tensor):
-            self.guards.tensors[id(v)] = v
+            if id(v) not in self.arguments:
+                self.guards.tensors[id(v)] = v
             return {id(v): v}
         if isinstance(v, Module):
             self.module(v)
@@ -141,7 +146,7 @@ class Analysis(ast.NodeVisitor):
             return out
         if type(v) in (list, dict):
             items = [w for pair in v.items() for w in pair] if isinstance(v, dict) else list(v)
-            if watch:
+            if watch and id(v) not in self.arguments:
                 if len(items) > MANY:
                     raise self.refuse(node, f"uses a {type(v).__name__} of {len(v)} things")
                 self.guards.contents[id(v)] = (v, items)
@@ -236,9 +241,7 @@ class Analysis(ast.NodeVisitor):
         ours = v.__name__.split(".")[0] == "rushlight"
         filename = getattr(v, "__file__", None)
         if not (
-            ours
-            or v.__name__ == "math"
-            or (filename is not None and kind_of(filename)[0] == USER)
+            ours or v.__name__ == "math" or (filename is not None and kind_of(filename)[0] == USER)
         ):
             raise self.refuse(node, f"uses the module {v.__name__}")
         value = getattr(v, name, None)
@@ -342,7 +345,7 @@ class Analysis(ast.NodeVisitor):
             self.bind(node.target, known)
             return known
         if isinstance(node, ast.Subscript):
-            known = expanded(self.base(node.value))
+            known = self.elements(expanded(self.base(node.value)), node)
             self.value(node.slice)
             for v in known.values():
                 if not self.passes(v):
@@ -380,7 +383,21 @@ class Analysis(ast.NodeVisitor):
 
     def iterated(self, node: ast.expr) -> Known:
         """What going through an expression gives."""
-        return expanded(self.value(node))
+        return self.elements(expanded(self.value(node)), node)
+
+    def elements(self, known: Known, node: ast.AST) -> Known:
+        """A set with what its lists and dictionaries hold in place of themselves."""
+        out: Known = {}
+        for k, v in known.items():
+            if isinstance(v, dict):
+                for w in (*v.keys(), *v.values()):
+                    out.update(self.admit(w, node))
+            elif isinstance(v, list):
+                for w in v:
+                    out.update(self.admit(w, node))
+            else:
+                out[k] = v
+        return out
 
     def call(self, node: ast.Call) -> Known:
         """A call: its result may be, or hold, what it was given."""
@@ -397,11 +414,8 @@ class Analysis(ast.NodeVisitor):
             if isinstance(c, FunctionType | MethodType):
                 own = own or user_function(c)
             elif isinstance(c, type):
-                if c.__module__ == "builtins" and not (c in PURE_TYPES or is_error(c)):
+                if not (c in PURE_TYPES or is_error(c) or our_class(c) or written_here(c)):
                     raise self.refuse(node, f"calls {c.__name__}")
-                if not c.__module__.startswith("rushlight") and c.__module__ != "builtins":
-                    if not user_class(c):
-                        raise self.refuse(node, f"calls {c.__name__}")
             elif isinstance(c, FUNCTIONS):
                 if not allowed(c):
                     raise self.refuse(node, f"calls {getattr(c, '__qualname__', c)}")
@@ -419,7 +433,10 @@ class Analysis(ast.NodeVisitor):
         if own:
             return {}  # what functions of the user's return is looked at when they run
         kept = {k: v for k, v in receivers.items() if self.passes(v) and not isinstance(v, type)}
-        return expanded({**kept, **arguments})
+        out = expanded({**kept, **arguments})
+        if callees and all(c in PURE_TYPES or ours(c) for c in callees.values()):
+            return self.elements(out, node)
+        return out
 
     # ------------------------------------------------------------ statements
     def visit_Expr(self, node: ast.Expr) -> None:
@@ -538,6 +555,22 @@ def user_class(cls: type) -> bool:
     return cls.__module__.split(".")[0] not in ("rushlight", "builtins")
 
 
+def ours(f: Any) -> bool:
+    """Is it a function or class of ours?"""
+    return isinstance(f, (type, *FUNCTIONS)) and str(f.__module__).split(".")[0] == "rushlight"
+
+
+def our_class(cls: type) -> bool:
+    """Is it ours?"""
+    return cls.__module__.split(".")[0] == "rushlight"
+
+
+def written_here(cls: type) -> bool:
+    """Is it a class of the user's own files?"""
+    filename = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return filename is not None and kind_of(filename)[0] == USER
+
+
 def user_function(f: Any) -> bool:
     """Is it written by the user?"""
     code = getattr(getattr(f, "__func__", f), "__code__", None)
@@ -559,15 +592,17 @@ def expanded(known: Known) -> Known:
     return out
 
 
-def analyse(trace: Trace, roots: list[Any]) -> tuple[Guards, Analysis | None]:
+def analyse(
+    trace: Trace, roots: list[Any], arguments: dict[int, Any]
+) -> tuple[Guards, Analysis | None]:
     """Everything that ran: the guards, and the outermost function of the user's."""
     guards = Guards()
     outer: Analysis | None = None
     for used in trace.used.values():
-        a = Analysis(used, guards, roots)
+        a = Analysis(used, guards, roots, arguments)
         a.run()
         if used.root and outer is None:
             outer = a
-    for owner, _, _ in trace.steps:
+    for owner in trace.steps:
         guards.optimizers[id(owner)] = owner
     return guards, outer

@@ -16,16 +16,37 @@ from typing import Any, Final
 
 from ..base.settings import settings
 from ..engine.capture import (
-    ARGUMENT, CONSTANT, DICT, EQUAL, KEPT_HANDLE, LIST, MAPPING, MISS, SAME, SEQUENCE, TUPLE,
-    VERSION, WHOLE, WINDOW, Argument, Captured, Result, Stepping, plain, replay, same_number,
+    ARGUMENT,
+    CONSTANT,
+    DICT,
+    KEPT_HANDLE,
+    LIST,
+    TUPLE,
+    VERSION,
+    Captured,
+    Result,
+    replay,
 )  # fmt: skip
 from ..engine.core import Engine, Tensor, mine
 from ..engine.flush import flush_engine, item
+from ..engine.guards import (
+    EQUAL,
+    MAPPING,
+    MISS,
+    SAME,
+    SEQUENCE,
+    WHOLE,
+    WINDOW,
+    Argument,
+    Stepping,
+    plain,
+    same_number,
+)  # fmt: skip
 from ..engine.handles import leaf_key, loose_key
 from ..engine.noting import AGAIN, Builder, Noting, Outside, Refused, steps_of
 from ..engine.records import ROOT, STEP
 from .analysis import Analysis, Guards, analyse
-from .trace import USER, Trace, kind_of, profile
+from .trace import USER, Trace, profile, whose
 
 CAPTURES: Final = 8  # kinds of arguments a function is captured for
 TRIES: Final = 12  # attempts without a replay, at doubling intervals
@@ -104,7 +125,7 @@ class Step:
                 raise trace.refused
             finish(e, noting)
             masks = noting.survivors(tensors_in(out))
-            guards, outer = analyse(trace, self.functions())
+            guards, outer = analyse(trace, self.functions(), inside((args, words)))
             if VERSION[0] != version:
                 raise Refused("it changes a module")
             c = Captured(e)
@@ -196,10 +217,11 @@ class Step:
         for j in range(len(noting.notes)):
             b.stretch(j)
         steps = steps_of(noting.notes)
-        if len(steps) != len(first.trace.steps):
-            raise Refused("a parameter group is stepped in several parts")
-        for j, (owner, index, kept) in zip(steps, first.trace.steps):
-            step_piece(c, j, owner, index, kept)
+        groups = [(o, i) for o in first.trace.steps for i in range(len(o.param_groups))]
+        if len(steps) != len(groups):
+            raise Refused("a parameter group is stepped in several parts, or has no gradients")
+        for j, (owner, index) in zip(steps, groups):
+            step_piece(c, j, owner, index)
         b.write()
         b.gradients()
         c.result = result_of(out, b, world, list(noting.reads), numbers_returned(first))
@@ -258,7 +280,7 @@ def finish(e: Engine, noting: Noting) -> None:
 def spot() -> tuple[Any, int]:
     """The user's code that is running, and its line."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None and kind_of(frame.f_code.co_filename)[0] != USER:
+    while frame is not None and whose(frame)[0] != USER:
         frame = frame.f_back
     return (None, 0) if frame is None else (frame.f_code, frame.f_lineno)
 
@@ -279,6 +301,18 @@ def argument(v: Any, found: list[Tensor]) -> Argument:
         return Argument(EQUAL if type(v) in VALUES else SAME, v)
     a.cls = type(v)
     return a
+
+
+def inside(v: Any) -> dict[int, Any]:
+    """The arguments' tensors and containers, by id."""
+    if isinstance(v, Tensor):
+        return {id(v): v}
+    out: dict[int, Any] = {}
+    if type(v) in (list, tuple, dict):
+        out[id(v)] = v
+        for w in v.values() if isinstance(v, dict) else v:
+            out.update(inside(w))
+    return out
 
 
 VALUES: Final = (int, float, bool, str, type(None))
@@ -305,8 +339,11 @@ def tensor_argument(t: Tensor, found: list[Tensor]) -> Argument:
 
 
 # ---------------------------------------------------------------- optimisers
-def step_piece(c: Captured, j: int, owner: Any, index: int, kept: Any) -> None:
+def step_piece(c: Captured, j: int, owner: Any, index: int) -> None:
     """Stretch ``j`` ends in the step of a parameter group: its numbers are asked for every time."""
+    if len(owner._groups) != len(owner.param_groups):
+        raise Refused(AGAIN)
+    kept = owner._groups[index]
     group = kept.group
     if any(not plain(v) for k, v in group.items() if k != "params"):
         raise Refused("a setting of the optimiser is a tensor or a list")
@@ -397,9 +434,9 @@ def result_of(
     if type(v) in (tuple, list, dict):
         items = list(v.values()) if isinstance(v, dict) else list(v)
         r = Result(TUPLE if type(v) is tuple else LIST if type(v) is list else DICT, None)
-        if type(v) is not tuple or not top:
-            if reads and any(type(w) in (int, float, bool) for w in items):
-                raise Refused("reads a value that is not simply returned")
+        loose = type(v) is not tuple or not top
+        if loose and reads and any(type(w) in (int, float, bool) for w in items):
+            raise Refused("reads a value that is not simply returned")
         r.items = [result_of(w, b, world, reads, numbers, False) for w in items]
         r.names = list(v) if isinstance(v, dict) else []
         return r

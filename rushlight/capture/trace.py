@@ -1,13 +1,14 @@
 """Which Python runs in a step: the user's own functions, with what they were given.
 
-A profile function sees every call of one run.  What cannot be left out of a replay (printing, random
-numbers, reading files, other people's code) is refused here, with the line that did it.
+A profile function sees every call of one run.  What cannot be left out of a replay (printing,
+random numbers, reading files, other people's code) is refused here, with the line that did it.
 """
 
 from __future__ import annotations
 
 import builtins
 import functools
+import gc
 import math
 import os
 import sys
@@ -32,7 +33,8 @@ FOREIGN: Final = tuple(
 CLEAN: Final = (
     "base", "graph", "engine", "tensor", "nn", "linalg", "fft", "special", "capture", "compiler",
     "codegen", "runtime", "__init__.py", "autograd/grad_mode.py", "autograd/engine.py",
-    "autograd/__init__.py", "optim/optimizer.py", "optim/sgd.py", "optim/adam.py",
+    "autograd/__init__.py", "autograd/modes.py", "optim/groups.py",
+    "optim/optimizer.py", "optim/sgd.py", "optim/adam.py",
     "optim/adagrad.py", "optim/rmsprop.py", "optim/__init__.py",
 )  # fmt: skip
 DIRTY: Final = {
@@ -61,7 +63,20 @@ PURE_TYPES: Final = (
     bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, range, slice, zip,
     enumerate, reversed, map, filter, super, staticmethod, classmethod, property,
 )  # fmt: skip
-CONTAINERS: Final = (list, dict, tuple, set, frozenset, str, bytes, int, float, bool, complex, range)
+CONTAINERS: Final = (
+    list,
+    dict,
+    tuple,
+    set,
+    frozenset,
+    str,
+    bytes,
+    int,
+    float,
+    bool,
+    complex,
+    range,
+)
 
 
 @functools.cache
@@ -80,6 +95,19 @@ def kind_of(filename: str) -> tuple[int, str]:
     if filename.startswith("<frozen") or path.startswith(FOREIGN):
         return OTHER, ""
     return USER, ""
+
+
+def whose(frame: FrameType) -> tuple[int, str]:
+    """The same of a frame; code made from text is of the module whose names it uses."""
+    filename = frame.f_code.co_filename
+    if filename.startswith("<") and not filename.startswith("<frozen"):
+        name = str(frame.f_globals.get("__name__", "namedtuple_"))
+        file = getattr(sys.modules.get(name), "__file__", None)
+        # What `namedtuple` and the operations' meanings are made of belongs to who called it.
+        if name.startswith("namedtuple_") and frame.f_back is not None:
+            return (USER if whose(frame.f_back)[0] == USER else OTHER), ""
+        return kind_of(file) if file is not None else (USER, "")
+    return kind_of(filename)
 
 
 def allowed(function: Any) -> bool:
@@ -126,14 +154,14 @@ class Trace:
     def __init__(self) -> None:
         self.used: dict[CodeType, Used] = {}
         self.nested: set[CodeType] = set()
-        self.steps: list[tuple[Optimizer, int, Any]] = []
+        self.steps: list[Optimizer] = []
         self.refused: Refused | None = None
         self.depth = 0
 
     def refuse(self, frame: FrameType | None, why: str) -> None:
         """Remember the first reason, with the user's line."""
         if self.refused is None:
-            while frame is not None and kind_of(frame.f_code.co_filename)[0] != USER:
+            while frame is not None and whose(frame)[0] != USER:
                 frame = frame.f_back
             self.refused = Refused(why if frame is None else f"{why} ({line_of(frame)})")
 
@@ -143,26 +171,22 @@ class Trace:
         if event == "call":
             self.called(frame)
         elif event == "c_call":
-            if kind_of(frame.f_code.co_filename)[0] == USER and not allowed(arg):
+            if whose(frame)[0] == USER and not allowed(arg):
                 self.refuse(frame, f"calls {getattr(arg, '__qualname__', arg)}")
         elif event == "return":
             self.returned(frame, arg)
 
     def called(self, frame: FrameType) -> None:
         code = frame.f_code
-        kind, why = kind_of(code.co_filename)
+        kind, why = whose(frame)
         if kind == LIBRARY:
-            if code is STEP_GROUP:
-                values = frame.f_locals
-                owner = values["self"]
-                groups: list[Any] = owner.param_groups
-                index = [g is values["group"] for g in groups].index(True)
-                self.steps.append((owner, index, values["kept"]))
+            if code is OPTIMIZER_STEP:
+                self.steps.append(frame.f_locals["self"])
         elif kind == DENIED:
             self.refuse(frame, why)
         elif kind == OTHER:
             caller = frame.f_back
-            if caller is not None and kind_of(caller.f_code.co_filename)[0] == USER:
+            if caller is not None and whose(caller)[0] == USER:
                 self.refuse(caller, f"calls {code.co_qualname}, which is not the program's own")
         else:
             self.entered(frame, code)
@@ -201,7 +225,7 @@ class Trace:
                 used.free[name] = values[name]
 
     def returned(self, frame: FrameType, value: Any) -> None:
-        if kind_of(frame.f_code.co_filename)[0] != USER:
+        if whose(frame)[0] != USER:
             return
         self.depth -= 1
         if self.depth > 0 and frame.f_code not in self.nested and not settled(value):
@@ -213,15 +237,13 @@ def line_of(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-STEP_GROUP: Final[CodeType] = Optimizer._step_group.__code__
+OPTIMIZER_STEP: Final[CodeType] = Optimizer.step.__code__
 
 
 def function_of(code: CodeType, free: dict[str, Any], known: list[Any]) -> list[FunctionType]:
     """The functions with this code whose free names hold these values."""
     found = [f for f in known if isinstance(f, FunctionType) and f.__code__ is code]
     if not found:
-        import gc
-
         found = [f for f in gc.get_referrers(code) if isinstance(f, FunctionType)]
         found = [f for f in found if f.__code__ is code]
     return [f for f in found if holds(f, free)]

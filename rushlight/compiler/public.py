@@ -1,13 +1,14 @@
-"""`torch.compile` and `torch.compiler`: accepted, with nothing to do.
+"""`torch.compile` and `torch.compiler`.
 
-Recording compiles what a program does repeatedly without being asked, so a function is compiled
-whether it is marked or not, and is never traced.
+Recording compiles what a program does repeatedly without being asked.  Marking a function with
+`compile` lets whole steps of it be replayed without their Python (`rushlight.capture`); everything
+else is accepted, with nothing to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,20 +45,33 @@ def compile(
     options: dict[str, Any] | None = None,
     disable: bool = False,
 ) -> F | Callable[[F], F]:
-    """The function or module itself: what runs repeatedly is compiled without being asked.
+    """A function that replays whole training steps; a module around a module.
 
-    PyTorch's arguments are accepted; without a model it is a decorator.  Raises RuntimeError for
-    both `mode` and `options`, TypeError for what cannot be called.
+    A function that zeroes gradients, computes a loss, goes backward and takes an optimiser's step
+    is captured after three calls and then replayed without its Python, for as long as nothing that
+    it rests on has changed; ``capture_status()`` of what is returned says how it runs, and why.
+    Other functions and modules run as they are: what runs repeatedly is compiled without being
+    asked.  Values are those of the plain function always.
+
+    PyTorch's arguments are accepted; without a model it is a decorator; with ``disable`` the model
+    itself comes back.  Raises RuntimeError for both `mode` and `options`, TypeError for what cannot
+    be called.
     """
     if mode is not None and options is not None:
         raise RuntimeError(
             "Either mode or options can be specified, but both can't be specified at the same time."
         )
     if model is None:
-        return compile
+        return lambda f: compile(f, disable=disable)
     if not callable(model):
         raise TypeError(f"compile: expected a function or module, got {type(model).__name__}")
-    return model
+    if disable or not MAKERS:
+        return model
+    made: F = MAKERS[0](model)
+    return made
+
+
+MAKERS: Final[list[Callable[[Any], Any]]] = []  # what `compile` gives; set by `rushlight.capture`
 
 
 def is_compiling() -> bool:

@@ -1,8 +1,8 @@
 """A captured step: what a whole step does to tensors, done again without running its Python.
 
-`noting.py` makes a `Captured` out of a run that it watched; `replay` checks that nothing it rests on
-has changed, runs the plans, and leaves storages, gradients, versions, optimisers and results as the
-step itself would have left them.  Nothing is changed before every plan has succeeded, so that a
+`noting.py` makes a `Captured` out of a run that it watched; `replay` checks that nothing it rests
+on has changed, runs the plans, and leaves storages, gradients, versions, optimisers and results as
+the step itself would have left them.  Nothing is changed before every plan has succeeded, so that a
 step which cannot be replayed can still be run.
 """
 
@@ -16,22 +16,18 @@ from ..base.dtype import Defaults
 from ..base.settings import settings
 from ..graph.op import Spec
 from .backward import AFTER
-from .core import MAIN, RECORDERS, SOLO, Engine, Fam, Frame, Hist, Tensor, mine
+from .core import MAIN, RECORDERS, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import NativePlan
 from .flush import READERS, flush_engine, native_readers
-from .handles import leaf_key, loose_key, reachable
+from .guards import MISS, Argument, Miss, Stepping, content, same_items
+from .handles import reachable
 from .memory import Window
 from .plan import FlushInfo
 from .records import ROOT, Rec, Storage
+from .trie import WATCH
 
 VERSION: Final[list[int]] = [0]  # counts changes of modules: attributes, hooks, how they are called
 
-
-class Miss:
-    """The type of `MISS`."""
-
-
-MISS: Final = Miss()  # what a replay gives when the step has to be run
 
 # Where memory comes from.
 KEPT: Final = 0  # a storage that exists: `Captured.sts`
@@ -49,179 +45,6 @@ class Source:
         self.at: i64 = at
         self.spec: Spec | None = spec
         self.shift: int = shift
-
-
-# ---------------------------------------------------------------- arguments
-WHOLE: Final = 0  # a tensor that is its whole storage, or the same view of one
-WINDOW: Final = 1  # a dense part of a storage, wherever it lies in it
-EQUAL: Final = 2  # a number, a string, None: the same type and value
-SAME: Final = 3  # the very object
-SEQUENCE: Final = 4
-MAPPING: Final = 5
-
-
-class Argument:
-    """What an argument has to be like."""
-
-    __slots__ = ("cls", "items", "key", "kind", "names", "region", "value")
-
-    def __init__(self, kind: i64, value: Any) -> None:
-        self.kind: i64 = kind
-        self.value: Any = value
-        self.cls: Any = type(value)
-        self.key: Any = None
-        self.region: Any = None
-        self.items: list[Argument] = []
-        self.names: list[Any] = []
-
-    def matches(self, v: Any, found: list[Tensor]) -> bool:
-        """Is ``v`` like it?  Its tensors are appended to ``found``."""
-        kind = self.kind
-        if kind == SAME:
-            return v is self.value
-        if type(v) is not self.cls:
-            return False
-        if kind == EQUAL:
-            return v is self.value or same_number(v, self.value)
-        if kind == SEQUENCE:
-            if len(v) != len(self.items):
-                return False
-            i = 0
-            for w in v:
-                if not self.items[i].matches(w, found):
-                    return False
-                i += 1
-            return True
-        if kind == MAPPING:
-            if list(v) != self.names:
-                return False
-            i = 0
-            for w in v.values():
-                if not self.items[i].matches(w, found):
-                    return False
-                i += 1
-            return True
-        t: Tensor = v
-        s = t.st
-        if s is None or s.mem is None:
-            return False
-        f = t.fam
-        if f is not None and (f.hist is not None or f.root is not None):
-            return False
-        r = t.rec
-        if kind == WINDOW:
-            if r.region is None or not r.dense or loose_key(r.spec, False) is not self.key:
-                return False
-        else:
-            if leaf_key(s.spec, False) is not self.key:
-                return False
-            region = r.region
-            if region is not self.region and region != self.region:
-                return False
-        found.append(t)
-        return True
-
-
-def same_number(a: Any, b: Any) -> bool:
-    """Equal values of one type; zeros of either sign and NaN are told apart by how they print."""
-    return bool(a == b) and repr(a) == repr(b)
-
-
-# ---------------------------------------------------------------- optimisers
-class Stepping:
-    """One parameter group's step: its run-time numbers, its count, and what they rest on.
-
-    ``owner``: the optimiser; ``kept``: what it keeps of the group (`optim.optimizer.Group`).
-    """
-
-    __slots__ = (
-        "count", "counts", "enough", "fields", "fresh", "group", "groups", "index", "kept", "names",
-        "ngroups", "numbers", "owner", "params", "static", "values",
-    )  # fmt: skip
-
-    def __init__(self, owner: Any, index: int, kept: Any, counts: bool, enough: Any) -> None:
-        self.owner: Any = owner
-        self.fields: dict[Any, Any] = owner.__dict__
-        self.index: int = index
-        self.kept: Any = kept
-        self.groups: Any = self.fields["_groups"]
-        self.group: dict[Any, Any] = kept.group
-        self.ngroups: int = len(owner.param_groups)
-        self.params: list[Any] = list(kept.params)
-        self.names: Any = kept.names
-        self.static: Any = owner._static(kept.group)
-        self.values: list[Any] = list(self.group.values())
-        self.counts: bool = counts
-        self.enough: Any = enough
-        self.count: int = 0
-        self.numbers: list[Any] = []
-        self.fresh: bool = True  # the numbers have to be asked for
-
-    def holds(self) -> bool:
-        """Is everything but numbers as it was?"""
-        fields = self.fields
-        if "step" in fields or fields.get("_groups") is not self.groups:
-            return False
-        groups: list[Any] = fields["param_groups"]
-        if len(groups) != self.ngroups or groups[self.index] is not self.group:
-            return False
-        group = self.group
-        params: list[Any] = group["params"]
-        mine = self.params
-        n = len(mine)
-        if len(params) != n:
-            return False
-        for i in range(n):
-            if params[i] is not mine[i]:
-                return False
-        values = self.values
-        if len(group) != len(values):
-            return False
-        i = 0
-        for v in group.values():
-            if v is not values[i]:
-                return self.settle()
-            i += 1
-        return True
-
-    def settle(self) -> bool:
-        """Other settings: do they ask for the same rows?"""
-        group = self.group
-        for k, v in group.items():
-            if k != "params" and not plain(v):
-                return False
-        if self.owner._names(group) != self.names or self.owner._static(group) != self.static:
-            return False
-        self.values = list(group.values())
-        self.fresh = True
-        return True
-
-    def next(self) -> list[Any]:
-        """The numbers of the next step; nothing is counted yet."""
-        count: int = self.kept.count
-        if self.enough is None or count != self.enough:
-            self.count = count + 1
-            self.numbers = list(self.owner._numbers(self.group, self.count))
-            self.fresh = True
-        elif self.fresh or self.count != count:
-            self.count = count
-            self.numbers = list(self.owner._numbers(self.group, count))
-            self.fresh = False
-        return self.numbers
-
-    def done(self) -> None:
-        """The step has been taken."""
-        if self.kept.count != self.count:
-            self.kept.count = self.count
-        if self.counts:
-            self.fields["_stale"] = True
-
-
-def plain(v: Any) -> bool:
-    """Is it a value that cannot change in place: a number, a word, a tuple of such?"""
-    if v is None or isinstance(v, (bool, int, float, str)):
-        return True
-    return isinstance(v, tuple) and all([plain(w) for w in v])
 
 
 # ---------------------------------------------------------------- the step
@@ -298,12 +121,9 @@ class Captured:
             if not given[i].matches(args[i], found):
                 return None
         if words:
-            i = 0
-            for k, v in words.items():
-                word = self.words[i]
+            for word, (k, v) in zip(self.words, words.items()):
                 if word[0] != k or not word[1].matches(v, found):
                     return None
-                i += 1
         twins = self.twins
         for i in range(len(found)):
             t = found[i]
@@ -328,27 +148,21 @@ class Captured:
         for owner, name, value in self.attributes:
             if getattr(owner, name, MISS) is not value:
                 return False
-        for held, items in self.contents:
-            if not same_items(held, items):
-                return False
-        return True
+        return all(same_items(held, items) for held, items in self.contents)
 
     def intact(self, given: list[Tensor]) -> bool:
         """Are the tensors that exist what they were, and may they be written?"""
         sts = self.sts
         hists = self.hists
-        i = 0
-        for t in self.handles:
+        for i, t in enumerate(self.handles):
             if t.st is not sts[i]:
                 return False
             f = t.fam
             h = hists[i]
             if (f.hist if f is not None else None) is not h or (h is not None and h.hooks):
                 return False
-            i += 1
-        i = 0
         before = self.before
-        for q in self.leaves:
+        for i, q in enumerate(self.leaves):
             g = q.grad
             want = before[i]
             if want is ANY:
@@ -356,7 +170,6 @@ class Captured:
                     return False
             elif g is not want:
                 return False
-            i += 1
         if self.fixed:  # NumPy's memory must not become a result's
             for s in sts:
                 if s.exposed and reachable(s):
@@ -369,12 +182,10 @@ class Captured:
             target = self.owner(kind, at, given)
             if target.exposed and reachable(target):
                 return False
-            i = 0
-            for t in given:
+            for i, t in enumerate(given):
                 if t.st is target and (kind != GIVEN or i != at):
                     return False
-                i += 1
-        if not SOLO[0]:
+        if not MAIN.solo:
             for s in sts:
                 if elsewhere(self.e, s):
                     return False
@@ -396,7 +207,7 @@ class Captured:
         """The tensors among the arguments, if the step may be replayed now."""
         e = self.e
         if (
-            e is not (MAIN if SOLO[0] else mine())
+            e is not (MAIN if MAIN.solo else mine())
             or e.gm != self.gm
             or e.watch is not None
             or VERSION[0] != self.version
@@ -404,6 +215,7 @@ class Captured:
             or settings.eager
             or settings.verify
             or AFTER
+            or WATCH
         ):
             return None
         if e.cur.op != ROOT or e.dirty or e.ready != e.epoch:
@@ -477,8 +289,11 @@ class Captured:
             gleaves.append(h)
         f = Frame(p.rec, gleaves, p.numbers, self.e.nflush)
         f.freed = p.freed
-        for slot, src in p.saved:
-            f.saved[slot] = self.memory(src, made, given)
+        if p.saved:
+            saved: dict[int, Any] = {}
+            for slot, src in p.saved:
+                saved[slot] = self.memory(src, made, given)
+            f.saved = saved
         return f
 
     def publish(self, made: list[Any], frames: list[Frame | None], given: list[Tensor]) -> object:
@@ -501,14 +316,12 @@ class Captured:
         for _, _, src, _ in self.writes:
             values.append(self.memory(src, made, given))
         result = self.result.build(self, made, given, births)
-        i = 0
-        for kind, at, _, count in self.writes:
+        for i, (kind, at, _, count) in enumerate(self.writes):
             s = self.owner(kind, at, given)
             s.mem = values[i]
             s.own = None
             s.old = True
             s.ver += count
-            i += 1
         leaves = self.leaves
         after = self.after
         for i in range(len(leaves)):
@@ -533,35 +346,6 @@ def part(m: Any, spec: Spec, offset: int) -> Any:
     w = Window(m, spec)
     w.offset = offset * spec.dtype.itemsize
     return w
-
-
-def content(cell: Any) -> object:
-    """What a cell holds; MISS for an empty one."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISS
-
-
-def same_items(held: Any, items: list[Any]) -> bool:
-    """Does a list (or a dictionary, as keys and values) still hold these very objects?"""
-    if isinstance(held, dict):
-        if 2 * len(held) != len(items):
-            return False
-        i = 0
-        for k, v in held.items():
-            if k is not items[i] or v is not items[i + 1]:
-                return False
-            i += 2
-        return True
-    if len(held) != len(items):
-        return False
-    i = 0
-    for v in held:
-        if v is not items[i]:
-            return False
-        i += 1
-    return True
 
 
 def elsewhere(e: Engine, s: Storage) -> bool:

@@ -95,11 +95,10 @@ class Engine:
     """A recorder, one for each thread.  Epochs come from one counter, so no two share one."""
 
     __slots__ = (
-        "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow",
-        "lock", "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
-        "ready", "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses",
-        "watch",
-    )  # fmt: skip  # fmt: skip
+        "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lock",
+        "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending", "ready",
+        "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses", "watch",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.roots: list[Rec] = [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]
@@ -137,23 +136,11 @@ class Engine:
         self.thread: int = threading.get_ident()
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
         self.lock: Any = threading.RLock()
-        self.watch: Watch | None = None  # notes what a step does while it is captured
+        self.watch: Any = None  # a `noting.Noting` while a step is watched
         self.misses: int = 0
         self.nflush: int = 0
         self.nplan: int = 0
         self.nrec: int = 0
-
-
-class Watch:
-    """Notes what a step does while it is captured; `noting.py` implements it."""
-
-    def flushed(self, e: Engine, r: Rec, outs: list[Any]) -> None:
-        """Stretch ``r`` was run and gave ``outs``; nothing has been handed out yet."""
-        raise NotImplementedError
-
-    def read(self, t: Tensor) -> None:
-        """The value of ``t`` is looked at."""
-        raise NotImplementedError
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -355,9 +342,7 @@ class Tensor(Methods):
 
 
 EPOCHS: Final = itertools.count(2)
-DUMMY: Final = Rec(
-    ROOT, NONE, NONE, NONE, None, NONE, None
-)  # expected next of a record that has none
+DUMMY: Final = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)  # next of a record that has none
 MAIN: Final = Engine()
 OWN: Final[Any] = threading.local()
 

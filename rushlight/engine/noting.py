@@ -27,10 +27,9 @@ from .capture import (
     Result,
     Source,
 )
-from .core import Engine, Fam, Hist, Tensor, Watch
+from .core import Engine, Fam, Hist, Tensor
 from .execute import NativePlan
 from .handles import loose_key
-from .pieces import path_freed
 from .plan import FlushInfo, plan_flush
 from .records import FLUSH, NONE, STEP, Rec, Storage
 from .trie import LEAF
@@ -49,24 +48,28 @@ class Note:
         self.cur: Rec = e.cur
         self.info: FlushInfo = r.info
         self.own: Rec | None = None  # the FLUSH record for replays
-        self.outs: list[Any] = outs
+        self.outs: list[Any] = list(outs)  # the plan's own list is its next run's as well
         self.live: list[Tensor] = e.live
         self.lvals: list[Any] = e.lvals
         self.gleaves: list[Hist] = e.gleaves
-        self.sts: list[tuple[Storage, int]] = e.sts
+        self.sts: list[Storage] = e.sts
         self.numbers: list[Any] = e.numbers
         self.serial: int = e.nflush
         self.written: list[Fam] = [f for f in e.fams if f.hep == e.epoch and f.rec.rg]
         self.leaves: list[int] = [int(q.slot) for q in self.info.recs if q.op == LEAF]
-        self.entered: dict[int, Storage] = {k: s for s, k in e.sts if k != NONE}
+        self.entered: dict[int, Storage] = {}  # by the slot of the leaf it entered as
         self.parts: dict[int, tuple[Storage, Spec]] = {}  # of views that entered by themselves
         for t in e.uses:
             s = t.st
-            if s is not None and t.rec.region is not None and t.rec.dense:
+            if s is None:
+                continue
+            if s.epoch == e.epoch and s.leaf != NONE:
+                self.entered[int(s.leaf)] = s
+            if t.rec.region is not None and t.rec.dense:
                 self.parts[int(t.slot)] = (s, t.rec.spec)
 
 
-class Noting(Watch):
+class Noting:
     """Watches one run; ``masks``: for each stretch the handles that lived on last time."""
 
     def __init__(
@@ -82,6 +85,7 @@ class Noting(Watch):
         self.reason: str = ""
 
     def flushed(self, e: Engine, r: Rec, outs: list[Any]) -> None:
+        """Stretch ``r`` was run and gave ``outs``; nothing has been handed out yet."""
         if self.reason:
             return
         if e.hooks:
@@ -90,7 +94,7 @@ class Noting(Watch):
             self.reason = "a custom autograd function runs in it"
         elif e.dirty or e.nflush != self.first + len(self.notes):
             self.reason = "an exception went through the recorder"
-        elif any([m is None for m in outs]):
+        elif any(m is None for m in outs):
             self.reason = "an operation failed"
         else:
             note = Note(e, r, outs)
@@ -103,6 +107,7 @@ class Noting(Watch):
             self.notes.append(note)
 
     def read(self, t: Tensor) -> None:
+        """The value of ``t`` is looked at."""
         self.reads.append(t)
         if self.spot is not None:
             self.spots.append(self.spot())
@@ -122,7 +127,7 @@ class Noting(Watch):
                 if s is not None and id(s) in later:
                     mask[i] = 1
             out.append(bytes(mask))
-            for s, _ in note.sts:
+            for s in (*note.sts, *note.entered.values()):
                 later.add(id(s))
             for s, _ in note.parts.values():
                 later.add(id(s))
@@ -133,7 +138,7 @@ class Noting(Watch):
         """Did two runs go along the same path?"""
         if len(self.notes) != len(other.notes):
             return False
-        return all([a.cur is b.cur for a, b in zip(self.notes, other.notes)])
+        return all(a.cur is b.cur for a, b in zip(self.notes, other.notes))
 
 
 AGAIN: Final = "it does not do the same every time"
@@ -173,7 +178,7 @@ class Outside:
         for t in list(self.handles):
             f = t.fam
             h = f.hist if f is not None else None
-            if h is not None and h.frame is None and all([h is not q for q in self.hists]):
+            if h is not None and h.frame is None and all(h is not q for q in self.hists):
                 self.hists.append(h)
                 self.before.append(h.grad)
         for g in self.before:
@@ -211,6 +216,8 @@ class Builder:
             if s is None:
                 raise Refused("a tensor that it uses has no value")
             f = t.fam
+            if f is not None and f.root is not None and f.hist is not None:
+                raise Refused("a leaf that wants a gradient is a view")
             c.handles.append(t)
             c.hists.append(f.hist if f is not None else None)
             self.known.setdefault(id(s), Source(KEPT, len(c.sts)))
@@ -304,7 +311,7 @@ class Builder:
             p.leaves.append(self.source(j, k))
         p.consts = list(note.numbers)
         p.numbers = p.consts
-        p.freed = path_freed(note.cur)
+        p.freed = info.freed
         for f in note.written:
             for t in self.world.handles + self.world.given:
                 if t.fam is f:
@@ -320,7 +327,7 @@ class Builder:
             if s is not None:
                 after.append((s, self.place(j, slot)))
         for k, slot in info.stores:
-            after.append((note.sts[k][0], self.place(j, slot)))
+            after.append((note.sts[k], self.place(j, slot)))
         for s, src in after:
             self.now[id(s)] = src
             if id(s) in self.known:
@@ -359,11 +366,11 @@ class Builder:
         if p.framed:
             return
         p.framed = True
-        for slot, at in p.info.saved_at:
+        for slot, _ in p.info.saved_at:
             p.saved.append((slot, self.place(j, slot)))
         for h in self.notes[j].gleaves:
             if h.frame is None:
-                if all([h is not q for q in self.world.hists]):
+                if all(h is not q for q in self.world.hists):
                     raise Refused("a tensor made in it wants a gradient")
                 p.entries.append((h, -1, 0))
             else:
@@ -444,6 +451,3 @@ class Builder:
 def steps_of(notes: list[Note]) -> list[int]:
     """The stretches that end in an optimiser's step."""
     return [j for j, note in enumerate(notes) if note.cur.op == STEP]
-
-
-

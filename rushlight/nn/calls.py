@@ -15,8 +15,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from . import quick
 from ..engine.capture import VERSION
+from . import quick
 from .backward_hooks import BackwardHooks
 from .handles import Hooks, RemovableHandle
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from ..engine.capture import VERSION
 from ..tensor.hooks import RemovableHandle
 
 Hook = Callable[..., Any]
