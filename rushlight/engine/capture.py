@@ -227,6 +227,8 @@ class Captured:
             st = p.stepping
             if st is not None and not st.holds():
                 return None
+        if e.cur.op != ROOT:
+            flush_engine(e)
         return given
 
     # ------------------------------------------------------------ replaying

@@ -107,16 +107,13 @@ class Engine:
         self.cur: Rec = self.roots[1]
         self.epoch: i64 = next(EPOCHS)
         self.gm: bool = True  # gradient mode
-        self.now: bool = (
-            False  # large exposed memory was read: run as soon as its reader is recorded
-        )
+        self.now: bool = False  # large exposed memory was read: run when its reader is recorded
         self.live: list[Tensor] = []  # every handle made in this epoch
         self.uses: list[Tensor] = []  # older handles registered as members
         self.lvals: list[Any] = []  # memory of the LEAF records
         self.lnow: list[int] = []  # places in lvals that are exposed memory itself
         self.gleaves: list[Hist] = []
-        # origins of history that entered with saved values: their slots
-        self.loose: dict[Any, int] = {}
+        self.loose: dict[Any, int] = {}  # origins of history that came with saved values: slots
         self.sts: list[Storage] = []  # made or written in this epoch, in order
         self.fams: list[Fam] = []  # those whose history is of this epoch
         self.numbers: list[Any] = []
@@ -125,12 +122,8 @@ class Engine:
         self.tape: list[Rec] = []  # slow path only: records by slot up to tapecur
         self.tapecur: Rec = self.roots[1]
         self.pending: i64 = 0  # bytes of inputs held
-        self.ready: i64 = (
-            self.epoch
-        )  # the epoch its lists belong to: differs while a stretch is being closed
-        self.dirty: bool = (
-            False  # an exception went through: lists may not be what the path says, see `trie.mend`
-        )
+        self.ready: i64 = self.epoch  # of its lists: differs while a stretch is being closed
+        self.dirty: bool = False  # an exception went through: the lists may be off, see `mend`
         self.tail: tuple[int, ...] | None = None  # the operations before the last forced end
         self.solo: bool = True  # of the first recorder: no second thread was started yet
         self.thread: int = threading.get_ident()

@@ -116,7 +116,9 @@ class Stepping:
     def holds(self) -> bool:
         """Is everything but numbers as it was?"""
         fields = self.fields
-        if "step" in fields or fields.get("_groups") is not self.groups:
+        if "step" in fields:
+            return False
+        if fields["_groups"] is not self.groups and not self.collected():
             return False
         groups: list[Any] = fields["param_groups"]
         if len(groups) != self.ngroups or groups[self.index] is not self.group:
@@ -136,6 +138,26 @@ class Stepping:
         for i, v in enumerate(group.values()):
             if v is not values[i]:
                 return self.settle()
+        return True
+
+    def collected(self) -> bool:
+        """Somebody looked at the state: is what the optimiser now keeps of the group the same?"""
+        groups: list[Any] = self.fields["_groups"]
+        if len(groups) != self.ngroups or len(groups) != len(self.fields["param_groups"]):
+            groups = self.owner._collect()  # as the step itself would
+        old = self.kept
+        kept = groups[self.index]
+        if kept.group is not self.group or kept.names != self.names or kept.steps is not None:
+            return False
+        if not same_tensors(kept.params, old.params) or not same_tensors(kept.bare, old.bare):
+            return False
+        if len(kept.rows) != len(old.rows):
+            return False
+        for (p, state), (q, before) in zip(kept.rows, old.rows):
+            if p is not q or not same_tensors(state, before):
+                return False
+        self.kept = kept
+        self.groups = groups
         return True
 
     def settle(self) -> bool:
@@ -169,6 +191,11 @@ class Stepping:
             self.kept.count = self.count
         if self.counts:
             self.fields["_stale"] = True
+
+
+def same_tensors(a: Any, b: Any) -> bool:
+    """Are these the very same objects?"""
+    return len(a) == len(b) and all(v is w for v, w in zip(a, b))
 
 
 def plain(v: Any) -> bool:
