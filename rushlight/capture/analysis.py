@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import sys
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from ..base.device import device
@@ -21,15 +20,27 @@ from ..engine import Tensor
 from ..engine.noting import Refused
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .objects import (
+    FUNCTIONS,
+    Guards,
+    Known,
+    expanded,
+    is_error,
+    our_class,
+    ours,
+    raw_attribute,
+    user_class,
+    user_function,
+    written_here,
+)  # fmt: skip
 from .source import tree_of
 from .trace import PURE, PURE_TYPES, USER, Trace, Used, allowed, function_of, kind_of
 
-Known = dict[int, Any]
 IMMUTABLE: Final = (
     bool, int, float, complex, str, bytes, type(None), range, slice, type(...), dtype, device,
     type(NotImplemented), ast.AST,
 )  # fmt: skip
-FUNCTIONS: Final = (FunctionType, BuiltinFunctionType, MethodType, type(len), type(str.join))
+MANY: Final = 200  # things in a list that are looked at one by one in every replay
 READING: Final = frozenset({"get", "items", "values", "keys", "index", "count", "copy"})
 STEPPING: Final = frozenset({"zero_grad", "step"})
 # Attributes of tensors that tell where memory lies or what it holds.
@@ -40,35 +51,6 @@ UNGUARDED: Final = frozenset(
         "share_memory_", "set_", "_backward_hooks", "grad_fn",
     }
 )  # fmt: skip
-
-
-class Guards:
-    """What has to stay as it is, and the tensors and modules the step finds by itself."""
-
-    def __init__(self) -> None:
-        self.names: dict[tuple[int, Any], tuple[dict[Any, Any], Any, Any]] = {}
-        self.cells: dict[int, tuple[Any, Any]] = {}
-        self.attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self.contents: dict[int, tuple[Any, list[Any]]] = {}
-        self.tensors: dict[int, Tensor] = {}
-        self.modules: dict[int, Module] = {}
-        self.optimizers: dict[int, Optimizer] = {}
-
-    def handles(self) -> list[Tensor]:
-        """Every tensor that the step can reach by itself."""
-        out = dict(self.tensors)
-        for m in self.modules.values():
-            for t in (*m.parameters(), *m.buffers()):
-                out[id(t)] = t
-        for o in self.optimizers.values():
-            for group in o.param_groups:
-                for p in group["params"]:
-                    out[id(p)] = p
-            for kept in o._groups:
-                for _, state in kept.rows:
-                    for t in state:
-                        out[id(t)] = t
-        return list(out.values())
 
 
 class Analysis(ast.NodeVisitor):
@@ -537,59 +519,6 @@ class Analysis(ast.NodeVisitor):
         """Statements in order."""
         for node in nodes:
             self.visit(node)
-
-
-MANY: Final = 200  # things in a list that are looked at one by one in every replay
-
-
-def raw_attribute(cls: type, name: str) -> Any:
-    """What a class or its bases have under a name, as it lies there; None for nothing."""
-    for base in cls.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return None
-
-
-def user_class(cls: type) -> bool:
-    """Is it neither ours nor builtin?"""
-    return cls.__module__.split(".")[0] not in ("rushlight", "builtins")
-
-
-def ours(f: Any) -> bool:
-    """Is it a function or class of ours?"""
-    return isinstance(f, (type, *FUNCTIONS)) and str(f.__module__).split(".")[0] == "rushlight"
-
-
-def our_class(cls: type) -> bool:
-    """Is it ours?"""
-    return cls.__module__.split(".")[0] == "rushlight"
-
-
-def written_here(cls: type) -> bool:
-    """Is it a class of the user's own files?"""
-    filename = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return filename is not None and kind_of(filename)[0] == USER
-
-
-def user_function(f: Any) -> bool:
-    """Is it written by the user?"""
-    code = getattr(getattr(f, "__func__", f), "__code__", None)
-    return code is not None and kind_of(code.co_filename)[0] == USER
-
-
-def is_error(v: Any) -> bool:
-    """Is it a class of exceptions?"""
-    return isinstance(v, type) and issubclass(v, BaseException)
-
-
-def expanded(known: Known) -> Known:
-    """A set with the parts of its modules: what their methods may give."""
-    out = dict(known)
-    for v in known.values():
-        if isinstance(v, Module):
-            for part in v.modules():
-                out[id(part)] = part
-    return out
 
 
 def analyse(

@@ -45,7 +45,8 @@ from ..engine.guards import (
 from ..engine.handles import leaf_key, loose_key
 from ..engine.noting import AGAIN, Builder, Noting, Outside, Refused, steps_of
 from ..engine.records import ROOT, STEP
-from .analysis import Analysis, Guards, analyse
+from .analysis import Analysis, analyse
+from .objects import Guards
 from .trace import USER, Trace, profile, whose
 
 CAPTURES: Final = 8  # kinds of arguments a function is captured for
@@ -412,9 +413,10 @@ def check_reads(first: First, noting: Noting) -> None:
 
 def read_refused(noting: Noting, outer: Analysis | None) -> Refused:
     """The reason, with the line of the first read that stands in the way."""
-    last = outer.returns[0] if outer is not None and len(outer.returns) == 1 else None
+    root = None if outer is None else outer.code
+    last = outer.returns[-1] if outer is not None and outer.returns else None
     for code, line in noting.spots:
-        if code is not None and (last is None or not last.lineno <= line):
+        if code is not None and (last is None or code is not root or line < last.lineno):
             return Refused(f"reads a value in its middle ({code.co_filename}:{line})")
     return Refused("reads a value that is not simply returned")
 

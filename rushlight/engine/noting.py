@@ -272,7 +272,9 @@ class Builder:
         if src is None:
             src = self.known.get(id(s))
         if src is None:
-            raise Refused("it uses a tensor that is neither an argument nor found through names")
+            raise Refused(
+                "it uses a tensor that it makes from data of Python or NumPy, or finds unseen"
+            )
         return src
 
     def place(self, j: int, slot: int) -> Source:
