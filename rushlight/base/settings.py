@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -16,7 +15,6 @@ def _flag(name: str, default: bool = False) -> bool:
     return os.environ.get(name, "1" if default else "0") not in ("0", "", "off", "false", "no")
 
 
-@dataclass
 class Settings:
     """What changes how work is done, never what comes out.
 
@@ -33,13 +31,23 @@ class Settings:
     ``fuse_after``: how often a stretch is met before its operations are compiled together.
     """
 
-    eager: bool = False
-    verify: bool = False
-    limit: int = 1000
-    pending_bytes: int = 1 << 28
-    snapshot: int = 1 << 16
-    fuse_after: int = 2
-    compile_free: float = 1.0
+    def __init__(
+        self,
+        eager: bool = False,
+        verify: bool = False,
+        limit: int = 1000,
+        pending_bytes: int = 1 << 28,
+        snapshot: int = 1 << 16,
+        fuse_after: int = 2,
+        compile_free: float = 1.0,
+    ) -> None:
+        self.eager = eager
+        self.verify = verify
+        self.limit = limit
+        self.pending_bytes = pending_bytes
+        self.snapshot = snapshot
+        self.fuse_after = fuse_after
+        self.compile_free = compile_free
 
 
 settings = Settings(
@@ -54,7 +62,7 @@ settings = Settings(
 @contextmanager
 def override(**changes: Any) -> Iterator[Settings]:
     """Change settings for a ``with`` block: ``with override(verify=True): ...``."""
-    known = {f.name for f in fields(Settings)}
+    known = vars(settings)
     for name in changes:
         if name not in known:
             raise TypeError(f"no setting {name!r}; settings are {', '.join(sorted(known))}")

@@ -9,10 +9,9 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Isa = Literal["avx512", "avx2", "sse2", "neon", "scalar"]
 
@@ -33,8 +32,7 @@ _CODE: dict[Isa, tuple[str, str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What generated code may use, and the machine's sizes.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +37,7 @@ def report(package_version: str) -> Iterator[tuple[str, str]]:
     yield "target", f"{target.cpu} ({target.isa}), {target.vector_bits}-bit vectors, {caches}"
     yield "threads", f"{_usable()} usable processors, {target.cores} physical cores"
     yield "cache", _cache()
-    changed = [f"{f.name}={getattr(settings, f.name)}" for f in fields(settings)]
+    changed = [f"{name}={value}" for name, value in vars(settings).items()]
     yield "settings", ", ".join(changed)
 
 

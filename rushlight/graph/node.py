@@ -6,7 +6,6 @@ The recorder makes one from a stretch (``engine/plan.py``); composites are taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..base import dtype as dt
@@ -43,7 +42,6 @@ class Node:
         )
 
 
-@dataclass
 class Program:
     """Nodes in order.
 
@@ -52,9 +50,10 @@ class Program:
     strides (dense).
     """
 
-    nodes: list[Node] = field(default_factory=list)
-    numbers: list[str] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
+    def __init__(self, numbers: list[str] | None = None) -> None:
+        self.nodes: list[Node] = []
+        self.numbers: list[str] = [] if numbers is None else numbers
+        self.outputs: list[int] = []
 
     @property
     def leaves(self) -> list[int]:

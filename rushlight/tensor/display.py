@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,15 @@ from rushlight.base.dtype import dtype
 Array = NDArray[Any]
 
 
-@dataclass
 class PrintOptions:
     """The settings of `set_printoptions`; each field is one of its arguments."""
 
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
+    def __init__(self) -> None:
+        self.precision = 4
+        self.threshold: float = 1000
+        self.edgeitems = 3
+        self.linewidth = 80
+        self.sci_mode: bool | None = None
 
 
 PRINT_OPTS = PrintOptions()
@@ -70,7 +69,7 @@ def set_printoptions(
 
 def get_printoptions() -> dict[str, Any]:
     """The present options, as keyword arguments for `set_printoptions`."""
-    return asdict(PRINT_OPTS)
+    return dict(vars(PRINT_OPTS))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ def as_written_for(level: str, machine: Target | None = None) -> Target:
     LLVM cuts vectors that are too wide in parts; lanes and the order of sums are the text's.
     """
     isa, bits = WIDTHS[level]
-    return replace(machine or host(), isa=isa, vector_bits=bits)
+    return (machine or host())._replace(isa=isa, vector_bits=bits)
 
 
 def text_for(program: Program, target: Target) -> tuple[LoopProgram, Code]:

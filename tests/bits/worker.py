@@ -12,7 +12,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def set_level(way: Way) -> None:
     elif way.level != "host":
         made = as_written_for(way.level)
     if way.cores:
-        made = replace(made, cores=way.cores)
+        made = made._replace(cores=way.cores)
     known: Any = target.host
     known.cache_clear()
     setattr(target, "at_level", lambda isa: made)

@@ -195,10 +195,10 @@ def test_random_sizes() -> None:
 
 def wider_and_narrower() -> Iterator[Target]:
     """Other vector widths and register counts; LLVM splits what this machine cannot hold."""
-    yield replace(host(), isa="avx512", vector_bits=512)
-    yield replace(host(), isa="neon", vector_bits=128)
-    yield replace(host(), isa="sse2", vector_bits=128)
-    yield replace(host(), isa="scalar", vector_bits=0)
+    yield host()._replace(isa="avx512", vector_bits=512)
+    yield host()._replace(isa="neon", vector_bits=128)
+    yield host()._replace(isa="sse2", vector_bits=128)
+    yield host()._replace(isa="scalar", vector_bits=0)
 
 
 @pytest.mark.parametrize("kind", [float32, float64], ids=lambda kind: kind.name)
