@@ -50,6 +50,8 @@ from .objects import Guards
 from .trace import USER, Trace, profile, whose
 
 CAPTURES: Final = 8  # kinds of arguments a function is captured for
+WORTH: Final = 20  # replays that make up for watching
+LONGEST: Final = 1 << 16
 TRIES: Final = 12  # attempts without a replay, at doubling intervals
 
 
@@ -120,8 +122,9 @@ class Step:
         trace = Trace()
         noting = Noting(e, None, spot)
         version = VERSION[0]
-        out = self.noted(e, noting, trace, args, words)
+        out = None
         try:
+            out = self.noted(e, noting, trace, args, words)
             if trace.refused is not None:
                 raise trace.refused
             finish(e, noting)
@@ -178,8 +181,9 @@ class Step:
         world = Outside(given, first.guards.handles())
         noting = Noting(e, first.masks, spot)
         version = VERSION[0]
-        out = self.noted(e, noting, None, args, words)
+        out = None
         try:
+            out = self.noted(e, noting, None, args, words)
             finish(e, noting)
             if VERSION[0] != version:
                 raise Refused("it changes a module")
@@ -194,9 +198,11 @@ class Step:
             e.watch = None
         self.first = None
         self.tries = 0
-        self.wait = 1
-        self.captured = [q for q in self.captured if q.version == VERSION[0]][: CAPTURES - 1]
-        self.captured.insert(0, c)
+        kept = [q for q in self.captured if q.version == VERSION[0]][: CAPTURES - 1]
+        short = any(q.replays < WORTH for q in self.captured if q not in kept)
+        self.pause = min(2 * self.pause, LONGEST) if short else 1
+        self.wait = self.pause
+        self.captured = [c, *kept]
         self.status = "captured"
         return out
 

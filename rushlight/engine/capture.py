@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mypy_extensions import i64
 
+from ..base.device import Chosen
 from ..base.dtype import Defaults
 from ..base.settings import settings
 from ..graph.op import Spec
@@ -78,6 +79,7 @@ class Captured:
         self.e: Engine = e
         self.gm: bool = e.gm
         self.float: Any = Defaults.float
+        self.device: Any = Chosen.device
         self.version: int = VERSION[0]
         self.replays: int = 0
         # names: (dictionary, name, value), cells, attributes, contents of lists
@@ -212,6 +214,7 @@ class Captured:
             or e.watch is not None
             or VERSION[0] != self.version
             or Defaults.float is not self.float
+            or Chosen.device is not self.device
             or settings.eager
             or settings.verify
             or AFTER

@@ -135,8 +135,9 @@ class Module(Convertible, Stateful):
 
     # ------------------------------------------------------------ attributes
     def __setattr__(self, name: str, value: Any) -> None:
-        VERSION[0] += 1
         d = self.__dict__
+        if d.get(name, VERSION) is not value:
+            VERSION[0] += 1
         if isinstance(value, Parameter):
             if "_parameters" not in d:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")

@@ -217,6 +217,11 @@ def mapped(net: Any, x: Any) -> Any:
     return net(x).sum() + 0.1 * sum(out.values())
 
 
+def in_training_mode(net: Any, x: Any) -> Any:
+    net.train()
+    return net(x).sum()
+
+
 def without_grad(net: Any, x: Any) -> Any:
     with torch.no_grad():
         offset = x.mean()
@@ -224,7 +229,7 @@ def without_grad(net: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "body", [plain, mapped, without_grad, lambda_free], ids=lambda f: f.__name__
+    "body", [plain, mapped, without_grad, in_training_mode, lambda_free], ids=lambda f: f.__name__
 )
 def test_captured(body: Callable[[Any, Any], Any]) -> None:
     said = status(with_body(body), 9)
