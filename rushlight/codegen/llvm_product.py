@@ -74,6 +74,11 @@ class ProductWriter:
             self.texts.append(self._block_task(name))
         elif self.tasks > 1 and offset:
             self.texts.append(self._shifted_task(name))
+        if self.count == 1 and not offset and not self.general:
+            # the plan calls the product itself: a function costs half a millisecond to compile
+            self.symbol = self.inner
+            self.whole = [] if self.workspace else [("ptr", "null")]
+            return self.texts
         e = self.e
         pointers = ["%a", "%b", "%c"]
         if self.count == 1:
