@@ -338,6 +338,48 @@ class Drills:
             self.emit(f"R({k}.grad)")
         self.count("long graph", "", "hook" if hooked else "")
 
+    def view_nodes(self: Generator) -> None:
+        """A view of something with a history: used, looked at, written, hooked, asked for."""
+        r = self.r
+        x, y, v = self.name(), self.name(), self.name()
+        s = r.choice(((3,), (2, 3), (4, 2)))
+        if r.random() < 0.3:
+            a = self.name("n")
+            self.emit(f"{a} = A({r.randrange(40)}, {s}, {self.main!r})")
+            self.emit(f"{x} = T.from_numpy({a}).requires_grad_()")
+        else:
+            self.emit(
+                f"{x} = T.tensor(A({r.randrange(40)}, {s}, {self.main!r}), requires_grad=True)"
+            )
+        leaf = r.random() < 0.4
+        self.emit(f"{y} = {x}" if leaf else f"{y} = {x} * {x}")
+        view = r.choice(("[1:]", "[:]", ".view(-1)", "[..., ::2]", ".unsqueeze(0)", "[-1]"))
+        self.emit(f"{v} = {y}{view}")
+        uses: list[str] = []
+        hooked = False
+        for _ in range(r.randrange(3, 6)):
+            q = r.random()
+            if q < 0.12 and not hooked:
+                hooked = True
+                self.emit(f"{v}.register_hook({r.choice(('lambda g: g * 2', 'lambda g: g + c'))})")
+            elif q < 0.22 and not leaf and not hooked:  # PyTorch then skips the hook
+                self.emit(f"{v}.mul_({self.number()})" if q < 0.18 else f"{y}.mul_(0.5)")
+            else:
+                u, z = self.name(), r.choice((v, v, y, x))
+                self.emit(f"{u} = ({z} * {r.choice(('0.3', '1.7', 'c', z))}).tanh().sum()")
+                uses.append(u)
+                if r.random() < 0.4:
+                    self.emit(f"R({u})")
+        self.emit(f"{(u := self.name())} = {' + '.join([*uses, f'({v} * 0.1).sum()'])}")
+        if r.random() < 0.4 and not hooked:
+            self.emit(
+                f"for g in T.autograd.grad({u}, [{v}, {x}], allow_unused=True, "
+                f"retain_graph=True, create_graph={r.random() < 0.3}): R(g)"
+            )
+        self.emit(f"{u}.backward()")
+        self.emit(f"R({x}.grad)")
+        self.count("view node", view, "hook" if hooked else "")
+
     def train(self: Generator) -> None:
         """Steps of an optimiser, with the parameters' other names looked at."""
         r = self.r

@@ -137,6 +137,7 @@ class Generator(Operations, Memory, Gradients, Drills):
                 (4, self.aliases),
                 (3, self.shared),
                 (4 if self.graded else 0, self.long_graph),
+                (4 if self.graded else 0, self.view_nodes),
                 (1 if self.graded else 0, self.train),
                 (13 if self.loop else 0, self.choice_by_turn),
                 (3 if self.loop else 0, self.held_by_turn),
