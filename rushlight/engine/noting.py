@@ -198,6 +198,7 @@ class Builder:
         self.c: Captured = c
         self.notes: list[Note] = notes
         self.world: Outside = world
+        self.places: list[dict[int, Source]] = []  # for each stretch, by slot
         self.first: list[int] = []  # where each stretch's outputs begin among all that are made
         self.now: dict[int, Source] = {}  # id of a storage -> what it holds now
         self.computed: dict[int, tuple[int, int]] = {}  # id of memory -> (stretch, slot)
@@ -279,15 +280,21 @@ class Builder:
 
     def place(self, j: int, slot: int) -> Source:
         """Where the value at ``slot`` of stretch ``j`` lies."""
-        own = self.notes[j].own
-        assert own is not None
-        info: FlushInfo = own.info
-        at = info.at.get(slot)
-        if at is None:
+        src = self.places[j].get(slot)
+        if src is None:
             raise Refused("a value of an earlier part of the step is not kept")
-        if at >= 0:
-            return Source(MADE, self.first[j] + at)
-        src = self.source(j, ~at)
+        return src
+
+    def find_places(self, j: int, info: FlushInfo) -> None:
+        """Where the values of stretch ``j`` lie: worked out before what it leaves counts, for what
+        it read is what stood in memory then."""
+        places: dict[int, Source] = {}
+        self.places.append(places)
+        for slot, at in info.at.items():
+            places[slot] = Source(MADE, self.first[j] + at) if at >= 0 else self.source(j, ~at)
+
+    def lasting(self, src: Source) -> Source:
+        """The source of memory that outlives the step: NumPy's must not be."""
         if src.kind != MADE:
             self.c.fixed = True
         return src
@@ -311,6 +318,7 @@ class Builder:
         wanted: list[int] = own.arg
         for k in wanted:
             p.leaves.append(self.source(j, k))
+        self.find_places(j, info)
         p.consts = list(note.numbers)
         p.numbers = p.consts
         p.freed = info.freed
@@ -345,7 +353,7 @@ class Builder:
             count = int(s.ver) - self.world.versions[key]
             if k.kind == GIVEN and self.world.given[k.at].rec.region is not None:
                 raise Refused("it writes into an argument that is a view")
-            c.writes.append((int(k.kind), int(k.at), self.now[key], count))
+            c.writes.append((int(k.kind), int(k.at), self.lasting(self.now[key]), count))
         for key, had in self.world.versions.items():
             k = self.known[key]
             s = c.owner(int(k.kind), int(k.at), self.world.given)
@@ -369,7 +377,7 @@ class Builder:
             return
         p.framed = True
         for slot, _ in p.info.saved_at:
-            p.saved.append((slot, self.place(j, slot)))
+            p.saved.append((slot, self.lasting(self.place(j, slot))))
         for h in self.notes[j].gleaves:
             if h.frame is None:
                 if all(h is not q for q in self.world.hists):
@@ -392,7 +400,7 @@ class Builder:
         if at is None:
             at = len(c.storages)
             self.stores[id(s)] = at
-            c.storages.append((self.whole(s), s.spec))
+            c.storages.append((self.lasting(self.whole(s)), s.spec))
         fam = -1
         f = t.fam
         if f is not None:
