@@ -143,6 +143,7 @@ class Step:
             return out
         finally:
             e.watch = None
+        noting.forget()
         self.first = first
         return out
 

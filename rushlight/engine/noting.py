@@ -134,6 +134,19 @@ class Noting:
         out.reverse()
         return out
 
+    def forget(self) -> None:
+        """Keep the path only: what was computed must not be kept alive until the next run."""
+        self.reads = []
+        for note in self.notes:
+            note.outs = []
+            note.live = []
+            note.lvals = []
+            note.gleaves = []
+            note.sts = []
+            note.written = []
+            note.entered = {}
+            note.parts = {}
+
     def same(self, other: Noting) -> bool:
         """Did two runs go along the same path?"""
         if len(self.notes) != len(other.notes):
