@@ -158,3 +158,11 @@ def test_empty_and_single() -> None:
         t.add_(1)
         assert t.numpy().shape == shape
         assert a.tolist() == np.ones(shape).tolist()
+
+
+def test_gradient_through_a_part_of_a_repeated_view() -> None:
+    x = T.from_numpy(np.arange(3.0).reshape(1, 3)).requires_grad_()
+    wide = x.expand(5, 3)
+    (wide.narrow(1, 1, 1) + wide.narrow(1, 2, 1) * 2).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[0.0, 5.0, 10.0]]

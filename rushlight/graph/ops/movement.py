@@ -13,6 +13,7 @@ from ...base import dtype as dt
 from ...base.shape import (
     Ints,
     broadcast_strides,
+    contiguous_strides,
     infer_size,
     numel,
     view_strides,
@@ -230,8 +231,18 @@ def _as_strided_grad(g: Val, out: Val, x: Val) -> Val:
     shape, strides, offset = out.arg
     memory = (numel(spec.shape),)
     z = spread(g, (shape, strides, offset), memory)
-    # the flat memory, read as the base is laid out
-    return as_strided(z, arg=(spec.shape, spec.strides, 0))
+    # The flat memory, read as the base is laid out: each place once, where the base repeats it.
+    once = tuple([1 if step == 0 else n for n, step in zip(spec.shape, spec.strides, strict=True)])
+    if overlaps(once, spec.strides):
+        raise RuntimeError(
+            f"as_strided: no gradient through a view of an overlapping view (shape "
+            f"{list(spec.shape)}, strides {list(spec.strides)}) whose memory NumPy can reach; "
+            "take its .clone() first"
+        )
+    z = as_strided(z, arg=(once, spec.strides, 0))
+    if once == spec.shape:
+        return z
+    return spread(z, (once, contiguous_strides(spec.shape), 0), spec.shape)
 
 
 def _reshape_grad(g: Val, out: Val, x: Val) -> Val:
