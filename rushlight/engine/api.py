@@ -241,7 +241,8 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
             h.frame.hooks = {}
         held: dict[int, Any] = h.frame.hooks.setdefault(h.slot, {})
         return held
-    if t.rec.op == trie.GRAFT:  # its gradient is summed where its history was before
+    rec = f.rec if f is not None and f.own else t.rec
+    if rec.op == trie.GRAFT:  # its gradient is summed where its history was before
         slot = tape.home(trie.get_tape(e), slot)
     own: dict[int, Any] = e.hooks.setdefault(slot, {})
     return own

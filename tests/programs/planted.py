@@ -136,9 +136,7 @@ PLANTS = (
         "past = entered(e, h)",
     ),
     Plant("saved value enters twice", "backward.entry_of", "o = origin(h)", "return NONE"),
-    Plant(
-        "hook at the value of a graft", "api.hooks_of", "if t.rec.op == trie.GRAFT:", "if False:"
-    ),
+    Plant("hook at the value of a graft", "api.hooks_of", "if rec.op == trie.GRAFT:", "if False:"),
     Plant(
         "what is asked for lies in the same stretch",
         "pieces.Wanted.leads",
