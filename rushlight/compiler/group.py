@@ -147,8 +147,9 @@ class Grouper:
             self.waiting.discard(i)
             w = self.values.items[i]
             self.release(w)
+            lowest = max([self.where.get(r.value, -1) for r in w.srcs], default=-1)
             for gi in sorted(beside, reverse=True):
-                how = self.fits(gi, w, True)
+                how = self.fits(gi, w, True) if gi >= lowest else None
                 if how is not None:
                     self.join(gi, i, w, how)
                     break

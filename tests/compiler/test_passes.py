@@ -117,3 +117,26 @@ def test_text_of_passes(kit: Any, build: Any) -> None:
     if os.environ.get("RUSHLIGHT_GOLDEN") == "write":
         file.write_text(text, encoding="utf-8")
     assert file.read_text(encoding="utf-8") == text
+
+
+def test_what_waits_is_there_when_it_is_read(kit: Any) -> None:
+    """Every group reads values of groups before it, however long they have waited."""
+    p = kit.Program()
+    g, i = kit.leaf(p, (64, 65)), kit.leaf(p, (4, 40), dt.int64)
+    part = kit.make("slice", i, arg=(1, 0, 16, 1))
+    flat = kit.make("reshape", part, arg=(64,))
+    good = kit.make("ne", flat, flat)
+    safe = kit.make("where", good, flat, kit.make("neg", flat))
+    most = kit.make("amax", g, arg=((1,), True))
+    spread = kit.make("exp", kit.make("sub", g, most))
+    column = kit.make("cast", kit.make("reshape", safe, arg=(64, 1)), arg=dt.float32)
+    p.outputs = [kit.make("mul", spread, column).slot]
+    grouping = recompute(group(resolve(expand(p))))
+    done: set[int] = set()
+    for g_ in grouping.groups:
+        for m in g_.members:
+            for r in grouping.values.items[m].srcs:
+                kind = grouping.values.items[r.value].kind
+                known = r.value in grouping.inline or kind in ("leaf", "blank")
+                assert known or r.value in done or r.value in g_.level, str(grouping)
+        done.update(g_.members)

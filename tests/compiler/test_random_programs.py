@@ -12,6 +12,9 @@ from rushlight.base import dtype as dt
 from rushlight.base.shape import contiguous_strides, numel
 from rushlight.base.target import at_level, levels
 from rushlight.compiler import recompute
+from rushlight.compiler.group import group
+from rushlight.compiler.resolve import resolve
+from rushlight.graph.node import expand
 
 EXACT = ["add", "sub", "mul", "div", "maximum", "minimum", "neg", "abs", "relu", "square", "sqrt"]
 TESTS = ["eq", "lt", "ge", "isnan"]
@@ -221,9 +224,21 @@ class Maker:
         self.p.outputs = outs
 
 
+def in_order(p: Any) -> None:
+    """Every group reads only what groups before it have made, or itself."""
+    grouping = recompute.recompute(group(resolve(expand(p))))
+    made = {i for i, v in enumerate(grouping.values.items) if v.kind in ("leaf", "blank")}
+    for g in grouping.groups:
+        made |= grouping.inline | g.level.keys()
+        for x in g.members:
+            v = grouping.values.items[x]
+            assert {r.value for r in v.srcs} | ({v.base} - {-1}) <= made, f"%{x} in\n{grouping}"
+
+
 def check(kit: Any, seed: int, steps: int, target: Any = None) -> None:
     m = Maker(kit, seed)
     m.grow(steps)
+    in_order(m.p)
     want = kit.interpret(m.p, m.leaves, m.numbers)
     plan = kit.Plan(m.p, target)
     got = plan.run(m.leaves, m.numbers)
