@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import os
+import threading
+from typing import Any, Final
+
+# Held around whatever is loaded late and around every use of LLVM, and while the process forks: a
+# child must not find a module half loaded, or LLVM's own lock taken, by a thread that it does not
+# have.
+LOADING: Final = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release
+    )
 
 
 class _Later:
@@ -11,9 +22,14 @@ class _Later:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._module: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self._name), name)
+        module = self._module
+        if module is None:
+            with LOADING:
+                module = self._module = importlib.import_module(self._name)
+        return getattr(module, name)
 
 
 def later(name: str) -> Any:

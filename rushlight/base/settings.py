@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 
 def _flag(name: str, default: bool = False) -> bool:
@@ -50,6 +50,11 @@ class Settings:
         self.compile_free = compile_free
 
 
+# Compiled, an object has no `__dict__` to ask.
+NAMES: Final = (
+    "compile_free", "eager", "fuse_after", "limit", "pending_bytes", "snapshot", "verify",
+)  # fmt: skip
+
 settings = Settings(
     eager=_flag("RUSHLIGHT_EAGER"),
     verify=_flag("RUSHLIGHT_VERIFY"),
@@ -62,10 +67,9 @@ settings = Settings(
 @contextmanager
 def override(**changes: Any) -> Iterator[Settings]:
     """Change settings for a ``with`` block: ``with override(verify=True): ...``."""
-    known = vars(settings)
     for name in changes:
-        if name not in known:
-            raise TypeError(f"no setting {name!r}; settings are {', '.join(sorted(known))}")
+        if name not in NAMES:
+            raise TypeError(f"no setting {name!r}; settings are {', '.join(NAMES)}")
     before = {name: getattr(settings, name) for name in changes}
     for name, value in changes.items():
         setattr(settings, name, value)

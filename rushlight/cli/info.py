@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from rushlight.base.settings import settings
+from rushlight.base.settings import NAMES, settings
 from rushlight.base.target import host
 from rushlight.cli.alias import VERSIONS
 from rushlight.runtime import disk_cache
@@ -37,8 +37,7 @@ def report(package_version: str) -> Iterator[tuple[str, str]]:
     yield "target", f"{target.cpu} ({target.isa}), {target.vector_bits}-bit vectors, {caches}"
     yield "threads", f"{_usable()} usable processors, {target.cores} physical cores"
     yield "cache", _cache()
-    changed = [f"{name}={value}" for name, value in vars(settings).items()]
-    yield "settings", ", ".join(changed)
+    yield "settings", ", ".join(f"{name}={getattr(settings, name)}" for name in NAMES)
 
 
 def _version(name: str) -> str:

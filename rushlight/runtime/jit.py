@@ -8,22 +8,13 @@ Nothing here may change a result's bits. LLVM contracts a separate multiplicatio
 only where an instruction carries a fast-math flag, which our text never does; denormals are kept.
 """
 
-import os
 import re
-import threading
 from collections.abc import Sequence
 from typing import Any
 
+from rushlight.base.lazy import LOADING as _LOCK
 from rushlight.base.target import Target, host
 from rushlight.runtime import disk_cache
-
-# Held around every use of LLVM, and while the process forks: a child must not find LLVM's own lock
-# taken by a thread that it does not have.
-_LOCK = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
-    )
 
 _LIBRARIES: dict[str, "Library"] = {}
 _PASSING: dict[str, "Library"] = {}  # of the present generation
@@ -98,10 +89,11 @@ def compile_text(
     Raises:
         RuntimeError: LLVM refuses the text (an error in a generator), or llvmlite is missing.
     """
-    from hashlib import sha256
+    with _LOCK:
+        from hashlib import sha256
 
-    target = target or host()
-    session = _session()
+        target = target or host()
+        session = _session()
     *before, own = ir.split(_MODULE)
     digest = sha256(
         f"{session.version}|{target.code_key}|{level}|{_CODE_FORMAT}\n{ir}".encode()
