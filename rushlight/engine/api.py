@@ -253,7 +253,9 @@ def after_accumulate(t: Tensor) -> dict[int, Any]:
     f = t.fam
     if f is None or f.hist is None or f.hist.frame is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    after: dict[int, Any] = bw.AFTER.setdefault(id(f.hist), {})
+    if f.hist.after is None:
+        f.hist.after = {}
+    after: dict[int, Any] = f.hist.after
     return after
 
 

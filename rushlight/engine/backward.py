@@ -116,15 +116,8 @@ def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
             inplace(ADD, have, (h,), None)
         finally:
             set_grad_enabled(was)
-    after = AFTER.get(id(hist))
-    if after is not None:
-        for f in list(after.values()):
-            f()
-
-
-AFTER: Final[
-    dict[int, Any]
-] = {}  # id of a leaf's Hist -> hooks that run when its .grad is complete
+    if hist.after is not None:
+        accumulate_hooks(hist)
 
 
 def run_hooks(hooks: Any, g: Tensor) -> Tensor:
@@ -354,7 +347,7 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
         for h, (k, _) in zip(hs, r.grads):
             hist = leaves[k]
             hist.grad = h
-            if AFTER and id(hist) in AFTER:
+            if hist.after is not None:
                 accumulate_hooks(hist)
     else:
         run = Run(e, retain, create, None)
@@ -374,7 +367,7 @@ def run_first(e: Engine) -> None:
 
 def accumulate_hooks(hist: Hist) -> None:
     """Run the hooks on a leaf whose gradient is complete."""
-    for f in list(AFTER[id(hist)].values()):
+    for f in list(hist.after.values()):
         f()
 
 

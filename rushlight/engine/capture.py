@@ -16,7 +16,6 @@ from ..base.device import Chosen
 from ..base.dtype import Defaults
 from ..base.settings import settings
 from ..graph.op import Spec
-from .backward import AFTER
 from .core import MAIN, RECORDERS, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import NativePlan
 from .flush import READERS, flush_engine, native_readers
@@ -167,6 +166,8 @@ class Captured:
         for i, q in enumerate(self.leaves):
             g = q.grad
             want = before[i]
+            if q.after:
+                return False
             if want is ANY:
                 if g is None:
                     return False
@@ -217,7 +218,6 @@ class Captured:
             or Chosen.device is not self.device
             or settings.eager
             or settings.verify
-            or AFTER
             or WATCH
         ):
             return None

@@ -40,6 +40,7 @@ class Hist:
 
     grad: Tensor | None = None
     hooks: Any = None
+    after: Any = None  # hooks that run when a leaf's ``grad`` is complete
 
     def __init__(self, frame: Frame | None, slot: int) -> None:
         self.frame: Frame | None = frame

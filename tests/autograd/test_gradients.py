@@ -124,3 +124,14 @@ def test_variable_is_a_tensor():
     v = torch.autograd.Variable(torch.ones(2), requires_grad=True)
     assert isinstance(v, torch.Tensor) and v.requires_grad
     assert isinstance(v, torch.autograd.Variable)
+
+
+def test_hooks_after_accumulation_go_with_their_leaf() -> None:
+    seen: list[int] = []
+    for n in range(50):
+        x = torch.zeros(2, requires_grad=True)
+        if n == 0:
+            x.register_post_accumulate_grad_hook(lambda p: seen.append(0))
+        x.sum().backward()
+        del x
+    assert seen == [0]
