@@ -144,14 +144,7 @@ PROGRAMS = {
 FORKS = {name for name, text in PROGRAMS.items() if "fork" in text}
 
 
-OPEN = {"fork in a thread while others record": "the child never comes back from the fork"}
-CASES = [
-    pytest.param(n, marks=pytest.mark.xfail(run=False, reason=OPEN[n])) if n in OPEN else n
-    for n in PROGRAMS
-]
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("threads", [1, 4])
 def test_ending(name: str, threads: int, tmp_path: Path) -> None:
     if name in FORKS and not hasattr(os, "fork"):
