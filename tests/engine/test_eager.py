@@ -216,7 +216,8 @@ def test_relayout_and_aliases() -> None:
 def test_library_operation() -> None:
     op = Op("twice", LIBRARY, lambda op, srcs, arg: Spec(srcs[0].shape, srcs[0].dtype))
     op.call = lambda x, arg: x.T * arg
-    p = Program([Node(TABLE["leaf"], (), None, Spec((2, 2), dt.float64), None)])
+    p = Program()
+    p.nodes.append(Node(TABLE["leaf"], (), None, Spec((2, 2), dt.float64), None))
     p.nodes.append(Node(op, (0,), 2, Spec((2, 2), dt.float64), None))
     p.outputs = [1]
     x = np.array([[1.0, 2], [3, 4]])
