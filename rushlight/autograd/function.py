@@ -13,7 +13,6 @@ from rushlight.graph.ops import movement
 from rushlight.tensor.composed import sum_to_size
 from rushlight.tensor.convert import cast
 from rushlight.tensor.creation import zeros_like
-from rushlight.tensor.history import CUSTOM
 
 
 class FunctionCtx:
@@ -160,7 +159,7 @@ def _attached(cls: Any, ctx: Any, tensors: list[Tensor | None], output: Any) -> 
     ]
     made = engine.attach_function(values, inputs, backward)
     for i, t in zip(places, made):
-        CUSTOM[id(engine.records(t))] = cls._backward_cls.__name__
+        engine.records(t).info = cls._backward_cls.__name__
         outputs[i] = t
     if ctx._dirty:
         dirty = {id(t) for t in ctx._dirty}

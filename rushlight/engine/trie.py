@@ -204,7 +204,7 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
         cur.nxt = r
     e.tapecur = r
     e.misses += 1
-    e.nrec += 1
+    e.nrec += 1 + len(r.subs)
     if WATCH:
         WATCH[0].created(e, r, tape)
 

@@ -21,14 +21,13 @@ NODE_NAMES: Final[dict[str, str]] = {
     "log_softmax": "LogSoftmaxBackward0", "gather": "GatherBackward0", "amax": "AmaxBackward0",
     "reread": "AsStridedBackward0", "logsumexp": "LogsumexpBackward0",
 }  # fmt: skip
-CUSTOM: Final[dict[int, str]] = {}  # id of a custom function's record -> the name of its node
 
 
 def node_name(rec: Any) -> str:
     """The name PyTorch prints for what a record did."""
     row = "" if rec.row is None else rec.row.name
     if row == "function":
-        return CUSTOM.get(id(rec), "FunctionBackward")
+        return rec.info or "FunctionBackward"  # set by `autograd.function`
     if row in ("sum", "mean"):
         _, keepdim = rec.arg
         whole = keepdim is False and not rec.spec.shape
