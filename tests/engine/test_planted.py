@@ -12,7 +12,7 @@ from tests.programs.check import check, options
 from tests.programs.generate import generate
 
 FULL = "RUSHLIGHT_PLANTED" in os.environ
-SEEDS = range(400 if FULL else 45)
+SEEDS = range(400 if FULL else 90)
 OPTIONS = {s: options(s, torch=False, native=0.1) for s in SEEDS}
 PURE = hasattr(core.record1, "__code__")
 
