@@ -129,6 +129,11 @@ def expand(program: Program) -> Program:
         return int(made)
 
     for i, n in enumerate(program.nodes):
-        where[i] = put(n.op, [where[s] if s >= 0 else s for s in n.srcs], n.arg, n.spec, n.ctype)
+        at = put(n.op, [where[s] if s >= 0 else s for s in n.srcs], n.arg, n.spec, n.ctype)
+        if n.op.kind == COMPOSITE and out.nodes[at].spec.strides != n.spec.strides:
+            # what it is made of keeps its operands' layout; the composite has promised its own
+            out.nodes.append(Node(TABLE["relayout"], (at,), n.spec.strides, n.spec, None))
+            at = len(out.nodes) - 1
+        where[i] = at
     out.outputs = [where[i] for i in program.outputs]
     return out

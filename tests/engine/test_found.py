@@ -208,3 +208,14 @@ def test_a_gradient_stays_when_the_flag_changes(eager: bool) -> None:
             assert x.grad.tolist() == [1.0, 1.0] and x.tolist() == [0.0, 0.0]
             with pytest.raises(RuntimeError, match="different size"):
                 z.grad = torch.ones(3)
+
+
+def test_composite_of_a_turned_value_keeps_its_layout() -> None:
+    """A softmax is row-major whatever its operand's layout, fused as one at a time."""
+    x = torch.arange(6.0).view(2, 1, 3)
+    for _ in range(3):
+        turned = x.permute(2, 1, 0).sin()
+        y = torch.softmax(turned, 0)
+        read = y.detach().numpy()
+        assert np.allclose(read.sum(0), 1.0), (turned.stride(), y.stride())
+        assert np.allclose(read, torch.softmax(turned.contiguous(), 0).numpy())
