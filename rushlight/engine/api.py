@@ -115,11 +115,6 @@ def become(cls: Any, x: Tensor, requires_grad: bool) -> Any:
     return leaves.become(cls, x, requires_grad)
 
 
-def grad_of(t: Tensor) -> Tensor | None:
-    """``t.grad``."""
-    return t.grad
-
-
 def read(t: Tensor) -> Any:
     """The current value as a read-only array."""
     return fl.read(t)

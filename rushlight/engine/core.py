@@ -222,34 +222,16 @@ class Tensor(Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient accumulated so far, None before the first backward."""
-        f = self.fam
-        if f is None:
-            return None
-        h = f.hist
-        region = self.rec.region
-        if h is None:
-            b = f.base  # of one that wants no gradient: holds what it was given
-            if b is None or f.root is not None or b.hist is None or region != b.root:
-                return None
-            return b.hist.grad
-        if region is not None and region is not f.root and region != f.root:
-            return None
-        return h.grad
+        h = grad_place(self)
+        return None if h is None else h.grad
 
     @grad.setter
     def grad(self, g: Tensor | None) -> None:
-        f = self.fam
-        if f is not None:
-            h = f.hist
-            region = self.rec.region
-            if (
-                h is not None
-                and (region is f.root or region == f.root)
-                and (g is None or fits(self, g))
-            ):
-                h.grad = g
-                return
-        SLOW[0].refuse_grad(self, g)
+        h = grad_place(self)
+        if h is not None and (g is None or fits(self, g)):
+            h.grad = g
+        else:
+            SLOW[0].refuse_grad(self, g)
 
     @property
     def requires_grad(self) -> bool:
@@ -575,6 +557,19 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
         numbers = e.numbers
     numbers.append(v)
     return made(e, r)
+
+
+def grad_place(t: Tensor) -> Hist | None:
+    """Where ``t.grad`` is kept; None where there is none."""
+    f = t.fam
+    if f is None:
+        return None
+    region = t.rec.region
+    h = f.hist
+    if h is None:
+        b = f.base  # of one that wants no gradient: holds what it was given
+        return b.hist if b is not None and f.root is None and region == b.root else None
+    return h if region is None or region is f.root or region == f.root else None
 
 
 def fits(t: Tensor, g: Tensor) -> bool:

@@ -96,7 +96,7 @@ class NativePlan:
         )  # one lane at most: idle memory goes back to the pool of buffers
 
     def run(self, info: FlushInfo, lvals: list[Any], numbers: list[Any]) -> list[Any] | None:
-        """The outputs' memory, valid until the next run; None when a value check failed."""
+        """The outputs' memory; None when a value check failed."""
         lane = self.free_lane()
         q = lane.q
         i = 0
@@ -121,7 +121,10 @@ class NativePlan:
             return None
         if self.large:
             self.lanes.clear()
-        return lane.outs
+        # A list of its own holds them until they are handed out: user code that the garbage
+        # collector or a signal runs in between may run this plan again, which must take other
+        # memory.
+        return list(lane.outs)
 
     def free_lane(self) -> Lane:
         """The next lane whose outputs nobody holds any more; else one whose held outputs get new

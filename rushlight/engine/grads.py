@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .core import Tensor
+from .core import Tensor, grad_place
 
 
 def gradient(p: Tensor) -> Tensor | None:
-    """``p.grad``."""
-    f = p.fam
-    if f is None:
-        return None
-    h = f.hist
-    if h is None or (p.rec.region is not None and p.rec.region != f.root):
-        return None
-    return h.grad
+    """``p.grad``, without the look at a subclass that an attribute costs."""
+    h = grad_place(p)
+    return None if h is None else h.grad
 
 
 def gradients_of(params: Iterable[Any]) -> list[Any]:
@@ -33,8 +28,6 @@ def forget(params: Iterable[Any]) -> None:
     """``p.grad = None`` for every one."""
     for p in params:
         if isinstance(p, Tensor):
-            f = p.fam
-            if f is not None:
-                h = f.hist
-                if h is not None and (p.rec.region is None or p.rec.region == f.root):
-                    h.grad = None
+            h = grad_place(p)
+            if h is not None:
+                h.grad = None

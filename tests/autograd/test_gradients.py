@@ -135,3 +135,14 @@ def test_hooks_after_accumulation_go_with_their_leaf() -> None:
         x.sum().backward()
         del x
     assert seen == [0]
+
+
+def test_a_frozen_parameter_keeps_its_gradient_for_optimisers() -> None:
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([p], lr=0.5)
+    (p * 2).sum().backward()
+    p.requires_grad_(False)
+    optimizer.step()  # PyTorch steps whatever has a gradient
+    assert p.tolist() == [0.0, 0.0]
+    optimizer.zero_grad()
+    assert p.grad is None
