@@ -33,10 +33,14 @@ def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], 
             return collate_fn(dataset.__getitems__(indices))
         return collate_fn([dataset[i] for i in indices])
 
-    rows = _rows(dataset) if collate_fn is co.default_collate else None
-    if rows is None:
+    if collate_fn is not co.default_collate:
         return fetch
-    tensors, selections = rows
+    source, selections = _source(dataset)
+    if hasattr(source, "_columns"):
+        return _by_columns(source, selections, fetch)
+    tensors = _tensors(source)
+    if tensors is None:
+        return fetch
 
     def gather(indices: Any) -> Any:
         if co.default_collate_fn_map.get(Tensor) is not co.collate_tensor_fn:
@@ -53,15 +57,47 @@ def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], 
     return Gather(ahead, gather, co.default_collate_fn_map, co.collate_tensor_fn)
 
 
-def _rows(dataset: Any) -> tuple[tuple[Tensor, ...], list[Sequence[int]]] | None:
-    """The tensors behind a dataset, and the selections of rows to go through, outermost first."""
+def _by_columns(source: Any, selections: list[Sequence[int]], fetch: Fetch) -> Fetch:
+    """Batches of a dataset that knows how to make them whole.
+
+    `source._columns()` is asked at every batch: a function of row numbers for each item of a
+    sample, or None where the samples have to be made one by one.
+    """
+
+    def gather(indices: Any) -> Any:
+        if co.default_collate_fn_map.get(Tensor) is not co.collate_tensor_fn:
+            return fetch(indices)
+        columns = source._columns()
+        rows = None if columns is None else _chosen(indices, selections)
+        if rows is None or not _inside(rows, len(source)):
+            return fetch(indices)
+        return [column(rows) for column in columns]
+
+    return gather
+
+
+def _inside(rows: Any, count: int) -> bool:
+    """Whether all the rows are there; what is not has its message from the sample itself."""
+    if isinstance(rows, slice):
+        return bool(rows.stop <= count)
+    return bool(rows.min() >= -count and rows.max() < count)
+
+
+def _source(dataset: Any) -> tuple[Any, list[Sequence[int]]]:
+    """The dataset behind subsets, and the selections of rows to go through, outermost first."""
     selections: list[Sequence[int]] = []
     while _unchanged(dataset, Subset, "__getitem__", "__getitems__"):
         selections.append(dataset.indices)
         dataset = dataset.dataset
+    return dataset, selections
+
+
+def _tensors(dataset: Any) -> tuple[Tensor, ...] | None:
+    """The tensors whose rows are the samples."""
     if not _unchanged(dataset, TensorDataset, "__getitem__") or hasattr(dataset, "__getitems__"):
         return None
-    return dataset.tensors, selections
+    tensors: tuple[Tensor, ...] = dataset.tensors
+    return tensors
 
 
 def _unchanged(dataset: Any, base: type, *names: str) -> bool:
@@ -73,8 +109,9 @@ def _unchanged(dataset: Any, base: type, *names: str) -> bool:
 def _chosen(indices: Any, selections: list[Sequence[int]]) -> Any:
     """Row numbers as a slice or an int64 array; None if they are no plain integers."""
     if isinstance(indices, Run):
-        if not selections and indices.order is None:
-            return slice(indices.start, indices.stop)
+        if not selections:
+            span = slice(indices.start, indices.stop)
+            return span if indices.order is None else indices.order[span]
         indices = indices.tolist()
     try:
         for selection in selections:
