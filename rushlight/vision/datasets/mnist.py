@@ -31,7 +31,7 @@ class MNIST(VisionDataset[tuple[Any, Any]]):
     there; `download=True` fetches those that are not.  A sample is a PIL image, transformed, and
     its class.  `data` (uint8, [N, 28, 28]) and `targets` (int64, [N]) hold everything.
 
-    `RuntimeError` when files are missing, and for one that is truncated, corrupt or of another kind.
+    `RuntimeError` when files are missing, and for one that is truncated, corrupt or another.
     """
 
     mirrors: ClassVar[list[str]] = [

@@ -206,7 +206,7 @@ _ARCHIVES: Final = (".tar", ".zip")
 _COMPRESSED: Final = (".bz2", ".gz", ".xz")
 
 
-def open_compressed(path: Name, compression: str | None) -> IO[bytes]:
+def open_compressed(path: Name, compression: str | None) -> IO[bytes] | Any:
     """Open a file for reading what it holds; `compression` is ".gz", ".bz2", ".xz" or None."""
     import bz2
     import gzip

@@ -25,6 +25,12 @@ def largest(kind: dtype) -> int:
     return _LARGEST.get(kind, 1)
 
 
+def need_tensor(image: Any, words: str) -> None:
+    """`TypeError` with these words for what is no tensor."""
+    if not isinstance(image, Tensor):
+        raise TypeError(words)
+
+
 # ------------------------------------------------------------------------ to tensors
 
 
@@ -133,8 +139,7 @@ def convert_image_dtype(image: Any, dtype: dtype = dt.float32) -> Any:
 
     `RuntimeError` where floats cannot hold the range of the integers.
     """
-    if not isinstance(image, Tensor):
-        raise TypeError("Input img should be Tensor Image")
+    need_tensor(image, "Input img should be Tensor Image")
     own = image.dtype
     if own is dtype:
         return image
@@ -157,8 +162,7 @@ def convert_image_dtype(image: Any, dtype: dtype = dt.float32) -> Any:
 
 def normalize(tensor: Any, mean: Any, std: Any, inplace: bool = False) -> Any:
     """`(channel - mean) / std` of a float tensor [..., C, H, W]."""
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"img should be Tensor Image. Got {type(tensor)}")
+    need_tensor(tensor, f"img should be Tensor Image. Got {type(tensor)}")
     if tensor.dtype.kind != "f":
         raise TypeError(f"Input tensor should be a float tensor. Got {tensor.dtype}.")
     if len(tensor.shape) < 3:
