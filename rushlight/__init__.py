@@ -70,8 +70,8 @@ e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
 _names: dict[str, _Any] = dict(_FUNCTIONS) | _legacy.TYPES
-_names |= {kind.name: kind for kind in _dt.ALL}
-_names |= {kind.alias: kind for kind in _dt.ALL if kind.alias}
+_names |= {kind.name: kind for kind in (*_dt.ALL, _dt.complex32)}
+_names |= {kind.alias: kind for kind in (*_dt.ALL, _dt.complex32) if kind.alias}
 globals().update(_names)
 
 # Functions of the public namespace that are `nn.functional`'s, loaded with it when first used.

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+import numpy as np
+
 
 class dtype:
     """An element type, one object for each: compare with ``is`` or ``==``.
 
     ``kind`` is ``'b'`` bool, ``'u'`` unsigned, ``'i'`` signed, ``'f'`` float, ``'c'`` complex;
     ``rank`` orders the kinds as promotion does (bool < integer < float < complex).
+    ``narrow``: a float of 8 or 16 bits, in which nothing is computed (``graph/narrow.py``).
     """
 
-    __slots__ = ("alias", "code", "itemsize", "kind", "name", "numpy", "rank", "typename")
+    __slots__ = (
+        "_numpy", "alias", "code", "itemsize", "kind", "name", "narrow", "rank", "typename",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -29,12 +34,22 @@ class dtype:
     ) -> None:
         self.code = code
         self.name = name
-        self.numpy = numpy
+        self._numpy = numpy
         self.itemsize = itemsize
         self.kind = kind
         self.rank = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}[kind]
+        self.narrow = kind == "f" and itemsize < 4
         self.typename = typename
         self.alias = alias
+
+    @property
+    def numpy(self) -> str:
+        """What NumPy calls it; types of ml_dtypes are made known to NumPy first."""
+        if self._numpy in _BORROWED:
+            import ml_dtypes  # noqa: F401 - enters its types
+        elif not self._numpy:
+            raise NotImplementedError(f"{self}: no array can hold this type; use torch.complex64")
+        return self._numpy
 
     @property
     def is_floating_point(self) -> bool:
@@ -47,6 +62,14 @@ class dtype:
     @property
     def is_signed(self) -> bool:
         return self.kind in "ifc"
+
+    def to_real(self) -> dtype:
+        """The type of a complex type's parts; of another type, the type itself."""
+        return real_type(self)
+
+    def to_complex(self) -> dtype:
+        """The complex type whose parts have this type (where there is none: `complex64`)."""
+        return complex_type(self)
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
@@ -69,22 +92,40 @@ int32: Final = dtype(4, "int32", "i4", 4, "i", "Int", "int")
 int64: Final = dtype(5, "int64", "i8", 8, "i", "Long", "long")
 float32: Final = dtype(6, "float32", "f4", 4, "f", "Float", "float")
 float64: Final = dtype(7, "float64", "f8", 8, "f", "Double", "double")
+float16: Final = dtype(8, "float16", "f2", 2, "f", "Half", "half")
+bfloat16: Final = dtype(9, "bfloat16", "bfloat16", 2, "f", "BFloat16")
+complex64: Final = dtype(10, "complex64", "c8", 8, "c", "ComplexFloat", "cfloat")
+complex128: Final = dtype(11, "complex128", "c16", 16, "c", "ComplexDouble", "cdouble")
+uint16: Final = dtype(12, "uint16", "u2", 2, "u", "UInt16")
+uint32: Final = dtype(13, "uint32", "u4", 4, "u", "UInt32")
+uint64: Final = dtype(14, "uint64", "u8", 8, "u", "UInt64")
+float8_e4m3fn: Final = dtype(15, "float8_e4m3fn", "float8_e4m3fn", 1, "f", "Float8_e4m3fn")
+float8_e5m2: Final = dtype(16, "float8_e5m2", "float8_e5m2", 1, "f", "Float8_e5m2")
+float8_e4m3fnuz: Final = dtype(17, "float8_e4m3fnuz", "float8_e4m3fnuz", 1, "f", "Float8_e4m3fnuz")
+float8_e5m2fnuz: Final = dtype(18, "float8_e5m2fnuz", "float8_e5m2fnuz", 1, "f", "Float8_e5m2fnuz")
+# A name only: neither NumPy nor ml_dtypes holds it.
+complex32: Final = dtype(19, "complex32", "", 4, "c", "ComplexHalf", "chalf")
 
-ALL: Final[tuple[dtype, ...]] = (bool_, uint8, int8, int16, int32, int64, float32, float64)
-_NAMES: Final[dict[str, dtype]] = {d.name: d for d in ALL}
-_NUMPY: Final[dict[str, dtype]] = {d.numpy: d for d in ALL} | {"b1": bool_}
-
-# Each type's direct successors; the promotion of two types is their least common successor.
-_NEXT: Final[dict[dtype, tuple[dtype, ...]]] = {
-    bool_: (uint8, int8),
-    uint8: (int16,),
-    int8: (int16,),
-    int16: (int32,),
-    int32: (int64,),
-    int64: (float32,),
-    float32: (float64,),
-    float64: (),
+FLOAT8: Final[tuple[dtype, ...]] = (float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz)
+ALL: Final[tuple[dtype, ...]] = (
+    bool_, uint8, int8, int16, int32, int64, float32, float64, float16, bfloat16, complex64,
+    complex128, uint16, uint32, uint64, *FLOAT8,
+)  # fmt: skip
+_BORROWED: Final = frozenset({"bfloat16", *[d.name for d in FLOAT8]})
+_NAMES: Final[dict[str, dtype]] = {d.name: d for d in (*ALL, complex32)}
+_NUMPY: Final[dict[str, dtype]] = {d._numpy: d for d in ALL if d._numpy not in _BORROWED} | {
+    "b1": bool_
 }
+_ARRAYS: Final[list[Any]] = [None] * len(ALL)
+
+
+def array_type(d: dtype) -> Any:
+    """NumPy's dtype object for ``d``."""
+    found = _ARRAYS[d.code] if d.code < len(_ARRAYS) else None
+    if found is None:
+        found = np.dtype(d.numpy)
+        _ARRAYS[d.code] = found
+    return found
 
 
 def by_name(name: str) -> dtype:
@@ -103,29 +144,68 @@ def from_numpy(dt: Any) -> dtype:
     if found is None:
         raise TypeError(
             f"can't convert np.ndarray of type {dt.name if dt.kind != 'O' else 'numpy.object_'}. "
-            f"The only supported types are: {', '.join(_NAMES)}."
+            "The only supported types are: float64, float32, float16, complex64, complex128, int64, "
+            "int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
         )
     return found
 
 
-def _above(d: dtype) -> list[dtype]:
-    out, todo = [], [d]
-    while todo:
-        x = todo.pop()
-        if x not in out:
-            out.append(x)
-            todo.extend(_NEXT[x])
-    return out
+# Signed and unsigned integers that take part in promotion, each above those before it, but for
+# uint8 and int8, which meet in int16.
+_WHOLE: Final = (uint8, int8, int16, int32, int64)
+_BARE: Final = (uint16, uint32, uint64)  # of these only the types themselves and floats are beside
+_PARTS: Final = {complex32: float16, complex64: float32, complex128: float64}
+_PAIRS: Final = {float16: complex32, float32: complex64, float64: complex128}
 
 
-_PROMOTE: Final[dict[tuple[dtype, dtype], dtype]] = {
-    (a, b): min(set(_above(a)) & set(_above(b)), key=lambda d: d.code) for a in ALL for b in ALL
+def real_type(d: dtype) -> dtype:
+    """The type of a complex type's parts; of another type, the type itself."""
+    return _PARTS.get(d, d)
+
+
+def complex_type(d: dtype) -> dtype:
+    """The complex type whose parts are of the floating type ``d``."""
+    return d if d.kind == "c" else _PAIRS.get(d, complex64)
+
+
+def _promoted(a: dtype, b: dtype) -> dtype | None:
+    """The rule behind the table; None where PyTorch has none."""
+    if a is b:
+        return a
+    if a in FLOAT8 or b in FLOAT8:
+        return None
+    if a in _BARE or b in _BARE:
+        low, high = (a, b) if a.rank < b.rank else (b, a)
+        return high if low.rank == 1 and high.kind == "f" else None
+    if a.rank != b.rank and (a.rank < 2 or b.rank < 2):
+        return a if a.rank > b.rank else b
+    if a.rank == 1:
+        x, y = _WHOLE.index(a), _WHOLE.index(b)
+        return int16 if x + y == 1 else _WHOLE[max(x, y)]
+    x_part, y_part = real_type(a), real_type(b)
+    wide = x_part if x_part.itemsize > y_part.itemsize else y_part
+    if x_part is not y_part and x_part.itemsize == y_part.itemsize:
+        wide = float32  # of half and bfloat16 neither holds the other
+    return wide if a.rank == b.rank == 2 else complex_type(wide)
+
+
+_PROMOTE: Final[dict[tuple[dtype, dtype], dtype | None]] = {
+    (a, b): _promoted(a, b) for a in (*ALL, complex32) for b in (*ALL, complex32)
 }
 
 
 def promote_types(a: dtype, b: dtype) -> dtype:
-    """The smallest type that holds both, by PyTorch's table."""
-    return a if a is b else _PROMOTE[a, b]
+    """The smallest type that holds both, by PyTorch's table; ``RuntimeError`` where it has none."""
+    if a is b:
+        return a
+    found = _PROMOTE[a, b]
+    if found is None:
+        which = "Float8 Types" if a in FLOAT8 or b in FLOAT8 else "uint16, uint32, uint64 types"
+        raise RuntimeError(
+            f"Promotion for {which} is not supported, attempted to promote {a.typename} and "
+            f"{b.typename}"
+        )
+    return found
 
 
 class Defaults:
@@ -135,7 +215,9 @@ class Defaults:
 
 
 def number_type(kind: str) -> dtype:
-    """The type a Python number stands for alone: bool, int64 or the default float."""
+    """The type a Python number stands for alone: bool, int64, the default float or its complex."""
+    if kind == "c":
+        return complex_type(Defaults.float)
     return bool_ if kind == "b" else int64 if kind == "i" else Defaults.float
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rushlight.base.dtype import dtype, int64
 from rushlight.base.shape import Ints
 from rushlight.codegen.llvm_scalar import ELEMENT, LaneBuilder
+from rushlight.codegen.narrow import Narrow
 from rushlight.codegen.text import Emitter, Value, known, vector_type
 from rushlight.codegen.vectormath import BINARY, FUNCTIONS
 from rushlight.graph.scalar import Scalar
@@ -24,8 +25,8 @@ Index = tuple[Value, ...]
 
 
 def memory_type(kind: dtype) -> str:
-    """How an element is spelled in memory: bool is a byte."""
-    return "i8" if kind.kind == "b" else ELEMENT[kind]
+    """How an element is spelled in memory: bool is a byte, a narrow float its bits."""
+    return "i8" if kind.kind == "b" else "i16" if kind.narrow else ELEMENT[kind]
 
 
 class Memory:
@@ -275,13 +276,20 @@ class Memory:
 
     def to_memory(self, x: Scalar, width: int) -> Value:
         """A value as memory holds it."""
-        name = self.b.wide(x, width)
-        if x.dtype.kind != "b":
+        return self.spelled(self.b.wide(x, width), width, x.dtype)
+
+    def spelled(self, name: Value, width: int, kind: dtype) -> Value:
+        """What a register holds, as memory holds it."""
+        if kind.narrow:
+            return Narrow(self.e, kind, width).shorten(name)
+        if kind.kind != "b":
             return name
         return self.e.value(f"zext {vector_type('i1', width)} {name} to {vector_type('i8', width)}")
 
     def from_memory(self, x: Value, width: int, kind: dtype) -> Scalar:
-        if kind.kind == "b":
+        if kind.narrow:
+            x = Narrow(self.e, kind, width).widen(x)
+        elif kind.kind == "b":
             t = vector_type("i8", width)
             zero = "zeroinitializer" if width > 1 else "0"
             x = self.e.value(f"icmp ne {t} {x}, {zero}")
@@ -305,8 +313,7 @@ class Memory:
         if lane == 0:
             width = 1
         v = self.b.wide(x, width) if x.v.width <= width else x.v.name
-        if kind.kind == "b":
-            v = self.e.value(f"zext {vector_type('i1', width)} {v} to {vector_type('i8', width)}")
+        v = self.spelled(v, width, kind)
         if width == 1 or lane == 1:
             self.e.store(v, self.e.gep(pointer, start, element), element, width)
             return

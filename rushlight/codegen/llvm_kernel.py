@@ -120,7 +120,10 @@ class KernelWriter(Memory):
         """Lanes that keep the registers busy without spilling."""
         loops = [s.body for s in self.k.stages if s.over == "inner"]
         inner = [i for body in loops for i in body]
-        widest = max([i.dtype.itemsize for i in inner if i.dtype.kind != "b"], default=1)
+        widest = max(
+            [4 if i.dtype.narrow else i.dtype.itemsize for i in inner if i.dtype.kind != "b"],
+            default=1,
+        )
         costly = max([sum(i.cost for i in body) for body in loops], default=0)
         self.heavy = costly > 0 or max(map(len, loops), default=0) > 12
         register = max(16, target.vector_bits // 8)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
+from rushlight.codegen.narrow import Narrow, rounded
 from rushlight.codegen.text import Emitter, Value, float_literal, type_suffix, vector_type
 from rushlight.graph.scalar import (
     EXACT_UNARY,
@@ -21,9 +22,10 @@ from rushlight.graph.scalar import (
 
 ELEMENT = {
     dt.bool_: "i1", dt.uint8: "i8", dt.int8: "i8", dt.int16: "i16", dt.int32: "i32",
-    dt.int64: "i64", dt.float32: "float", dt.float64: "double",
+    dt.int64: "i64", dt.float32: "float", dt.float64: "double", dt.float16: "float",
+    dt.bfloat16: "float", dt.uint16: "i16", dt.uint32: "i32", dt.uint64: "i64",
 }  # fmt: skip
-"""LLVM's type of an element in a register."""
+"""LLVM's type of an element in a register: a narrow float is the float of the same value."""
 
 _FLOAT_CALLS = {
     "abs": "llvm.fabs", "sqrt": "llvm.sqrt", "floor": "llvm.floor", "ceil": "llvm.ceil",
@@ -48,6 +50,8 @@ class Lanes(NamedTuple):
 def literal(value: Any, kind: dtype) -> Value:
     """A number as a literal of the type, converted as C does."""
     if kind.kind == "f":
+        if kind.narrow:
+            value = rounded(value, kind)
         return float_literal(float(value), ELEMENT[kind])
     if kind.kind == "b":
         return "true" if value else "false"
@@ -202,6 +206,11 @@ class LaneBuilder(ScalarBuilder):
         kind = x.dtype
         if kind is to:
             return x
+        if kind.narrow:
+            return self.cast(Scalar(self, x.v, dt.float32), to)
+        if to.narrow:
+            width, (a,) = self._meet(self.cast(x, dt.float32))
+            return self.make(Narrow(self.emitter, to, width).round(a), width, to)
         if to.kind == "b":
             return self.compare("ne", x, self.const(0, kind))
         width, (a,) = self._meet(x)

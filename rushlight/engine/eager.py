@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..base import dtype as dt
+from ..base.dtype import array_type
 from ..base.shape import Ints, is_contiguous, is_dense, numel
 from ..graph.node import NUMBER_KIND, Node, Program, ProgramBuilder, expand
 from ..graph.op import (
@@ -39,7 +40,7 @@ from ..graph.ops.indexing import CHECK
 from ..graph.value import Val
 from .eager_index import check, indexed
 from .eager_native import product
-from .eager_numpy import NUMPY, converter, number_converter, traced
+from .eager_numpy import converter, number_converter, scalar_of, traced
 from .eager_reduce import fold_native
 
 Array = Any
@@ -84,7 +85,7 @@ def run_program(
     for i, n in enumerate(program.nodes):
         if n.op.kind == LEAF:
             a = np.asarray(next(given))
-            if a.shape != n.spec.shape or a.dtype != n.spec.dtype.numpy:
+            if a.shape != n.spec.shape or a.dtype != array_type(n.spec.dtype):
                 raise ValueError(f"leaf %{i} has to be {n.spec!r}, not {a.dtype}{list(a.shape)}")
             arrays[i] = laid_out(a, n.spec)
         else:
@@ -95,7 +96,7 @@ def run_program(
 # ---------------------------------------------------------------- layout
 def empty(spec: Spec) -> Array:
     """New memory in ``spec``'s shape and (dense) strides."""
-    kind = NUMPY[spec.dtype]
+    kind = array_type(spec.dtype)
     if is_contiguous(spec.shape, spec.strides):
         return np.empty(spec.shape, kind)
     flat = np.empty(max(numel(spec.shape), 1), kind)
@@ -162,7 +163,7 @@ def _elementwise(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
 
 def _const(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     value, kind = node.arg
-    return np.array(value, NUMPY[kind])
+    return np.array(scalar_of(value, kind))
 
 
 @np.errstate(all="ignore")
@@ -173,22 +174,22 @@ def _full(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         x = number_converter(s.number, kind)(x)
     elif s.dtype is not kind:
         x = converter(s.dtype, kind)(x)
-    out = np.empty(shape, NUMPY[kind])
+    out = np.empty(shape, array_type(kind))
     out[...] = x
     return out
 
 
 def _iota(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     shape, dim, kind = node.arg
-    out = np.empty(shape, NUMPY[kind])
-    line = np.arange(shape[dim], dtype=np.int64).astype(NUMPY[kind])
+    out = np.empty(shape, array_type(kind))
+    line = converter(dt.int64, kind)(np.arange(shape[dim], dtype=np.int64))
     out[...] = line.reshape([-1 if d == dim else 1 for d in range(len(shape))])
     return out
 
 
 def _reduce(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     x, spec, (dims, _), name = xs[0], node.spec, node.arg, node.op.name
-    kind = NUMPY[spec.dtype]
+    kind = array_type(spec.dtype)
     if name == "argmax" or name == "argmin":
         kept = tuple(d for d in range(x.ndim) if d not in dims)
         rest = tuple(x.shape[d] for d in kept)
@@ -251,7 +252,7 @@ class _Window:
 def _view(x: Array, s: Spec, shape: Ints, strides: Ints, offset: int) -> Array:
     size = x.itemsize
     about = x.__array_interface__
-    return np.asarray(
+    made = np.asarray(
         _Window(
             x,
             {
@@ -263,6 +264,7 @@ def _view(x: Array, s: Spec, shape: Ints, strides: Ints, offset: int) -> Array:
             },
         )
     )
+    return made if made.dtype == x.dtype else made.view(x.dtype)  # types of ml_dtypes have no name
 
 
 def _write(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
@@ -304,7 +306,7 @@ def _contract(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     spec = node.spec
     if spec.dtype.rank < 2:
         return np.ascontiguousarray(np.matmul(x, y))
-    out = np.empty(spec.shape, NUMPY[spec.dtype])
+    out = np.empty(spec.shape, array_type(spec.dtype))
     if len(spec.shape) == 2:
         product(out, x, y)
         return out

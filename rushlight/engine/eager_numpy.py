@@ -12,12 +12,10 @@ from typing import Any, Final
 import numpy as np
 
 from ..base import dtype as dt
-from ..base.dtype import dtype
+from ..base.dtype import array_type, dtype
 from ..graph.op import Op
 from ..graph.scalar import Scalar, ScalarBuilder
 from .eager_native import special
-
-NUMPY: Final[dict[dtype, Any]] = {d: np.dtype(d.numpy).type for d in dt.ALL}
 
 _UNARY: Final[dict[str, Any]] = {
     "neg": np.negative,
@@ -76,26 +74,56 @@ def _truncating(to: dtype) -> Callable[[Any], Any]:
     """Float to integer as x86's cvtt: out of range and NaN give the lowest integer."""
     wide: Any = np.int64 if to is dt.int64 else np.int32
     bits = 63 if to is dt.int64 else 31
-    final = NUMPY[to]
+    final = array_type(to)
     limit = 2.0**bits
 
     def convert(x: Any) -> Any:
         at = np.trunc(x)
         fits = np.greater_equal(at, -limit) & np.less(at, limit)
         out = np.where(fits, at, at.dtype.type(-limit)).astype(wide)
-        return out if wide is final else out.astype(final)
+        return out if out.dtype is final else out.astype(final)
 
     return convert
 
 
 def converter(source: dtype, to: dtype) -> Callable[[Any], Any]:
     """C's conversion of an array or NumPy scalar between two types."""
+    if source.narrow:  # exactly
+        wide = _as(dt.float32)
+        rest = converter(dt.float32, to) if to is not dt.float32 else None
+        return wide if rest is None else lambda x: rest(wide(x))
+    if to.narrow and source is not dt.float32:
+        single, last = converter(source, dt.float32), _as(to)
+        return lambda x: last(single(x))
     if to is dt.bool_:
         return _to_bool
+    if source.kind == "c" and to.kind != "c":
+        part = dt.real_type(source)
+        if to is part:
+            return _real
+        of_part = converter(part, to)
+        return lambda x: of_part(x.real)
     if source.rank > 1 and to.rank < 2:
         return _truncating(to)
-    target = NUMPY[to]
+    return _as(to)
+
+
+def _as(to: dtype) -> Callable[[Any], Any]:
+    target = array_type(to)
+    if to is dt.float8_e4m3fn:  # it has no infinity: what is too large is its largest number
+        return lambda x: np.clip(x, -448.0, 448.0).astype(target)
     return lambda x: x.astype(target)
+
+
+def _real(x: Any) -> Any:
+    return np.array(x.real)
+
+
+def scalar_of(value: Any, kind: dtype) -> Any:
+    """A Python number as a NumPy scalar of a type; of a narrow one, rounded to float32 first."""
+    if kind.narrow:
+        value = np.float32(value)
+    return array_type(kind).type(value)
 
 
 def number_converter(kind: str, to: dtype) -> Callable[[Any], Any]:
@@ -154,7 +182,7 @@ class _Trace(ScalarBuilder):
         return self.step(np.where, x.dtype, c, x, y)
 
     def const(self, value: Any, dtype: dtype) -> Scalar:
-        return Scalar(self, self.name(NUMPY[dtype](value)), dtype)
+        return Scalar(self, self.name(scalar_of(value, dtype)), dtype)
 
     def cast(self, x: Scalar, to: dtype) -> Scalar:
         if x.dtype is to:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from mypy_extensions import i64, mypyc_attr
 
-from ..base.dtype import ALL
+from ..base.dtype import ALL, array_type
 from ..base.shape import is_contiguous, is_dense, numel
 from ..graph.op import Spec
 from ..runtime.buffer import Buffer
@@ -19,7 +19,7 @@ from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, wat
 from .execute import Due, run_plan
 from .handles import OWN_BASE, find, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
-from .memory import NUMPY, Held, base_array, of_array, region_array
+from .memory import Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .record import Recorder
 from .records import FLUSH, NONE, ROOT, Rec, Storage, size_of
@@ -271,7 +271,7 @@ def item(t: Tensor) -> object:
     if region is not None:
         at += region[2] * r.spec.dtype.itemsize
     if f is GENERIC:
-        return m.array(NUMPY[r.spec.dtype.code], (), None, at - m.address).item()
+        return m.array(array_type(r.spec.dtype), (), None, at - m.address).item()
     return f(at)
 
 
@@ -298,7 +298,7 @@ def expose(t: Tensor) -> Any:
     assert s is not None
     if not (s.exposed and reachable(s)):
         n = max(numel(s.spec.shape), 1)
-        own = np.empty(n, NUMPY[s.spec.dtype.code])
+        own = np.empty(n, array_type(s.spec.dtype))
         window = np.ndarray((n,), own.dtype, own)
         m = Held(window)
         base_array(m, s.spec)[...] = base_array(s.mem, s.spec)
@@ -308,7 +308,7 @@ def expose(t: Tensor) -> Any:
         del own
     t.epoch = 0
     region = t.rec.region
-    d = NUMPY[s.spec.dtype.code]
+    d = array_type(s.spec.dtype)
     size = d.itemsize
     if region is None:
         shape, strides, offset = s.spec.shape, s.spec.strides, 0
@@ -409,7 +409,7 @@ READERS: Final[
 def native_readers() -> list[Any]:
     """By dtype code: from an address to a Python number, None where not native."""
     found = readers()
-    return [found.get(d.numpy) for d in ALL]
+    return [None if d.narrow else found.get(d.numpy) for d in ALL]
 
 
 def calibrate() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from ..base import dtype as dt
+from ..base.dtype import array_type
 from ..base.shape import numel
 from ..graph.op import Spec
 from ..runtime.buffer import Buffer
-
-NUMPY: Final[list[Any]] = [np.dtype(d.numpy) for d in dt.ALL]  # by dtype code
 
 
 class Held:
@@ -88,8 +86,8 @@ def base_array(mem: Any, spec: Spec) -> Any:
     """The array of a base: dense memory in ``spec``'s layout."""
     d = spec.dtype
     if numel(spec.shape) == 0:
-        return np.empty(spec.shape, NUMPY[d.code])
-    return mem.array(NUMPY[d.code], spec.shape, byte_strides(spec.strides, d.itemsize), 0)
+        return np.empty(spec.shape, array_type(d))
+    return mem.array(array_type(d), spec.shape, byte_strides(spec.strides, d.itemsize), 0)
 
 
 def region_array(mem: Any, spec: Spec, region: Any) -> Any:
@@ -97,8 +95,8 @@ def region_array(mem: Any, spec: Spec, region: Any) -> Any:
     d = spec.dtype
     shape, strides, offset = region
     if numel(shape) == 0:
-        return np.empty(shape, NUMPY[d.code])
-    return mem.array(NUMPY[d.code], shape, byte_strides(strides, d.itemsize), offset * d.itemsize)
+        return np.empty(shape, array_type(d))
+    return mem.array(array_type(d), shape, byte_strides(strides, d.itemsize), offset * d.itemsize)
 
 
 def nbytes(spec: Spec) -> int:
@@ -123,7 +121,7 @@ def hold(a: Any, spec: Spec) -> Any:
     layout differs."""
     size = spec.dtype.itemsize
     want = byte_strides(spec.strides, size)
-    if a.dtype == NUMPY[spec.dtype.code] and a.shape == spec.shape and a.flags.owndata:
+    if a.dtype == array_type(spec.dtype) and a.shape == spec.shape and a.flags.owndata:
         fits = a.strides == want
         if not fits:
             fits = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..graph import narrow
 from ..graph.node import Node, Program
 from ..graph.op import ALIAS, ELEMENTWISE, TABLE, Op, compute_type
 from ..graph.ops.movement import CUT
@@ -204,6 +205,7 @@ def assemble(
     program = info.program
     program.numbers = ["d" if isinstance(v, float) else "q" for v in numbers]
     at: dict[int, int] = {}
+    narrows = any([r.spec is not None and r.spec.dtype.narrow for r in recs])
     for r in recs:
         i = int(r.slot)
         if i not in need:
@@ -217,8 +219,13 @@ def assemble(
         if overwrites(r):
             op, arg = RELAYOUT, r.spec.strides
         ctype = compute_type(op.types, specs, arg) if op.kind == ELEMENTWISE else None
-        at[i] = len(program.nodes)
-        program.nodes.append(Node(op, tuple(srcs), arg, r.spec, ctype))
+        node = Node(op, tuple(srcs), arg, r.spec, ctype)
+        if narrows and narrow.computes(node, specs):
+            at[i] = narrow.append(program, node, specs)
+            info.slots.extend([i] * (at[i] - len(info.slots)))
+        else:
+            at[i] = len(program.nodes)
+            program.nodes.append(node)
         info.slots.append(i)
     program.outputs = [at[source(recs, s)] for s in keep]
     return {s: at[source(recs, s)] for s in more}

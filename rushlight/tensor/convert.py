@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import engine
+from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.base.device import device as Device
 from rushlight.base.dtype import ALL, dtype
@@ -181,8 +182,13 @@ def _caster(name: str, kind: dtype) -> None:
     setattr(Tensor, name, named(convert, name, "Tensor."))
 
 
-for _kind in ALL:
-    _caster(_kind.typename.lower(), _kind)
+for _name, _kind in (
+    ("bool", dt.bool_), ("byte", dt.uint8), ("char", dt.int8), ("short", dt.int16),
+    ("int", dt.int32), ("long", dt.int64), ("half", dt.float16), ("bfloat16", dt.bfloat16),
+    ("float", dt.float32), ("double", dt.float64), ("chalf", dt.complex32),
+    ("cfloat", dt.complex64), ("cdouble", dt.complex128),
+):  # fmt: skip
+    _caster(_name, _kind)
 
 
 @method("type")
@@ -277,6 +283,11 @@ def get_device(self: Tensor) -> int:
 def numpy(self: Tensor, *, force: bool = False) -> Any:
     """The tensor's memory as an array; `force`: detached first."""
     x = engine.detach(self) if force else self
+    if x.dtype is dt.bfloat16 or x.dtype in dt.FLOAT8:
+        raise TypeError(
+            f"Got unsupported ScalarType {x.dtype.typename}; NumPy has no such type: use "
+            ".float().numpy()"
+        )
     if 0 in x.shape and not x.requires_grad and self.device is CPU:
         return np.empty(x.shape, x.dtype.numpy)
     return engine.to_numpy(x)
@@ -290,7 +301,7 @@ def tolist(self: Tensor) -> Any:
 
 def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> Any:
     """What `np.asarray(tensor)` uses."""
-    a = engine.to_numpy(self)
+    a = numpy(self)
     if dtype is not None and np.dtype(dtype) != a.dtype:
         return a.astype(dtype)
     return a.copy() if copy else a
@@ -403,7 +414,7 @@ def is_complex(input: Tensor) -> bool:
 @both()
 def is_signed(input: Tensor) -> bool:
     """Whether the dtype has negative numbers."""
-    return input.dtype.kind in "if"
+    return bool(input.dtype.is_signed)
 
 
 @both("conj", "resolve_conj", "resolve_neg")

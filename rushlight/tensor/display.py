@@ -88,6 +88,11 @@ class Formatter:
 
     def __init__(self, a: Array) -> None:
         self.floating = a.dtype.kind == "f"
+        self.imaginary: Formatter | None = None
+        if a.dtype.kind == "c":
+            self.floating = True
+            self.imaginary = Formatter(a.imag)
+            a = a.real
         self.int_mode = True
         self.sci_mode = False
         self.width = 1
@@ -116,8 +121,21 @@ class Formatter:
     def _widen(self, texts: Iterator[str]) -> None:
         self.width = max(self.width, max(map(len, texts), default=0))
 
+    @property
+    def length(self) -> int:
+        """The characters of one element."""
+        return self.width if self.imaginary is None else self.width + self.imaginary.width + 1
+
     def __call__(self, value: Any) -> str:
         """One element, filled up with blanks on the left."""
+        if self.imaginary is not None:
+            imaginary = (self.imaginary(value.imag) + "j").lstrip()
+            sign = "" if imaginary[0] in "+-" else "+"
+            return self.part(value.real) + sign + imaginary
+        return self.part(value)
+
+    def part(self, value: Any) -> str:
+        """A number that is not complex, or a part of one that is."""
         if not self.floating:
             text = f"{value}"
         elif self.sci_mode:
@@ -130,7 +148,7 @@ class Formatter:
 
 
 def _vector(a: Array, indent: int, summarize: bool, form: Formatter) -> str:
-    per_line = max(1, (PRINT_OPTS.linewidth - indent) // (form.width + 2))
+    per_line = max(1, (PRINT_OPTS.linewidth - indent) // (form.length + 2))
     edge = PRINT_OPTS.edgeitems
     if summarize and not edge:
         data = ["..."]
@@ -176,6 +194,8 @@ def values_text(a: Array, indent: int) -> str:
     if not a.size:
         return "[]"
     summarize = a.size > PRINT_OPTS.threshold
+    if a.dtype.kind == "V" or a.dtype.itemsize == 2 and a.dtype.kind == "f":
+        a = a.astype(np.float32)  # narrow floats, of ml_dtypes too
     return _nested(a, indent, summarize, Formatter(_summary(a) if summarize else a))
 
 
@@ -223,7 +243,7 @@ def tensor_text(
     else:
         if not PRINT_OPTS.edgeitems:
             suffixes.append(f"size={sizes}")
-        if kind not in (default, dt.int64, dt.bool_):
+        if kind not in (default, dt.complex_type(default), dt.int64, dt.bool_):
             suffixes.append(f"dtype={kind}")
         text = values_text(a, len(prefix))
     if grad_fn is not None:

@@ -55,6 +55,17 @@ channels_last: Final = memory_format("channels_last")
 channels_last_3d: Final = memory_format("channels_last_3d")
 
 
+def limits(kind: dtype) -> Any:
+    """What NumPy or ml_dtypes knows of a floating type's numbers."""
+    kind = kind.to_real()
+    if kind.narrow and kind is not dt.float16:
+        import ml_dtypes
+
+        found: Any = ml_dtypes.finfo
+        return found(kind.numpy)
+    return np.finfo(kind.numpy)
+
+
 class finfo:
     """The limits of a floating type: `bits, eps, max, min, tiny, smallest_normal, resolution`.
 
@@ -63,14 +74,14 @@ class finfo:
 
     def __init__(self, type: dtype | None = None) -> None:
         kind = dt.Defaults.float if type is None else type
-        if not isinstance(kind, dtype) or kind.kind != "f":
+        if not isinstance(kind, dtype) or kind.kind not in "fc":
             raise TypeError(
                 "torch.finfo() requires a floating point input type. "
                 "Use torch.iinfo to handle 'torch.finfo'"
             )
-        facts = np.finfo(kind.numpy)
-        self.bits = kind.itemsize * 8
-        self.dtype = kind.name
+        facts = limits(kind)
+        self.bits = kind.to_real().itemsize * 8
+        self.dtype = kind.to_real().name
         self.eps = float(facts.eps)
         self.max = float(facts.max)
         self.min = float(facts.min)
@@ -108,7 +119,7 @@ class iinfo:
         self.min = int(facts.min)
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, iinfo) and self.dtype == other.dtype
