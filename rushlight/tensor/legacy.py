@@ -54,7 +54,7 @@ TYPES: Final[dict[str, Any]] = {
         {"dtype": kind, "__module__": "torch", "__doc__": f"Tensors of {kind}: old constructor."},
     )
     for kind in dt.ALL
-    if kind.kind != "c" and kind.typename[:4] not in ("UInt", "Floa") or kind is dt.float32
+    if (kind.kind != "c" and kind.typename[:4] not in ("UInt", "Floa")) or kind is dt.float32
 }
 
 
