@@ -144,8 +144,8 @@ def from_numpy(dt: Any) -> dtype:
     if found is None:
         raise TypeError(
             f"can't convert np.ndarray of type {dt.name if dt.kind != 'O' else 'numpy.object_'}. "
-            "The only supported types are: float64, float32, float16, complex64, complex128, int64, "
-            "int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+            "The only supported types are: float64, float32, float16, complex64, complex128, "
+            "int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
         )
     return found
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..base.target import Target
 from ..base.dtype import FLOAT8
+from ..base.target import Target
 from ..graph.node import Program, expand
 from .group import Grouping, group
 from .loops import LoopProgram

@@ -205,7 +205,7 @@ def assemble(
     program = info.program
     program.numbers = ["d" if isinstance(v, float) else "q" for v in numbers]
     at: dict[int, int] = {}
-    narrows = any([r.spec is not None and r.spec.dtype.narrow for r in recs])
+    narrows = any(r.spec is not None and r.spec.dtype.narrow for r in recs)
     for r in recs:
         i = int(r.slot)
         if i not in need:

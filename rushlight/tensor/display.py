@@ -194,7 +194,7 @@ def values_text(a: Array, indent: int) -> str:
     if not a.size:
         return "[]"
     summarize = a.size > PRINT_OPTS.threshold
-    if a.dtype.kind == "V" or a.dtype.itemsize == 2 and a.dtype.kind == "f":
+    if a.dtype.kind == "V" or (a.dtype.itemsize == 2 and a.dtype.kind == "f"):
         a = a.astype(np.float32)  # narrow floats, of ml_dtypes too
     return _nested(a, indent, summarize, Formatter(_summary(a) if summarize else a))
 
