@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from .. import engine
 from ..engine import Tensor
 from ..tensor.creation import empty
 from . import functional, init, quick
+from .lazy import LazyModuleMixin
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, UninitializedParameter
 
 
 class Identity(Module):
@@ -67,6 +69,53 @@ class Linear(Module, quick.LinearCall):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
         )
+
+
+class LazyLinear(LazyModuleMixin, Linear):
+    """A ``Linear`` that takes ``in_features`` from the last dimension of its first input."""
+
+    cls_to_become = Linear
+    weight: UninitializedParameter
+    bias: UninitializedParameter | None
+
+    def __init__(
+        self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(0, 0, False, device=device, dtype=dtype)
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        self.out_features = out_features
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw new values, once there are sizes."""
+        if self.in_features != 0 and not self.has_uninitialized_params():
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor) -> None:
+        """Take the sizes from ``input``."""
+        if not self.has_uninitialized_params():
+            if self.in_features == 0:
+                self._check_sizes(input)
+            return
+        before = engine.set_grad_enabled(False)
+        try:
+            self.in_features = input.shape[-1]
+            self.weight.materialize((self.out_features, self.in_features))
+            if self.bias is not None:
+                self.bias.materialize((self.out_features,))
+            self.reset_parameters()
+        finally:
+            engine.set_grad_enabled(before)
+
+    def _check_sizes(self, input: Tensor) -> None:
+        """Of weights that were loaded: the sizes are theirs."""
+        if input.shape[-1] != self.weight.shape[-1]:
+            raise AssertionError(
+                f"The in_features inferred from input: {input.shape[-1]} "
+                f"is not equal to in_features from self.weight: {self.weight.shape[-1]}"
+            )
+        self.in_features = input.shape[-1]
 
 
 class NonDynamicallyQuantizableLinear(Linear):

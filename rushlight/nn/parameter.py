@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from .. import engine
 from ..base import dtype as dt
 from ..base.device import CPU
 from ..engine import Tensor
+from ..tensor.creation import empty
 
 
 def _empty() -> Tensor:
@@ -91,7 +92,74 @@ class Buffer(Tensor):
 
 
 class UninitializedTensorMixin:
-    """What lazy modules hold until they know their sizes."""
+    """What lazy modules hold until they know their sizes: a dtype and a device, no shape yet."""
+
+    cls_to_become: ClassVar[type[Any]]
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary tensor of ``shape``, in place; its values are not set."""
+        own: Any = self
+        own.data = empty(tuple(shape), device=device or own.device, dtype=dtype or own.dtype)
+        own.__class__ = self.cls_to_become
+
+    @property
+    def shape(self) -> Any:
+        """Not known yet: ``RuntimeError``."""
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. "
+            "This error usually happens in `load_state_dict` when trying to load "
+            "an uninitialized parameter into an initialized one. "
+            "Call `forward` to initialize the parameters before accessing their attributes."
+        )
+
+    def share_memory_(self) -> Any:
+        """Nothing to share yet: ``RuntimeError``."""
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. "
+            "Call `forward` to initialize the parameters before calling "
+            "`module.share_memory()`."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    __str__ = __repr__
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        own: Any = self
+        return type(self), (own.requires_grad,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        own: Any = self
+        if id(self) not in memo:
+            kind: Any = type(self)
+            memo[id(self)] = kind(own.requires_grad, device=own.device, dtype=own.dtype)
+        return memo[id(self)]
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter that has no shape until ``materialize``, which makes it a ``Parameter``."""
+
+    cls_to_become = Parameter
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        _take_over(self, empty((0,), device=device, dtype=dtype), requires_grad)
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):
+    """A buffer that has no shape until ``materialize``, which makes it a ``Buffer``."""
+
+    cls_to_become = Buffer
+
+    def __init__(
+        self,
+        requires_grad: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        persistent: bool = True,
+    ) -> None:
+        _take_over(self, empty((0,), device=device, dtype=dtype), requires_grad)
+        self.persistent = persistent
 
 
 def is_lazy(param: Any) -> bool:

@@ -11,16 +11,20 @@ from typing import Any
 
 from .. import (
     activation,
+    cells,
     container,
     distance,
     dropout,
     embedding,
     flatten,
+    lazy,
+    lazy_norms,
     linear,
     loss,
     module,
     normalization,
     parameter_containers,
+    recurrent,
 )
 
 # PyTorch's file -> ours.
@@ -32,12 +36,19 @@ _FILES = {
     "dropout": dropout,
     "flatten": flatten,
     "instancenorm": normalization,
+    "lazy": lazy,
     "linear": linear,
     "loss": loss,
     "module": module,
     "normalization": normalization,
+    "rnn": recurrent,
     "sparse": embedding,
 }
+for _kind in vars(lazy_norms).values():
+    if isinstance(_kind, type) and _kind.__name__.startswith("Lazy"):
+        setattr(normalization, _kind.__name__, _kind)
+for _kind in (cells.RNNCellBase, cells.RNNCell, cells.LSTMCell, cells.GRUCell):
+    setattr(recurrent, _kind.__name__, _kind)
 # PyTorch has these two among the other containers.
 for _kind in (parameter_containers.ParameterList, parameter_containers.ParameterDict):
     setattr(container, _kind.__name__, _kind)
