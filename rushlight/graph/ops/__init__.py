@@ -4,6 +4,7 @@ from . import (
     activations,
     combine,
     contract,
+    convolve,
     core,
     division,
     elementwise,
@@ -20,12 +21,14 @@ from . import (
     scans,
     special,
     trigonometry,
+    window,
 )
 
 __all__ = [
     "activations",
     "combine",
     "contract",
+    "convolve",
     "core",
     "division",
     "elementwise",
@@ -42,4 +45,5 @@ __all__ = [
     "scans",
     "special",
     "trigonometry",
+    "window",
 ]

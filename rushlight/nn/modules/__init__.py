@@ -13,6 +13,7 @@ from .. import (
     activation,
     cells,
     container,
+    conv,
     distance,
     dropout,
     embedding,
@@ -23,7 +24,9 @@ from .. import (
     loss,
     module,
     normalization,
+    padding,
     parameter_containers,
+    pooling,
     recurrent,
 )
 
@@ -32,6 +35,7 @@ _FILES = {
     "activation": activation,
     "batchnorm": normalization,
     "container": container,
+    "conv": conv,
     "distance": distance,
     "dropout": dropout,
     "flatten": flatten,
@@ -42,6 +46,8 @@ _FILES = {
     "module": module,
     "normalization": normalization,
     "rnn": recurrent,
+    "padding": padding,
+    "pooling": pooling,
     "sparse": embedding,
 }
 for _kind in vars(lazy_norms).values():
