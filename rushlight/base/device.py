@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, Final
 
 # What PyTorch knows by name, in the order its error lists them.
@@ -84,10 +86,30 @@ CPU: Final = device("cpu")
 OUTER: Final[list[device]] = []  # what was chosen outside of the `with` blocks that are open
 
 
+# `rushlight run --cuda=cpu` sets it to "cpu", for child processes; "told": the notice was given.
+CUDA_VARIABLE: Final = "RUSHLIGHT_CUDA"
+
+
 class Chosen:
-    """Where new tensors go when nothing is said (`torch.set_default_device`)."""
+    """Where new tensors go when nothing is said (`torch.set_default_device`); what `cuda` means."""
 
     device: device = CPU
+    cuda_is_cpu: bool = os.environ.get(CUDA_VARIABLE) in ("cpu", "told")
+
+
+def need_cuda() -> None:
+    """PyTorch's `AssertionError` where CUDA is asked for, unless it is mapped to the CPU.
+
+    The first time that the mapping takes effect, it is told.
+    """
+    if not Chosen.cuda_is_cpu:
+        raise AssertionError(
+            "Torch not compiled with CUDA enabled (`rushlight run --cuda=cpu` runs a program that "
+            "asks for cuda on the CPU)"
+        )
+    if os.environ.get(CUDA_VARIABLE) != "told":
+        os.environ[CUDA_VARIABLE] = "told"
+        print("rushlight: cuda is the CPU in this run (--cuda=cpu)", file=sys.stderr)
 
 
 def located(where: device) -> device:
@@ -101,7 +123,8 @@ def located(where: device) -> device:
     count = USABLE.get(where.type)
     if count is None:
         if where.type == "cuda":
-            raise AssertionError("Torch not compiled with CUDA enabled")
+            need_cuda()
+            return CPU
         raise RuntimeError(
             f"device {str(where)!r} is not supported by this build; tensors live on 'cpu'"
         )

@@ -1,4 +1,4 @@
-"""The commands: run, info, demo."""
+"""The commands: run, check, info, demo."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from rushlight.cli import info, run
 
 _DESCRIPTION: Final = "PyTorch's API, recorded and run as native code."
 _RUN: Final = """\
-usage: rushlight run script.py [argument ...]
-       rushlight run -m module [argument ...]
-       rushlight run -c code [argument ...]
+usage: rushlight run [--cuda=cpu] [--plots=folder] script.py [argument ...]
+       rushlight run [...] notebook.ipynb [argument ...]
+       rushlight run [...] -m module [argument ...]
+       rushlight run [...] -c code [argument ...]
 
 Run an unmodified PyTorch program: Rushlight answers to `torch` and `torchvision`.
 A folder or zip archive with a __main__.py may be run too; "-" reads standard input.
+
+  --cuda=cpu      run on the CPU what asks for cuda
+  --plots=folder  save there the figures that the program shows
 """
 
 
@@ -42,9 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rushlight {package_version()}")
         return 0
     if options.command is None:
-        parser.error("a command is needed: run, info or demo")
+        parser.error("a command is needed: run, check, info or demo")
     if options.command == "info":
         return info.show(package_version())
+    if options.command == "check":
+        # By name: it loads all that programs may ask for.
+        checked: int = importlib.import_module("rushlight.cli.check").main(
+            options.paths, options.json
+        )
+        return checked
     # By name: the demo loads all of the package, and `run` and `info` should not wait for that.
     status: int = importlib.import_module("rushlight.lab.demo").main(options.epochs)
     return status
@@ -55,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="run an unmodified PyTorch program", add_help=False)
+    looked = commands.add_parser("check", help="list what a program needs and Rushlight lacks")
+    looked.add_argument("paths", nargs="+", help="programs, notebooks or folders of them")
+    looked.add_argument("--json", action="store_true", help="print the findings as JSON")
     commands.add_parser("info", help="say what this machine and installation offer")
     shown = commands.add_parser("demo", help="train a small network on the digits that come along")
     shown.add_argument("--epochs", type=_positive, default=20, help="passes over the data (20)")
@@ -69,6 +82,15 @@ def _positive(text: str) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    while arguments and arguments[0].startswith(("--cuda", "--plots")):
+        option, _, value = arguments[0].partition("=")
+        if option == "--cuda" and value == "cpu":
+            run.map_cuda()
+        elif option == "--plots" and value:
+            run.save_plots(value)
+        else:
+            return _usage(f"unknown option {arguments[0]}; there are --cuda=cpu and --plots=folder")
+        arguments = arguments[1:]
     first = arguments[0] if arguments else ""
     if first in ("-h", "--help"):
         print(_RUN, end="")

@@ -17,16 +17,19 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Final
 
-from rushlight.cli import alias
+from rushlight.base import device
+from rushlight.cli import alias, notebook
 
 SHIM: Final = Path(__file__).with_name("shim")
 _OWN: Final = frozenset({__file__, runpy.__file__, "<frozen runpy>"})
 
+PLOTS: Final = "module://rushlight.cli.plots"
 INTERRUPTED: Final = 130
+_REMEMBERED: Final[list[str]] = []  # names under which `linecache` has programs of no file
 
 
 def run_script(path: str, arguments: list[str]) -> int:
-    """Run a file, a folder or zip archive with a `__main__.py`, or "-" for standard input."""
+    """Run a file, a notebook, a folder or zip archive with a `__main__.py`, or "-" for stdin."""
     sys.argv[:] = [path, *arguments]
     if path == "-":
         _set_path("")
@@ -40,7 +43,46 @@ def run_script(path: str, arguments: list[str]) -> int:
         print(f"rushlight run: can't open file {path!r}: {error.strerror}", file=sys.stderr)
         return 2
     _set_path(os.path.dirname(os.path.realpath(path)))
+    if notebook.is_notebook(path):
+        return _run_notebook(path)
     return _guarded(lambda: _execute(source, path, path))
+
+
+def _run_notebook(path: str) -> int:
+    """Run the code cells of a notebook, in order, as one program."""
+    try:
+        cells = notebook.read(path)
+    except ValueError as error:
+        print(f"rushlight run: {error}", file=sys.stderr)
+        return 2
+    os.environ.setdefault("MPLBACKEND", PLOTS)
+    dropped = [(cell.number, line) for cell in cells for line in cell.dropped]
+    if dropped:
+        number, line = dropped[0]
+        more = f" and {len(dropped) - 1} more" if len(dropped) > 1 else ""
+        print(f"rushlight run: left out {line!r} of cell {number}{more}", file=sys.stderr)
+
+    def program() -> None:
+        main = _fresh_main(path)
+        main.__dict__["display"] = print
+        for cell in cells:
+            name = f"{path}[cell {cell.number}]"
+            _remember(name, cell.source)
+            exec(compile(cell.source, name, "exec", dont_inherit=True), main.__dict__)
+
+    return _guarded(program)
+
+
+def map_cuda() -> None:
+    """Let `cuda` mean the CPU in this process and its children."""
+    os.environ[device.CUDA_VARIABLE] = "cpu"
+    device.Chosen.cuda_is_cpu = True
+
+
+def save_plots(folder: str) -> None:
+    """Let `plt.show()` save figures into a folder, in this process and its children."""
+    os.environ["RUSHLIGHT_PLOTS"] = os.path.abspath(folder)
+    os.environ["MPLBACKEND"] = PLOTS
 
 
 def _is_archive(path: str) -> bool:
@@ -62,7 +104,7 @@ def run_code(code: str, arguments: list[str]) -> int:
     """Run a string as `python -c` does."""
     sys.argv[:] = ["-c", *arguments]
     _set_path("")
-    linecache.cache["<string>"] = (len(code), None, code.splitlines(keepends=True), "<string>")
+    _remember("<string>", code)
     return _guarded(lambda: _execute(code, "<string>", None))
 
 
@@ -94,8 +136,20 @@ def _holds_rushlight(folder: str) -> bool:
     return os.path.realpath(folder or os.getcwd()) == str(SHIM.resolve().parents[2])
 
 
+def _remember(name: str, text: str) -> None:
+    """Let tracebacks show the lines of what is in no file."""
+    _REMEMBERED.append(name)
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+
+
 def _execute(source: str | bytes, filename: str, file: str | None) -> None:
-    """Run source as a fresh `__main__`, which stays (threads and exit handlers may use it)."""
+    """Run source as a fresh `__main__`."""
+    main = _fresh_main(file)
+    exec(compile(source, filename, "exec", dont_inherit=True), main.__dict__)
+
+
+def _fresh_main(file: str | None) -> ModuleType:
+    """A new `__main__`, which stays (threads and exit handlers may use it)."""
     main = ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     main.__annotations__ = {}
@@ -104,7 +158,7 @@ def _execute(source: str | bytes, filename: str, file: str | None) -> None:
         main.__loader__ = importlib.machinery.SourceFileLoader("__main__", file)
         main.__dict__["__cached__"] = None
     sys.modules["__main__"] = main
-    exec(compile(source, filename, "exec", dont_inherit=True), main.__dict__)
+    return main
 
 
 def _guarded(program: Callable[[], object]) -> int:
@@ -125,6 +179,11 @@ def _guarded(program: Callable[[], object]) -> int:
 def _report(error: BaseException) -> None:
     trace = _without_us(error.__traceback__)
     error.__traceback__ = trace
+    if _REMEMBERED and sys.excepthook is sys.__excepthook__:
+        import traceback
+
+        traceback.print_exception(error)  # the interpreter's own way looks for lines in files only
+        return
     sys.excepthook(type(error), error, trace)
 
 

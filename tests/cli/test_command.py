@@ -16,9 +16,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert all(name in text for name in ("run", "info", "demo", "--version"))
+    assert all(name in text for name in ("run", "check", "info", "demo", "--version"))
     assert main(["run", "--help"]) == 0
-    assert "usage: rushlight run script.py" in capsys.readouterr().out
+    assert "usage: rushlight run [--cuda=cpu]" in capsys.readouterr().out
 
 
 def test_info(

@@ -1,5 +1,6 @@
 """`rushlight run`: programs as subprocesses, under the names and with the manners of `python`."""
 
+import json
 import os
 import signal
 import subprocess
@@ -222,6 +223,97 @@ def test_modules_folders_and_standard_input(tmp_path: Path) -> None:
     assert start("run", "pack", cwd=tmp_path).stdout == "folder 5\n"
     done = start("run", "-", "a", cwd=tmp_path, stdin="import sys, torch; print(sys.argv)")
     assert done.stdout == "['-', 'a']\n"
+
+
+def notebook(folder: Path, *cells: str) -> str:
+    book = {"cells": [{"cell_type": "code", "source": textwrap.dedent(c)} for c in cells]}
+    path = folder / "book.ipynb"
+    path.write_text(json.dumps(book))
+    return str(path)
+
+
+def test_notebooks(tmp_path: Path) -> None:
+    script(tmp_path, "value = 7\n", "beside.py")
+    path = notebook(
+        tmp_path,
+        "%matplotlib inline\nimport torch, beside, sys",
+        "!pip install nothing\nx = torch.tensor([beside.value])\ndisplay(x)",
+        "def f():\n    return 1 / 0\n",
+        "print(sys.argv[1:])\nf()",
+    )
+    done = start("run", path, "--lr", "1", cwd=tmp_path)
+    assert done.stdout == "tensor([7])\n['--lr', '1']\n"
+    lines = done.stderr.splitlines()
+    assert lines[0] == "rushlight run: left out '%matplotlib inline' of cell 1 and 1 more"
+    assert lines[2] == f'  File "{path}[cell 4]", line 2, in <module>'
+    assert lines[3] == "    f()"
+    assert f'  File "{path}[cell 3]", line 2, in f' in lines
+    assert (done.returncode, lines[-1]) == (1, "ZeroDivisionError: division by zero")
+    (tmp_path / "no.ipynb").write_text("[]")
+    done = start("run", "no.ipynb", cwd=tmp_path)
+    assert (done.returncode, "no.ipynb is not a notebook" in done.stderr) == (2, True)
+
+
+def test_plots_are_saved_or_skipped(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text = """
+        import matplotlib.pyplot as plt
+        for i in range(2):
+            plt.plot([0, i])
+            plt.show()
+        assert not plt.get_fignums()
+        """
+    path = notebook(tmp_path, text)
+    done = start("run", path, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("figures are not shown here")) == (0, 1)
+    for program, folder in ((path, "a"), (script(tmp_path, text), "b")):
+        done = start("run", f"--plots={folder}", program, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        pictures = sorted((tmp_path / folder).iterdir())
+        assert [p.name for p in pictures] == ["figure-1.png", "figure-2.png"]
+        assert pictures[0].read_bytes().startswith(b"\x89PNG")
+
+
+def test_cuda_is_refused_with_a_hint(tmp_path: Path) -> None:
+    for code in (
+        "torch.ones(2).cuda()",
+        "torch.ones(2, device='cuda:0')",
+        "torch.nn.Linear(1, 1).to(torch.device('cuda'))",
+        "torch.cuda.set_device(0)",
+        "torch.cuda.synchronize()",
+        "torch.set_default_device('cuda')",
+    ):
+        done = start("run", "-c", "import torch; " + code, cwd=tmp_path)
+        last = done.stderr.splitlines()[-1]
+        assert done.returncode == 1
+        assert last.startswith("AssertionError: Torch not compiled with CUDA enabled (`rushlight")
+        assert "rushlight run --cuda=cpu" in last
+
+
+def test_cuda_mapped_to_the_cpu(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        import os, sys, torch
+        assert not torch.cuda.is_available() and torch.cuda.device_count() == 0
+        x = torch.ones(2, device="cuda:0") + torch.ones(2).cuda() + torch.ones(2).to("cuda")
+        model = torch.nn.Linear(2, 1).cuda()
+        print(x.tolist(), x.device, model(x).device, torch.cuda.current_device())
+        torch.cuda.set_device(0), torch.cuda.synchronize()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record(), end.record()
+        assert start.elapsed_time(end) >= 0
+        print(torch.cuda.FloatTensor([1, 2]).type())
+        if not sys.argv[1:]:
+            os.execv(sys.executable, [sys.executable, __file__, "again"])
+        """,
+    )
+    done = start("run", "--cuda=cpu", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["[3.0, 3.0] cpu cpu 0", "torch.FloatTensor"]
+    assert done.stderr == "rushlight: cuda is the CPU in this run (--cuda=cpu)\n"
+    done = start("run", "--cuda=gpu", path, cwd=tmp_path)
+    assert (done.returncode, "unknown option --cuda=gpu" in done.stderr) == (2, True)
 
 
 def test_children_have_the_names(tmp_path: Path) -> None:
