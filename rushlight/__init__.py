@@ -142,6 +142,7 @@ _LAZY = frozenset(
         "nn",
         "onnx",
         "optim",
+        "serialization",
         "signal",
         "special",
         "testing",
@@ -153,9 +154,12 @@ _LAZY = frozenset(
 )
 
 # What one name stands for in a module that is loaded when it is first used.
-_DEFERRED = {"autocast": "rushlight.amp", "explain": "rushlight.lab.explain"} | dict.fromkeys(
-    _OF_NN, f"{__name__}.nn.functional"
-)
+_DEFERRED = {
+    "autocast": "rushlight.amp",
+    "explain": "rushlight.lab.explain",
+    "load": "rushlight.serialization",
+    "save": "rushlight.serialization",
+} | dict.fromkeys(_OF_NN, f"{__name__}.nn.functional")
 
 __all__ = [
     "Generator",

@@ -235,6 +235,10 @@ class Generator:
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (str(self._device), self.state_bytes().tobytes())
 
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take over what PyTorch's pickles of generators hold: seed, offset, state."""
+        self.set_state(state[2])
+
     # ------------------------------------------------------------------- words
     #
     # Small draws come from words made ahead.  `_anchor` is the twister's state where they begin,
