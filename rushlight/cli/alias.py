@@ -19,6 +19,12 @@ from typing import Any, Final
 ALIASES: Final = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 #: What `__version__` says, for programs that compare it: the releases whose names we follow.
 VERSIONS: Final = {"torch": "2.13.0+rushlight", "torchvision": "0.28.0+rushlight"}
+#: Packages of PyTorch's family that are not here: they are built on PyTorch's own library.
+OTHERS: Final = {
+    "torchtext": "not part of Rushlight (nor of PyTorch any more: its development has ended)",
+    "torchaudio": "not part of Rushlight",
+    "torchdata": "not part of Rushlight",
+}
 #: Packages whose module paths are PyTorch's, so that pickled names may say them.
 _PUBLIC: Final = frozenset(
     {
@@ -67,6 +73,8 @@ class AliasFinder:
     ) -> ModuleSpec | None:
         if fullname.startswith("rushlight."):
             return _dressed_spec(fullname, path, target)
+        if fullname in OTHERS:
+            raise ModuleNotFoundError(f"{fullname}: {OTHERS[fullname]}", name=fullname)
         home = home_of(fullname)
         if home is None or fullname in ALIASES:
             return None

@@ -13,11 +13,9 @@ from typing import Any, Final
 from rushlight.base.lacking import Lacking
 from rushlight.cli import alias
 
-# Packages of PyTorch's family that are no part of Rushlight.
-OTHERS: Final = frozenset({"torchaudio", "torchdata", "torchtext"})
 # Methods that give a tensor and whose signature does not say so.
 _TENSORS: Final = frozenset(f"Tensor.{name}" for name in ("detach", "matmul", "t", "view"))
-ROOTS: Final = frozenset(alias.ALIASES) | OTHERS
+ROOTS: Final = frozenset(alias.ALIASES) | frozenset(alias.OTHERS)
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Found:
 def look_up(dotted: str) -> Found:
     """Follow a name such as `torch.nn.functional.relu` as far as its parts are known to us."""
     parts = dotted.split(".")
-    if parts[0] in OTHERS:
+    if parts[0] in alias.OTHERS:
         return Found(missing=parts[0])
     value: Any = _module(alias.ALIASES[parts[0]])
     if value is None:
@@ -44,12 +42,17 @@ def look_up(dotted: str) -> Found:
         followed = _step(value, part)
         if followed is None:
             return Found(missing=name, nearest=_nearest(value, part, parts[: at - 1]))
-        if isinstance(followed, Lacking):
+        if isinstance(followed, Lacking) or _says_so(followed):
             return Found(missing=name)
         if not isinstance(followed, ModuleType | type) and not _holds_switches(followed):
             return Found(value=followed, whole=at == len(parts))
         value = followed
     return Found(value=value, whole=True)
+
+
+def _says_so(value: Any) -> bool:
+    """Whether a function or class is there only to say what is missing."""
+    return getattr(value, "__dict__", {}).get("lacking") is True
 
 
 def _holds_switches(value: Any) -> bool:
