@@ -8,7 +8,7 @@ import sys
 from typing import Any, Final
 
 from .pickler import dumps
-from .storages import UntypedStorage, checked_id, content, restorer
+from .storages import UntypedStorage, checked_id, content, is_typed, restorer
 from .unpickler import loads_anything, loads_weights
 
 MAGIC_NUMBER: Final = 0x1950A86A20F9469CFC6C
@@ -30,7 +30,8 @@ def write(obj: Any, out: Any, pickle_module: Any, protocol: int) -> None:
     out.write(pickle.dumps(keys, protocol))
     for key in keys:
         memory = content(storages[key])
-        size = storages[key].spec.dtype.itemsize
+        kind = storages[key].spec.dtype
+        size = kind.itemsize if is_typed(kind) else 1
         out.write(struct.pack("<q", memory.size // size))
         out.write(memoryview(memory) if sys.byteorder == "little" else _little(memory, size))
 

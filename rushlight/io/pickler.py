@@ -68,6 +68,9 @@ _NAMES: Final[dict[Any, tuple[str, str]]] = {
 }
 
 
+_PICKLER: Final[Any] = vars(pickle)["_Pickler"]  # the interpreted one
+
+
 class _Reference:
     """Stands for a tensor's storage in the object that is pickled."""
 
@@ -183,11 +186,6 @@ def name_of(obj: Any) -> tuple[str, str] | None:
     return torch_name(obj) if found is None else found
 
 
-def _written_by(pickle_module: Any, base: Any) -> bool:
-    """Is a pickler class interpreted, so that its ways can be changed?"""
-    return issubclass(base, pickle._Pickler) or pickle_module is pickle  # type: ignore[attr-defined]
-
-
 def dumps(
     obj: Any, pickle_module: Any, protocol: int, old: bool = False
 ) -> tuple[bytes, dict[str, Any]]:
@@ -195,7 +193,9 @@ def dumps(
 
     ``old``: as PyTorch before 1.6 wrote it.
     """
-    if protocol < 4:
+    own = pickle_module is not pickle and not issubclass(pickle_module.Pickler, _PICKLER)
+    if protocol < 4 or own:
+        # A compiled pickler of somebody else's at a later protocol keeps our names.
         try:
             return _fast(obj, pickle_module, protocol, Pickled(old))
         except _NeedsNames:
@@ -206,14 +206,15 @@ def dumps(
 def _fast(
     obj: Any, pickle_module: Any, protocol: int, found: Pickled
 ) -> tuple[bytes, dict[str, Any]]:
-    base = pickle_module.Pickler
+    base: Any = pickle_module.Pickler
+    exchange = protocol < 4
 
-    class Pickler(base):
+    class Pickler(base):  # type: ignore[misc]
         def persistent_id(self, obj: Any) -> Any:
             return found.persistent_id(obj)
 
         def reducer_override(self, obj: Any) -> Any:
-            out = found.reduce(obj, True)
+            out = found.reduce(obj, exchange)
             if out is NotImplemented and hasattr(base, "reducer_override"):
                 return super().reducer_override(obj)
             return out
@@ -233,10 +234,10 @@ def _slow(
     obj: Any, pickle_module: Any, protocol: int, found: Pickled
 ) -> tuple[bytes, dict[str, Any]]:
     base: Any = pickle_module.Pickler
-    if not _written_by(pickle_module, base) or pickle_module is pickle:
-        base = pickle._Pickler  # type: ignore[attr-defined]
+    if not issubclass(base, _PICKLER):
+        base = _PICKLER
 
-    class Pickler(base):
+    class Pickler(base):  # type: ignore[misc]
         dispatch = dict(base.dispatch)
 
         def persistent_id(self, obj: Any) -> Any:

@@ -25,6 +25,7 @@ _NAMES: Final = {
     "uint32": "U32", "int64": "I64", "uint64": "U64", "float16": "F16", "bfloat16": "BF16",
     "float32": "F32", "float64": "F64", "complex64": "C64",
     "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ",
 }  # fmt: skip
 _KINDS: Final = {_NAMES[kind.name]: kind for kind in dt.ALL if kind.name in _NAMES}
 _HEADER_LIMIT: Final = 100_000_000

@@ -15,7 +15,7 @@ from ..base.dtype import dtype
 from ..base.shape import is_dense, numel
 from ..engine import Tensor
 from ..engine.leaves import entered
-from ..engine.memory import NUMPY, Held
+from ..engine.memory import Held
 from ..engine.records import Storage
 from ..graph.op import Spec
 from ..graph.ops import movement
@@ -192,7 +192,7 @@ def _strided(base: Tensor, shape: Any, strides: Any, offset: int) -> Tensor:
 
 
 def _empty(shape: Any, kind: dtype, where: device, wants_grad: bool) -> Tensor:
-    made = engine.from_array(np.empty(shape, NUMPY[kind.code]), kind, where)
+    made = engine.from_array(np.empty(shape, dt.array_type(kind)), kind, where)
     return engine.require_grad(made, True) if wants_grad else made
 
 

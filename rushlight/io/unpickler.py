@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-import warnings
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -397,12 +396,6 @@ _OPCODES: Final = _table()
 
 def loads_weights(data: bytes, persistent: Persistent | None, at: int = 0) -> tuple[Any, int]:
     """The object pickled at ``at``, weights only, and where its pickle ends."""
-    if len(data) > at + 1 and data[at] == pickle.PROTO[0] and data[at + 1] not in (2, 3, 4, 5):
-        warnings.warn(
-            f"Detected pickle protocol {data[at + 1]} in the checkpoint, which was not the default "
-            "pickle protocol used by `torch.load` (2).",
-            stacklevel=4,
-        )
     reader = Unpickler(data, persistent, at)
     return reader.load(), reader.at
 
@@ -437,7 +430,7 @@ def loads_anything(
 
     class Reader(pickle_module.Unpickler):  # type: ignore[misc]
         def find_class(self, module: str, name: str) -> Any:
-            if "Storage" in name and module.partition(".")[0] == "torch":
+            if "Storage" in name and module.partition(".")[0] in ("torch", "rushlight"):
                 kind = STORAGE_TYPES.get(name)
                 if kind is not None:
                     return kind
