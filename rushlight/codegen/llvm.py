@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rushlight.base.target import Target
+from rushlight.codegen.llvm_convolve import ConvolutionWriter
 from rushlight.codegen.llvm_kernel import KernelWriter
 from rushlight.codegen.llvm_product import ProductWriter
 from rushlight.codegen.text import Emitter, Value, module_text
 
 if TYPE_CHECKING:
-    from rushlight.compiler.loops import Call, Kernel, LoopProgram, Product
+    from rushlight.compiler.loops import AnyKernel, Call, LoopProgram
 
 SYMBOL = "plan"
 
@@ -49,10 +50,15 @@ def render(program: LoopProgram, target: Target) -> Code:
     return Renderer(program, target).run()
 
 
-def kernel_writer(kernel: Kernel | Product, target: Target) -> KernelWriter | ProductWriter:
+AnyWriter = KernelWriter | ProductWriter | ConvolutionWriter
+
+
+def kernel_writer(kernel: AnyKernel, target: Target) -> AnyWriter:
     """What spells a kernel."""
     if kernel.kind == "loops":
         return KernelWriter(kernel, target)
+    if kernel.kind == "convolution":
+        return ConvolutionWriter(kernel, target)
     return ProductWriter(kernel, target)
 
 
@@ -64,7 +70,7 @@ class Renderer:
         self.e = Emitter()
         self.functions: dict[str, None] = {}  # in order, each once
         self.declarations: set[str] = set()
-        self.writers: list[KernelWriter | ProductWriter] = []
+        self.writers: list[AnyWriter] = []
         self.slots: dict[int, Value] = {}
         self.arguments = 0  # slots for the arguments of shared kernels
 

@@ -283,7 +283,7 @@ def _pack_name(name: str, kind: PackKind, width: int) -> str:
     return f"{name}_pack_{kind}{width}" if kind == "rows" else f"{name}_pack_{kind}"
 
 
-def _call_pack(
+def call_pack(
     e: Emitter, name: str, kinds: tuple[PackKind, ...], width: int, arguments: list[Value]
 ) -> None:
     """Packs with the function that the strides allow, chosen when it runs if several can."""
@@ -363,15 +363,13 @@ def _blocks(
             first = e.value(f"icmp eq i64 {pc}, 0")
             offset = e.add(e.multiply(pc, "%bk"), e.multiply(jc, "%bn"))
             source = e.gep("%b", offset, element)
-            _call_pack(
-                e, name, b_kinds, sizes.columns, [source, "%bk", "%bn", b_work, steps, width]
-            )
+            call_pack(e, name, b_kinds, sizes.columns, [source, "%bk", "%bn", b_work, steps, width])
 
             def rows(ic: Value, _: list[Value]) -> None:
                 height = e.minimum(e.subtract("%m", ic), sizes.mc)
                 at = e.add(e.multiply(ic, "%am"), e.multiply(pc, "%ak"))
                 block = e.gep("%a", at, element)
-                _call_pack(
+                call_pack(
                     e, name, a_kinds, sizes.rows, [block, "%ak", "%am", "%work", steps, height]
                 )
                 c = e.gep("%c", e.add(e.multiply(ic, "%cm"), jc), element)

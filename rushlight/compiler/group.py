@@ -78,7 +78,7 @@ def stored_values(values: Values, groups: list[Group], inline: set[int]) -> set[
     for g in groups:
         for m in g.members:
             v = items[m]
-            if v.kind in ("region", "dot"):
+            if v.kind in ("region", "dot", "whole"):
                 stored.add(m)
             if v.base >= 0:
                 stored.add(v.base)
@@ -160,7 +160,7 @@ class Grouper:
         lowest = self.where.get(v.base, -1) + 1 if v.base >= 0 else 0
         for r in v.srcs:
             lowest = max(lowest, self.where.get(r.value, -1))
-        if v.kind == "dot" or (v.kind == "region" and v.arg is not None):
+        if v.kind in ("dot", "whole") or (v.kind == "region" and v.arg is not None):
             self.groups.append(Group(v.space, v.dims or None, alone=True))
             self.join(len(self.groups) - 1, i, v, ("full", 0))
             return

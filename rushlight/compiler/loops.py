@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from ..base import dtype as dt
 from ..base.shape import Ints
 from ..graph.op import Op
+from ..graph.ops.convolve import Conv
 from .cost import special_steps
 
 InstrKind = Literal[
@@ -170,6 +171,31 @@ class Product:
         )
 
 
+@dataclass
+class Convolution:
+    """A convolution of x and w, or the weight's gradient of x and g; parameters x, the other, out.
+
+    All are row-major.
+    """
+
+    kind: ClassVar[Literal["convolution"]] = "convolution"
+
+    dtype: dt.dtype
+    conv: Conv
+    weight: bool
+    tasks: int = 1
+
+    def __str__(self) -> str:
+        words = [f"{name} {value}" for name, value in self.conv._asdict().items()]
+        head = f"convolution{' weight' if self.weight else ''} {self.dtype.name}"
+        if self.tasks > 1:
+            head += f" tasks {self.tasks}"
+        return "\n  ".join([head, ", ".join(words)])
+
+
+AnyKernel = Kernel | Product | Convolution
+
+
 class Place(NamedTuple):
     """Where memory is: leaf `n`, output `n`, or byte `n` of the workspace."""
 
@@ -203,7 +229,7 @@ class LoopProgram:
     leaves: int
     numbers: list[str]
     outputs: list[Output]
-    kernels: list[Kernel | Product] = field(default_factory=list)
+    kernels: list[AnyKernel] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     workspace: int = 0
     status: int = -1

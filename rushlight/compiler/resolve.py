@@ -272,7 +272,7 @@ class Resolver:
     def on_contract(self, n: Node) -> Ref:
         """A matrix product: space is (batch..., m, n, k), k reduced."""
         if n.op.name != "matmul":
-            raise NotImplementedError(f"{n.op.name}: the compiler has no rule for this contraction")
+            return self.whole(n)
         a, b = (self.spec_of(s).shape for s in n.srcs)
         k = a[-1]
         out = n.spec.shape
@@ -306,6 +306,24 @@ class Resolver:
             (rank - 1,), contiguous_strides(out),
         )  # fmt: skip
         return self.add(v, ("dot", tuple(readings), space))
+
+    def whole(self, n: Node) -> Ref:
+        """A value that a kernel of its own kind makes of whole operands in row-major memory."""
+        shape, kind = n.spec.shape, n.spec.dtype
+        shapes = tuple(self.spec_of(s).shape for s in n.srcs)
+        if not all(map(numel, (shape, *shapes))):
+            return self.broadcast(self.zero(kind), (), shape)
+        srcs = []
+        for s, have in zip(n.srcs, shapes):
+            r, layout = self.source(s), contiguous_strides(have)
+            if not self.is_whole(r, have, layout):
+                r = self.copy(r, have, layout)
+            srcs.append(Ref(r.value, (((0,) * len(shape), 0),), True))
+        v = Value(
+            "whole", kind, shape, shape, tuple(srcs), n.op, (n.arg, shapes),
+            layout=contiguous_strides(shape),
+        )  # fmt: skip
+        return self.add(v, ("whole", n.op.name, tuple(srcs), repr(n.arg)))
 
     def on_join(self, n: Node) -> Ref:
         shape, kind, dim = n.spec.shape, n.spec.dtype, n.arg

@@ -18,6 +18,7 @@ from .products import product
 from .resolve import layout_of
 from .split import Launch, split
 from .values import Ref, Row, dot_row
+from .wholes import whole
 
 SCRATCH = 48 << 10  # bytes of scratch that a kernel may have on its stack
 
@@ -334,6 +335,9 @@ def schedule(grouping: Grouping, program: Program) -> LoopProgram:
         only = values.items[g.members[0]]
         if only.kind == "dot" and only.dtype.kind == "f":
             launches.append(product(only, g.members[0], grouping))
+            continue
+        if only.kind == "whole":
+            launches.append(whole(only, g.members[0]))
             continue
         draft = Builder(grouping, g).build()
         kernel = shape_loops(draft)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..base import dtype as dt
 from ..base.shape import Ints, numel
-from .loops import Access, Instr, Kernel, Param, Product, Stage
+from .loops import Access, AnyKernel, Instr, Kernel, Param, Stage
 from .values import Value, Values
 
 TASK = 1 << 15  # elements for which another thread is worth waking
@@ -28,7 +28,7 @@ CUT = frozenset({"sum", "prod", "amax", "amin", "any", "all"})
 class Launch:
     """A kernel with the values whose memory it works on (none for a row's scratch)."""
 
-    kernel: Kernel | Product
+    kernel: AnyKernel
     buffers: list[int]
     numbers: Ints | list[int]
 

@@ -18,7 +18,18 @@ Row = tuple[Ints, int]
 """Coefficients over the reader's dimensions, and an offset."""
 
 Kind = Literal[
-    "leaf", "number", "const", "iota", "row", "reduce", "dot", "blank", "region", "index", "check"
+    "leaf",
+    "number",
+    "const",
+    "iota",
+    "row",
+    "reduce",
+    "dot",
+    "whole",
+    "blank",
+    "region",
+    "index",
+    "check",
 ]
 
 
@@ -49,7 +60,8 @@ class Value:
     reduction (whose reduced dimensions of the space are `dims`), a matrix product and a region (a
     part of the memory of value `base` that is written over; `place` says where). `layout`: strides
     of its memory over `shape`, where it has memory. A `check` has no memory: it tests what it
-    reads, as `arg` = (test, size, whether negative ones count from the end) says.
+    reads, as `arg` = (test, size, whether negative ones count from the end) says. A `whole` is made
+    by a kernel of its own kind from whole operands in row-major memory.
     """
 
     kind: Kind

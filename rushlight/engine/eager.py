@@ -15,7 +15,7 @@ import numpy as np
 from ..base import dtype as dt
 from ..base.dtype import array_type
 from ..base.shape import Ints, is_contiguous, is_dense, numel
-from ..graph.node import NUMBER_KIND, Node, Program, ProgramBuilder, expand
+from ..graph.node import NUMBER_KIND, Node, Program, ProgramBuilder, apart, expand
 from ..graph.op import (
     ALIAS,
     COMPOSITE,
@@ -35,9 +35,11 @@ from ..graph.op import (
     Spec,
 )
 from ..graph.ops import movement as mv
+from ..graph.ops.contract import matmul
 from ..graph.ops.core import leaf
 from ..graph.ops.indexing import CHECK
 from ..graph.value import Val
+from .eager_convolve import convolved
 from .eager_index import check, indexed
 from .eager_native import product
 from .eager_numpy import converter, number_converter, scalar_of, traced
@@ -304,6 +306,10 @@ def _join(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
 def _contract(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     x, y = xs
     spec = node.spec
+    if node.op is not matmul:
+        if apart(node.op, spec.dtype):
+            return _composite(node, specs, xs)
+        return convolved(node.op, node.arg, x, y, np.empty(spec.shape, array_type(spec.dtype)))
     if spec.dtype.rank < 2:
         return np.ascontiguousarray(np.matmul(x, y))
     out = np.empty(spec.shape, array_type(spec.dtype))

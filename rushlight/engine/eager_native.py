@@ -159,7 +159,8 @@ _SHARED: Final[list[Any]] = []  # workspace: a call holds the interpreter's lock
 _GEOMETRY: Final[dict[Any, tuple[Any, int]]] = {}
 
 
-def _workspace(need: int) -> Any:
+def workspace(need: int) -> Any:
+    """Memory for what lives inside one call of a kernel, aligned to cache lines."""
     if SUPPORTED and _SHARED and _SHARED[0].nbytes >= need:
         return _SHARED[0]
     work = np.empty(need + 64, np.uint8)
@@ -191,4 +192,4 @@ def product(out: Any, a: Any, b: Any) -> None:
         strides = [s // size for s in (*a.strides, *b.strides, out.strides[0])]
         sizes = np.array([*strides, m, k, n], dtype=np.int64)
         known = _GEOMETRY[key] = (sizes, found[1].workspace(m, k, n))
-    found[0](known[0], out, a, b, _workspace(known[1]))
+    found[0](known[0], out, a, b, workspace(known[1]))

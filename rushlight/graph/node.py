@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base import dtype as dt
 from ..base.dtype import dtype
-from .op import COMPOSITE, ELEMENTWISE, TABLE, Op, Spec, compute_type
+from .op import COMPOSITE, CONTRACT, ELEMENTWISE, TABLE, Op, Spec, compute_type
 from .value import Val
 
 
@@ -103,6 +103,13 @@ def const_type(value: float | int | bool, like: dtype) -> dtype:
     return like
 
 
+def apart(op: Op, kind: dtype) -> bool:
+    """Whether an operation on operands of type ``kind`` has no kernel of its own."""
+    if op.kind == CONTRACT and op.decompose is not None:
+        return kind is not dt.float32 and kind is not dt.float64
+    return op.kind == COMPOSITE
+
+
 def expand(program: Program) -> Program:
     """The same program without composites: each is taken apart by its row until none is left."""
     out = Program(numbers=program.numbers)
@@ -110,7 +117,7 @@ def expand(program: Program) -> Program:
     where: dict[int, int] = {}
 
     def put(op: Op, srcs: list[int], arg: Any, spec: Spec | None, ctype: dtype | None) -> int:
-        if op.kind != COMPOSITE:
+        if not apart(op, b.spec(srcs[0]).dtype if srcs else dt.float32):
             if spec is None:
                 return b.make(op, srcs, arg)
             out.nodes.append(Node(op, tuple(srcs), arg, spec, ctype))
@@ -119,7 +126,7 @@ def expand(program: Program) -> Program:
         first = len(out.nodes)
         made = op.decompose(*[Val(b, s) for s in srcs], arg=arg).slot
         # what a decomposition records may be composite in its turn
-        if any(n.op.kind == COMPOSITE for n in out.nodes[first:]):
+        if any(apart(n.op, n.spec.dtype) for n in out.nodes[first:]):
             todo = out.nodes[first:]
             del out.nodes[first:]
             local: dict[int, int] = {}
@@ -130,7 +137,7 @@ def expand(program: Program) -> Program:
 
     for i, n in enumerate(program.nodes):
         at = put(n.op, [where[s] if s >= 0 else s for s in n.srcs], n.arg, n.spec, n.ctype)
-        if n.op.kind == COMPOSITE and out.nodes[at].spec.strides != n.spec.strides:
+        if apart(n.op, n.spec.dtype) and out.nodes[at].spec.strides != n.spec.strides:
             # what it is made of keeps its operands' layout; the composite has promised its own
             out.nodes.append(Node(TABLE["relayout"], (at,), n.spec.strides, n.spec, None))
             at = len(out.nodes) - 1

@@ -202,6 +202,28 @@ def products(sizes: Sequence[tuple[int, int, int]] = PRODUCTS) -> Iterator[Case]
     yield m.case
 
 
+CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], Any]] = [
+    ((2, 1, 12, 12), (6, 1, 5, 5), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)),
+    ((2, 4, 11, 9), (6, 2, 3, 2), ((2, 3), ((1, 0), (2, 1)), (1, 2), 2)),
+    ((1, 40, 9, 9), (37, 40, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)),
+    ((2, 3, 40), (5, 3, 7), ((2,), ((3, 2),), (1,), 1)),
+    ((1, 2, 5, 6, 7), (3, 2, 2, 3, 2), ((1, 2, 1), ((0, 1), (1, 1), (0, 0)), (1, 1, 2), 1)),
+]
+
+
+def convolutions() -> Iterator[Case]:
+    """Convolutions and both of their gradients: strides, padding, dilation, groups."""
+    for x_shape, w_shape, arg in CONVOLUTIONS:
+        m = Maker(f"convolution {x_shape} {w_shape}", 11)
+        for kind in FLOATS:
+            x, w = m.leaf(*x_shape, kind=kind), m.leaf(*w_shape, kind=kind)
+            y = make("convolve", x, w, arg=arg)
+            g = make("relu", y)
+            m.out(y, make("convolve_input", g, w, arg=(*arg, x_shape[2:])))
+            m.out(make("convolve_weight", x, g, arg=(*arg, w_shape[2:])))
+        yield m.case
+
+
 def moved() -> Iterator[Case]:
     """Turned, joined, gathered, scattered and overwritten memory, with arithmetic around it."""
     m = Maker("moved", 8)
@@ -272,7 +294,7 @@ def number_const(m: Maker, value: float, kind: Any) -> Any:
 GROUPS: dict[str, tuple[Callable[[], Iterator[Case]], int]] = {
     "rows": (rows, 9), "wide rows": (wide_rows, 13), "casts": (casts, 4),
     "reductions": (reductions, 7), "normalised": (normalised, 3), "losses": (losses, 1),
-    "products": (products, 4), "moved": (moved, 1), "fused": (fused, 1),
+    "products": (products, 4), "convolutions": (convolutions, 2), "moved": (moved, 1), "fused": (fused, 1),
     "large": (large, 1),
 }  # fmt: skip
 """Each group's cases, and which share of them a short run takes."""

@@ -22,11 +22,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...base import dtype as dt
 from ...base.shape import Ints, contiguous_strides, numel
-from ..op import COMPOSITE, Op, Spec, register
+from ..op import COMPOSITE, CONTRACT, Op, Spec, register
 from ..value import Val
 from .contract import matmul, transpose
 from .core import zeros
@@ -84,6 +84,50 @@ def _infer_weight(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     if g.shape[0] != x.shape[0] or taken != g.shape[2:] or g.shape[1] % groups:
         raise ValueError(f"{op.name}: {g!r} is not what a kernel {list(kernel)} makes of {x!r}")
     return Spec((g.shape[1], x.shape[1] // groups, *kernel), x.dtype, None, x.device)
+
+
+class Conv(NamedTuple):
+    """What a kernel has to know of a convolution, or of the gradient of its weight.
+
+    ``before`` is the padding in front (negative: cut); behind stands what the places need.
+    """
+
+    images: int
+    channels: int  # of x
+    outputs: int
+    space: Ints
+    kernel: Ints
+    stride: Ints
+    before: Ints
+    dilation: Ints
+    places: Ints
+    groups: int
+
+    @property
+    def steps(self) -> int:
+        """Multiplications."""
+        taps = numel(self.kernel) * (self.channels // self.groups)
+        return self.images * self.outputs * numel(self.places) * taps
+
+    def three(self) -> Conv:
+        """The same with three dimensions in space."""
+        n = 3 - len(self.space)
+        one, zero = (1,) * n, (0,) * n
+        return self._replace(
+            space=one + self.space, kernel=one + self.kernel, stride=one + self.stride,
+            before=zero + self.before, dilation=one + self.dilation, places=one + self.places,
+        )  # fmt: skip
+
+
+def described(op: Op, x: Ints, other: Ints, arg: Any) -> Conv:
+    """What ``convolve`` of x and w, or ``convolve_weight`` of x and g, computes."""
+    stride, pads, dilation, groups = arg[:4]
+    weight = op is convolve_weight
+    kernel = arg[4] if weight else other[2:]
+    size = tuple(map(places, x[2:], kernel, stride, pads, dilation))
+    before = tuple(a for a, _ in pads)
+    outputs = other[1] if weight else other[0]
+    return Conv(x[0], x[1], outputs, x[2:], kernel, stride, before, dilation, size, groups)
 
 
 # ---------------------------------------------------------------- in other operations
@@ -224,13 +268,13 @@ def _grad_weight(i: int, gw: Val, out: Val, x: Val, g: Val) -> Val:
     return convolve(x, gw, arg=conv)
 
 
-convolve: Op = register(Op("convolve", COMPOSITE, _infer))
-convolve.decompose = _convolve
+convolve: Op = register(Op("convolve", CONTRACT, _infer))
+convolve.decompose = _convolve  # what is not float32 or float64
 convolve.grads = _grad
 convolve_input: Op = register(Op("convolve_input", COMPOSITE, _infer_input))
 convolve_input.decompose = _convolve_input
 convolve_input.grads = _grad_input
-convolve_weight: Op = register(Op("convolve_weight", COMPOSITE, _infer_weight))
+convolve_weight: Op = register(Op("convolve_weight", CONTRACT, _infer_weight))
 convolve_weight.decompose = _convolve_weight
 convolve_weight.grads = _grad_weight
 

@@ -1,0 +1,111 @@
+"""Convolutions in plans: kernels against a chain in NumPy, and shared out among tasks."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rushlight.base import dtype as dt
+from rushlight.base.target import host
+from tests.compiler.conftest import chain_numpy
+from tests.compiler.test_parallel import PFOR, TASK
+
+ONE = ((0, 0), (0, 0))
+CASES: list[Any] = [
+    ((2, 1, 12, 12), (6, 1, 5, 5), ((1, 1), ONE, (1, 1), 1)),
+    ((2, 6, 9, 14), (16, 6, 5, 5), ((1, 1), ONE, (1, 1), 1)),
+    ((3, 4, 8, 7), (6, 2, 3, 2), ((2, 3), ((1, 0), (2, 1)), (1, 2), 2)),
+    ((2, 8, 6, 6), (8, 1, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 8)),
+    ((1, 40, 5, 5), (70, 40, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)),
+    ((2, 3, 60, 61), (4, 3, 3, 3), ((2, 2), ((1, 1), (1, 1)), (1, 1), 1)),
+    ((2, 5, 7, 7), (9, 5, 1, 1), ((2, 2), ONE, (1, 1), 1)),
+    ((2, 2, 9, 9), (3, 2, 2, 3), ((1, 1), ((-1, 0), (-2, 1)), (2, 1), 1)),
+]
+
+
+def columns(x: Any, kernel: Any, arg: Any) -> Any:
+    """Windows of a channel-grouped x: (N, groups, k, places)."""
+    stride, pads, dilation, groups = arg
+    x = np.pad(x, ((0, 0), (0, 0), *((max(a, 0), max(b, 0)) for a, b in pads)))
+    at = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape[2:], pads))
+    x = x[(slice(None), slice(None), *at)]
+    size = [(n - d * (k - 1) - 1) // s + 1
+            for n, k, s, d in zip(x.shape[2:], kernel, stride, dilation)]  # fmt: skip
+    n, c = x.shape[:2]
+    out = np.empty((n, c, *kernel, *size), x.dtype)
+    for k in np.ndindex(*kernel):
+        place = tuple(
+            slice(t * d, t * d + (q - 1) * s + 1, s)
+            for t, d, q, s in zip(k, dilation, size, stride)
+        )
+        out[(slice(None), slice(None), *k)] = x[(slice(None), slice(None), *place)]
+    taps = c // groups * int(np.prod(kernel))
+    return out.reshape(n, groups, taps, -1), tuple(size)
+
+
+def forward(x: Any, w: Any, arg: Any, kind: Any) -> Any:
+    seen, size = columns(x, w.shape[2:], arg)
+    rows = w.reshape(1, arg[3], w.shape[0] // arg[3], -1)
+    return chain_numpy(rows, seen, kind).reshape(x.shape[0], w.shape[0], *size)
+
+
+def weight(x: Any, g: Any, kernel: Any, arg: Any, kind: Any) -> Any:
+    seen, _ = columns(x, kernel, arg)
+    groups, n, o = arg[3], x.shape[0], g.shape[1]
+    b = np.moveaxis(seen, 0, 2).reshape(groups, seen.shape[2], -1)
+    a = np.moveaxis(g.reshape(n, groups, o // groups, -1), 0, 2).reshape(groups, o // groups, -1)
+    return chain_numpy(a, np.swapaxes(b, 1, 2), kind).reshape(o, x.shape[1] // groups, *kernel)
+
+
+def program(kit: Any, x: Any, w: Any, arg: Any, kind: Any) -> tuple[Any, list[Any], list[Any]]:
+    """A convolution and the gradient of its weight; flat leaves, what comes out."""
+    rng = np.random.default_rng(1)
+    p = kit.Program()
+    xs, ws = kit.leaf(p, x, kind), kit.leaf(p, w, kind)
+    y = kit.make("convolve", xs, ws, arg=arg)
+    g = kit.leaf(p, y.shape, kind)
+    made = kit.make("convolve_weight", xs, g, arg=(*arg, w[2:]))
+    p.outputs = [y.slot, made.slot]
+    leaves = [rng.standard_normal(s).astype(kind.numpy) for s in (x, w, y.shape)]
+    want = [forward(*leaves[:2], arg, kind), weight(leaves[0], leaves[2], w[2:], arg, kind)]
+    return p, [v.reshape(-1) for v in leaves], want
+
+
+@pytest.mark.parametrize(("x", "w", "arg"), CASES)
+def test_bits(kit: Any, x: Any, w: Any, arg: Any) -> None:
+    p, leaves, want = program(kit, x, w, arg, dt.float32)
+    for got, right in zip(kit.Plan(p).run(leaves), want, strict=True):
+        assert kit.same_bits(np.ascontiguousarray(got), right)
+
+
+@pytest.mark.parametrize(("x", "w", "arg"), CASES[2:4])
+def test_doubles(kit: Any, x: Any, w: Any, arg: Any) -> None:
+    p, leaves, want = program(kit, x, w, arg, dt.float64)
+    for got, right in zip(kit.Plan(p).run(leaves), want, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_tasks(kit: Any, turn: int) -> None:
+    """Images and channels may be taken in any order."""
+    shape, w, arg = (7, 6, 24, 24), (16, 6, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    p, leaves, want = program(kit, shape, w, arg, dt.float32)
+    plan = kit.Plan(p, host()._replace(cores=4))
+    ran: list[int] = []
+
+    def share(_: Any, function: Any, args: Any, count: int) -> None:
+        for i in range(count)[::turn]:
+            ran.append(i)
+            TASK(function)(args, i)
+
+    callback = PFOR(share)
+    outs = plan.fill(leaves)
+    plan.table[-2] = 1  # any pool that is not null
+    plan.table[-1] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+    assert plan.call(plan.table.ctypes.data) == 0
+    assert max(ran) > 2
+    for got, right in zip(outs, want, strict=True):
+        assert kit.same_bits(got.reshape(right.shape), right)
