@@ -294,8 +294,8 @@ def number_const(m: Maker, value: float, kind: Any) -> Any:
 GROUPS: dict[str, tuple[Callable[[], Iterator[Case]], int]] = {
     "rows": (rows, 9), "wide rows": (wide_rows, 13), "casts": (casts, 4),
     "reductions": (reductions, 7), "normalised": (normalised, 3), "losses": (losses, 1),
-    "products": (products, 4), "convolutions": (convolutions, 2), "moved": (moved, 1), "fused": (fused, 1),
-    "large": (large, 1),
+    "products": (products, 4), "convolutions": (convolutions, 2), "moved": (moved, 1),
+    "fused": (fused, 1), "large": (large, 1),
 }  # fmt: skip
 """Each group's cases, and which share of them a short run takes."""
 
