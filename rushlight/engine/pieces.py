@@ -10,8 +10,9 @@ from ..base.shape import contiguous_strides
 from ..graph.op import TABLE
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
-from .records import BACKWARD, NONE, TEMPLATE, Rec, size_of
-from .tape import Tape, Template, home, leading
+from .records import BACKWARD, NONE, TEMPLATE, Rec
+from .specs import sized
+from .tape import Tape, Template, flows, home, leading
 from .trie import ENTER, LEAF, MANY, adopt, get_tape
 
 COPY: Final = TABLE["copy"]
@@ -260,17 +261,11 @@ def copied(tp: Tape, n: Rec, srcs: list[int]) -> int:
     m = Rec(n.op, NONE, NONE, NONE, n.key, len(tp.recs), None)
     m.row = n.row
     m.arg = n.arg
-    m.srcs = srcs
+    m.srcs = tuple(srcs)
     m.spec = n.spec
-    m.size = size_of(n.spec.shape)
+    m.size = sized(n.spec)
     if tp.create and n.spec.dtype.rank > 1:
-        for k, s in enumerate(srcs):
-            if (
-                s >= 0
-                and tp.recs[s].rg
-                and (n.row.decompose is not None or n.row.gradient(k) is not None)
-            ):
-                m.rg = True
+        m.rg = flows(tp.recs, n.row, m.srcs)
     tp.recs.append(m)
     tp.new.append(m)
     return int(m.slot)

@@ -11,7 +11,7 @@ from ..graph.ops.movement import CUT
 from .core import Engine
 from .pieces import path_freed
 from .records import Rec
-from .tape import Tape, kept, reads, resolve
+from .tape import Tape, kept, resolve
 from .trie import ENTER, LEAF, get_tape
 
 AS_STRIDED: Final[Op] = TABLE["as_strided"]
@@ -127,6 +127,7 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
     freed = info.freed
     reach: set[int] = set()
     todo = list(info.roots)
+    tp: Tape | None = None
     while todo:
         i = todo.pop()
         n = recs[i]
@@ -139,11 +140,9 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
         todo.extend([s for s in n.srcs[first:] if s >= 0])
         if freed >> i & 1 or n.row.name == "function":
             continue
-        tp = Tape(recs, e.numbers, False)
-        g = tp.ones(n.spec)
-        k = len(tp.new)
-        tp.rule(n, g)
-        for u in reads(tp.new, k, len(recs), tp.given):
+        if tp is None:
+            tp = Tape(recs, e.numbers, False)
+        for u in tp.reading(n):
             for q in resolve(recs, u, None):
                 b = kept(recs, q)
                 info.users[b] = info.users.get(b, 0) | 1 << i
@@ -231,7 +230,7 @@ def assemble(
     return {s: at[source(recs, s)] for s in more}
 
 
-def operands(r: Rec) -> list[int]:
+def operands(r: Rec) -> tuple[int, ...]:
     """What computing a record reads (a whole overwrite reads the value alone)."""
     if overwrites(r):
         return r.srcs[1:]

@@ -92,7 +92,7 @@ class Rec:
         self.parent: Rec | None = parent
         self.arg: Any = key
         self.row: Any = None  # the operation's row, None for the recorder's own records
-        self.srcs: list[int] = []
+        self.srcs: tuple[int, ...] = ()
         self.spec: Any = None
         self.size: Any = None  # the shape as users see it
         self.rg: bool = False  # does a gradient flow into it

@@ -36,11 +36,12 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     op = e.cur.nxt.op
     if op in (ROOT, FLUSH) and varies(e, rule, columns, arg):
         SLOW[0].flush(e)
-    srcs: list[int] = []
+    found: list[int] = []
     ep = e.epoch
     for column in columns:
         for t in column:
-            srcs.append(int(t.slot if t.epoch == ep else find(e, t)))
+            found.append(int(t.slot if t.epoch == ep else find(e, t)))
+    srcs = tuple(found)
     r = e.cur.nxt
     if e.cur.nnum != len(e.numbers):
         mend(e)
@@ -97,13 +98,13 @@ def step_record(
     e: Engine,
     rule: Rule,
     columns: list[tuple[Tensor, ...]],
-    srcs: list[int],
+    srcs: tuple[int, ...],
     numbers: list[Any],
     arg: Any,
 ) -> Rec:
     """The record of an optimiser step: its rule applied to every column."""
     cur = e.cur
-    key = (STEP, id(rule), NONE, MANY, (arg, tuple(srcs)))
+    key = (STEP, id(rule), NONE, MANY, (arg, srcs))
     q = cur.alts.get(key)
     if q is not None:
         cur.nxt = q

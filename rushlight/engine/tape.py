@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..base.device import CPU, device
+from ..base.dtype import ALL
 from ..graph.node import const_type
 from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
-from ..graph.ops.placing import on, placed
+from ..graph.ops.placing import on
 from ..graph.value import Val
-from .records import NONE, NUM_B, NUM_F, NUM_I, Rec, number_code, size_of
-from .trie import ENTER, GRAFT, LEAF, number_spec
+from .records import NONE, Rec, number_code
+from .rules import LESSONS, READS, Log, Step, learn, question, readings
+from .specs import inferred, interned, number_spec, sized
+from .trie import ENTER, GRAFT, LEAF
 
 SUM_OP: Final[Op] = TABLE["sum"]
 CAST_OP: Final[Op] = TABLE["cast"]
@@ -22,6 +25,7 @@ ADD_OP: Final[Op] = TABLE["add"]
 FULL_OP: Final[Op] = TABLE["full"]
 CONST_OP: Final[Op] = TABLE["const"]
 RESHAPE_OP: Final[Op] = TABLE["reshape"]
+SCALARS: Final[dict[Any, Spec]] = {d: interned(Spec((), d)) for d in ALL}  # of each type
 
 
 class Tape:
@@ -34,7 +38,6 @@ class Tape:
         self.base: int = len(recs)  # slots below it are forward values
         self.new: list[Rec] = []
         self.g: dict[int, int] = {}
-        self.needs: dict[int, list[int]] = {}  # node -> forward slots its rule reads
         self.given: set[int] = (
             set()
         )  # slots below `base` that are gradients handed in, not forward values
@@ -42,6 +45,7 @@ class Tape:
         self.leads: set[int] | None = (
             None  # forward slots that lead to what is asked for; None: all
         )
+        self.log: Log | None = None  # while a rule is learnt
 
     # ------------------------------------------------------------ what rules ask for
     # (value.Builder)
@@ -49,20 +53,18 @@ class Tape:
         r = Rec(op.code, NONE, NONE, NONE, arg, len(self.recs), None)
         r.row = op
         r.arg = arg
-        r.srcs = srcs
-        specs = [self.spec(s) for s in srcs]
-        r.spec = placed(op, specs, op.infer(op, specs, arg), False)
+        r.srcs = tuple(srcs)
+        specs: list[Spec] = []
+        for s in srcs:
+            specs.append(self.spec(s))
+        # of a constant, whose value would be another question each time, only the type counts
+        spec = SCALARS[arg[1]] if op is CONST_OP else inferred(op, specs, arg, False)
         if self.home is not CPU and (not srcs or op is FULL_OP):
-            r.spec = on(r.spec, self.home)
-        r.size = size_of(r.spec.shape)
-        if self.create and r.spec.dtype.rank > 1:
-            for i, s in enumerate(srcs):
-                if (
-                    s >= 0
-                    and self.recs[s].rg
-                    and (op.decompose is not None or op.gradient(i) is not None)
-                ):
-                    r.rg = True
+            spec = on(spec, self.home)
+        r.spec = spec
+        r.size = sized(spec)
+        if self.create and spec.dtype.rank > 1:
+            r.rg = flows(self.recs, op, r.srcs)
         self.recs.append(r)
         self.new.append(r)
         return int(r.slot)
@@ -73,8 +75,7 @@ class Tape:
     def spec(self, slot: int) -> Any:
         if slot >= 0:
             return self.recs[slot].spec
-        code = number_code(self.numbers[~slot])
-        return number_spec(NUM_F if code == NUM_F else NUM_I if code == NUM_I else NUM_B)
+        return number_spec(int(number_code(self.numbers[~slot])))
 
     def arg(self, slot: int) -> Any:
         return self.recs[slot].arg
@@ -82,16 +83,22 @@ class Tape:
     # ------------------------------------------------------------ the reverse walk
     def acc(self, n: int, g: int) -> None:
         """Add ``g`` to the gradient of slot ``n``, brought to its shape and type."""
-        n = home(self.recs, n)
-        target = self.recs[n]
-        want: Spec = target.spec
-        v = Val(self, g)
-        if v.shape != want.shape:
-            v = sum_to(v, want.shape)
-        if v.dtype is not want.dtype:
-            v = CAST_OP(v, arg=want.dtype)
+        want: Spec = self.recs[home(self.recs, n)].spec
+        have: Spec = self.spec(g)
+        if have.shape != want.shape:
+            g = sum_to(Val(self, g), want.shape).slot
+        if have.dtype is not want.dtype:
+            g = CAST_OP(Val(self, g), arg=want.dtype).slot
+        self.put(n, g)
+
+    def put(self, slot: int, g: int) -> None:
+        """Add ``g``, which has the slot's shape and type, to the slot's gradient."""
+        n = home(self.recs, slot)
         have = self.g.get(n)
-        self.g[n] = v.slot if have is None else self.make(ADD_OP, [have, v.slot], None)
+        log = self.log
+        if log is not None and slot in log.operands:
+            log.events.append((len(self.new) - log.first, slot, g, have is not None))
+        self.g[n] = g if have is None else self.make(ADD_OP, [have, g], None)
 
     def seed(self, slot: int, g: int) -> None:
         """Start at ``slot`` with the gradient ``g``."""
@@ -103,7 +110,85 @@ class Tape:
         return self.leads is None or s >= self.base or s in self.leads
 
     def rule(self, n: Rec, g: int) -> None:
-        """Hand the gradient ``g`` of ``n`` on to its operands."""
+        """Hand the gradient ``g`` of ``n`` on to its operands: as remembered, or by its rule."""
+        key = question(n, self.operands(n), self.spec(g), self.wanted(n), self.create)
+        if key is None:
+            self.apply(n, g)
+            return
+        known = LESSONS.get(key)
+        if known is not None:
+            self.again(known.steps, n, g)
+        elif self.log is not None:  # part of a rule that is being learnt
+            self.apply(n, g)
+        else:
+            first = len(self.new)
+            log = Log(n.srcs, first)
+            self.log = log
+            try:
+                self.apply(n, g)
+            finally:
+                self.log = None
+            learn(key, n, g, self.new[first:], log)
+
+    def again(self, steps: list[Step], n: Rec, g: int) -> None:
+        """Record what a rule recorded before, on other values of the same kind."""
+        recs = self.recs
+        new = self.new
+        create = self.create
+        at: list[int] = [*n.srcs, int(n.slot), g]
+        for q in steps:
+            op = q.op
+            if op is None:
+                self.put(n.srcs[q.operand], at[q.srcs[0]])
+                continue
+            slot = len(recs)
+            r = Rec(op.code, NONE, NONE, NONE, q.arg, slot, None)
+            r.row = op
+            srcs = tuple([at[k] for k in q.srcs])
+            r.srcs = srcs
+            r.spec = q.spec
+            r.size = sized(q.spec)
+            r.rg = q.spec.dtype.rank > 1 and flows(recs, op, srcs) if create else q.rg
+            recs.append(r)
+            new.append(r)
+            at.append(slot)
+
+    def reading(self, n: Rec) -> list[int]:
+        """The forward slots that the rule of ``n`` reads, for a gradient laid out in rows."""
+        key = question(n, self.operands(n), None, self.wanted(n), False)
+        if key is not None:
+            known = READS.get(key)
+            if known is not None:
+                srcs = n.srcs
+                count = len(srcs)
+                return [srcs[k] if k < count else int(n.slot) for k in known]
+        g = self.ones(n.spec)
+        k = len(self.new)
+        self.g = {}
+        self.rule(n, g)
+        found = reads(self.new, k, self.base, self.given)
+        if key is not None:
+            readings(key, n, found)
+        return found
+
+    def operands(self, n: Rec) -> list[Spec]:
+        """The specs of a record's operands."""
+        out: list[Spec] = []
+        for s in n.srcs:
+            out.append(self.spec(s))
+        return out
+
+    def wanted(self, n: Rec) -> int:
+        """Two bits for each operand: does a gradient flow into it, is it asked for."""
+        out = 0
+        for s in n.srcs:
+            out <<= 2
+            if s >= 0 and self.recs[s].rg:
+                out += 3 if self.wants(s) else 1
+        return out
+
+    def apply(self, n: Rec, g: int) -> None:
+        """Apply the rule of ``n``."""
         op: Op = n.row
         self.home = n.spec.device
         gv = Val(self, g)
@@ -129,6 +214,10 @@ class Tape:
         root = decompose(*operands, arg=n.arg).slot
         self.create = was
         last = len(self.recs)
+        if root < first:  # an operand as it is
+            if self.recs[root].rg and self.wants(root):
+                self.acc(root, g)
+            return
         self.g[root] = g
         for i in range(last - 1, first - 1, -1):
             have = self.g.pop(i, None)
@@ -148,10 +237,8 @@ class Tape:
                 continue
             k = len(self.new)
             self.rule(n, g)
-            read = reads(self.new, k, self.base, self.given)
-            if read:
+            if reads(self.new, k, self.base, self.given):
                 visited |= 1 << i
-                self.needs[i] = read
         return visited
 
     def ones(self, spec: Spec) -> int:
@@ -159,6 +246,14 @@ class Tape:
         self.home = spec.device
         one = self.make(CONST_OP, [], (1.0, spec.dtype))
         return self.make(FULL_OP, [one], (spec.shape, spec.dtype))
+
+
+def flows(recs: list[Rec], op: Op, srcs: tuple[int, ...]) -> bool:
+    """Does a gradient flow into what ``op`` makes of ``srcs``?"""
+    for i, s in enumerate(srcs):
+        if s >= 0 and recs[s].rg and (op.decompose is not None or op.gradient(i) is not None):
+            return True
+    return False
 
 
 def home(recs: list[Rec], slot: int) -> int:

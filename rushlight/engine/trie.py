@@ -13,14 +13,12 @@ from typing import Any, Final
 
 from mypy_extensions import i64
 
-from ..base import dtype as dt
 from ..base.shape import is_dense
-from ..graph.op import ALIAS, ELEMENTWISE, MOVE, OPS, TABLE, Op, Spec, register
+from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
-from ..graph.ops.elementwise import REFUSED
-from ..graph.ops.placing import placed
 from .core import DUMMY, Engine
-from .records import MODE, NONE, NUM_F, NUM_I, ROOT, Rec, size_of
+from .records import MODE, NONE, ROOT, Rec
+from .specs import alike, inferred, number_spec, sized
 
 WATCH: Final[list[Any]] = []  # who is told of what is new: see watch.py
 MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
@@ -77,52 +75,6 @@ def get_tape(e: Engine) -> list[Rec]:
     return e.tape
 
 
-def number_spec(code: int) -> Spec:
-    """What is known of a Python number."""
-    if code == NUM_F:
-        return Spec((), dt.Defaults.float, (), number="f")
-    return (
-        Spec((), dt.int64, (), number="i") if code == NUM_I else Spec((), dt.bool_, (), number="b")
-    )
-
-
-def alike(op: Op, slots: list[int], tape: list[Rec]) -> Any:
-    """The result's spec where it is the operands': floats of one shape, type and dense layout,
-    beside numbers.
-
-    A short cut through `infer` for the commonest new record; None where it does not apply.
-    """
-    if (
-        op.kind != ELEMENTWISE
-        or (op.types != "promote" and op.types != "float")
-        or op.name in REFUSED
-    ):
-        return None
-    first: Any = None
-    for s in slots:
-        if s < 0:
-            continue
-        r = tape[s]
-        if r.region is not None or r.row.kind == MOVE:
-            return None
-        spec: Spec = r.spec
-        if first is None:
-            first = spec
-            if spec.dtype.rank != 2 or spec.offset != 0:
-                return None
-        elif spec is not first:
-            one: Spec = first
-            if (
-                spec.shape != one.shape
-                or spec.dtype is not one.dtype
-                or spec.strides != one.strides
-                or spec.device != one.device
-                or spec.offset != 0
-            ):
-                return None
-    return first
-
-
 def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     """Shape, type, strides and gradient flag of a new record; raises before anything is changed.
 
@@ -131,33 +83,41 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     op = OPS[r.op]
     r.row = op
     first = int(e.cur.nnum)
+    k = first
     slots: list[int] = []
     if r.c == MANY:
         key: Any = r.key
         r.arg = key[0]
         slots.extend(key[1])
-    else:
-        for s in (r.a, r.b, r.c):
-            if s != NONE:
-                slots.append(int(s))
+    elif r.a != NONE:
+        slots.append(int(r.a))
+        if r.b != NONE:
+            slots.append(int(r.b))
+            if r.c != NONE:
+                slots.append(int(r.c))
     specs: list[Spec] = []
-    k = first
+    srcs: list[int] = []
     rg = False
+    bases = True  # is no operand a view
     for i, s in enumerate(slots):
         if s >= 0:
             q = tape[s]
             specs.append(q.spec)
-            r.srcs.append(s)
+            srcs.append(s)
+            if q.region is not None or q.row.kind == MOVE:
+                bases = False
             if q.rg and not rg and (op.decompose is not None or op.gradient(i) is not None):
                 rg = True
         else:
             specs.append(number_spec(s))
-            r.srcs.append(~k)
+            srcs.append(~k)
             k += 1
-    r.spec = alike(op, slots, tape)
-    if r.spec is None:
-        r.spec = placed(op, specs, op.infer(op, specs, r.arg))
-    r.size = size_of(r.spec.shape)
+    r.srcs = tuple(srcs)
+    spec = alike(op, specs) if bases else None
+    if spec is None:
+        spec = inferred(op, specs, r.arg, True)
+    r.spec = spec
+    r.size = sized(spec)
     if r.op == LEAF:
         r.rg = bool(r.arg[4])
         r.dense = bool(r.arg[5])  # a window entered without its storage
@@ -166,11 +126,11 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     elif r.op == GRAFT or r.op == REREAD:
         r.rg = rg
     else:
-        r.rg = rg and e.gm and r.spec.dtype.rank > 1
+        r.rg = rg and e.gm and spec.dtype.rank > 1
     if op.kind == MOVE:
         if mv.is_view(op):
-            r.region = (r.spec.shape, r.spec.strides, r.spec.offset)
-            r.dense = is_dense(r.spec.shape, r.spec.strides)
+            r.region = (spec.shape, spec.strides, spec.offset)
+            r.dense = is_dense(spec.shape, spec.strides)
     elif r.op == DETACH or r.op == ENTER or r.op == GRAFT:
         r.region = tape[r.a].region
         r.dense = tape[r.a].dense

@@ -25,7 +25,7 @@ class Spec:
     its storage, in elements.  ``number``: ``'b'``, ``'i'`` or ``'f'`` for a Python number.
     """
 
-    __slots__ = ("device", "dtype", "keys", "number", "offset", "shape", "strides")
+    __slots__ = ("device", "dtype", "keys", "number", "offset", "shape", "size", "strides")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Spec:
         self.number = number
         self.offset = offset
         self.keys: Any = None  # the recorder's: what identifies memory of this kind when it enters
+        self.size: Any = None  # the recorder's: the shape as users see it
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}" + (
@@ -74,7 +75,7 @@ class Op:
     """One operation.  Calling it on values records it: ``mul(g, y)``."""
 
     __slots__ = (
-        "call", "code", "decompose", "domain", "grads", "infer", "kind", "lower", "name",
+        "call", "code", "decompose", "domain", "grads", "infer", "keeps", "kind", "lower", "name",
         "reference", "types",
     )  # fmt: skip
 
@@ -90,6 +91,7 @@ class Op:
         self.call: Callable[..., Any] | None = None
         self.reference: Callable[..., Any] | None = None
         self.domain: tuple[Any, ...] = ()
+        self.keeps: bool | None = None  # the recorder's: see engine/specs.py
 
     def __call__(self, *operands: Any, arg: Any = None) -> Val:
         vals = [o for o in operands if isinstance(o, Val)]

@@ -1,0 +1,139 @@
+"""What is known of a new value before it is computed: shape and type rules, remembered.
+
+A rule is a pure function of the operation, its operands' specs and the static argument, so its
+answer is kept: specs are interned (equal ones are one object), and what was asked before is one
+look in a dictionary.  Both dictionaries are bounded and start afresh when they are full.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..base import dtype as dt
+from ..base.device import CPU
+from ..graph.op import ELEMENTWISE, Op, Spec
+from ..graph.ops.elementwise import REFUSED
+from ..graph.ops.placing import placed
+from .records import NUM_F, NUM_I, size_of
+
+MOST: Final = 8192  # specs, and answers, that are kept
+SPECS: Final[dict[Any, Spec]] = {}
+ANSWERS: Final[dict[Any, Spec]] = {}
+FLOATS: Final[dict[Any, Spec]] = {}  # default float type -> what a Python float is
+INTEGER: Final = Spec((), dt.int64, (), number="i")
+TRUTH: Final = Spec((), dt.bool_, (), number="b")
+DEFAULT: Final[list[Any]] = [None]  # the default float type that the answers were given under
+
+
+def number_spec(code: int) -> Spec:
+    """What is known of a Python number."""
+    if code == NUM_F:
+        d: Any = dt.Defaults.float
+        found = FLOATS.get(d)
+        if found is None:
+            found = Spec((), d, (), number="f")
+            FLOATS[d] = found
+        return found
+    return INTEGER if code == NUM_I else TRUTH
+
+
+def interned(s: Spec) -> Spec:
+    """The one object for specs equal to ``s``; it knows its size as users see it."""
+    if s.number:
+        return s
+    key = (s.shape, s.dtype, s.strides, s.device, s.offset)
+    found = SPECS.get(key)
+    if found is None:
+        if len(SPECS) >= MOST:
+            SPECS.clear()
+            ANSWERS.clear()
+        SPECS[key] = s
+        found = s
+        if s.size is None:
+            s.size = size_of(s.shape)
+    return found
+
+
+def sized(s: Spec) -> Any:
+    """The spec's shape as users see it."""
+    size = s.size
+    if size is None:
+        size = size_of(s.shape)
+        s.size = size
+    return size
+
+
+def exact(arg: Any) -> Any:
+    """What tells a static argument from others that only compare equal (1 and 1.0, 0.0 and
+    -0.0)."""
+    if isinstance(arg, float):
+        return repr(arg)
+    if isinstance(arg, tuple):
+        for a in arg:
+            if isinstance(a, (float, tuple)) and exact(a) is not a:
+                return repr(arg)
+    return arg
+
+
+def inferred(op: Op, specs: list[Spec], arg: Any, strict: bool) -> Spec:
+    """The result's spec; raises what the operation's rule raises.  ``strict``: as `placed` has
+    it."""
+    default: Any = dt.Defaults.float
+    if default is not DEFAULT[0]:
+        ANSWERS.clear()
+        DEFAULT[0] = default
+    for s in specs:
+        if s.device is not CPU and not s.number:
+            return interned(placed(op, specs, op.infer(op, specs, arg), strict))
+    n = len(specs)
+    known = arg if arg is None else exact(arg)
+    key: Any
+    if n == 1:
+        key = (op, known, specs[0])
+    elif n == 2:
+        key = (op, known, specs[0], specs[1])
+    else:
+        key = (op, known, *specs)
+    found = ANSWERS.get(key)
+    if found is None:
+        found = interned(op.infer(op, specs, arg))
+        if len(ANSWERS) >= MOST:
+            ANSWERS.clear()
+        ANSWERS[key] = found
+    return found
+
+
+def alike(op: Op, specs: list[Spec]) -> Spec | None:
+    """The result's spec where it is the operands': floats of one shape, type and dense layout,
+    beside numbers; None where that does not follow.
+
+    The operands have to be bases, not views: those are dense.
+    """
+    first: Spec | None = None
+    for s in specs:
+        if s.number:
+            continue
+        if first is None:
+            if s.dtype.rank != 2 or s.offset != 0:
+                return None
+            first = s
+        elif s is not first and (
+            s.shape != first.shape
+            or s.dtype is not first.dtype
+            or s.strides != first.strides
+            or s.device != first.device
+            or s.offset != 0
+        ):
+            return None
+    return first if keeps_type(op) else None
+
+
+def keeps_type(op: Op) -> bool:
+    """Has the operation the type of its float operands, whatever they are?"""
+    known = op.keeps
+    if known is None:
+        known = (
+            op.kind == ELEMENTWISE and op.types in ("promote", "float") and op.name not in REFUSED
+        )
+        op.keeps = known
+    return bool(known)
