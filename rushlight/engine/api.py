@@ -275,9 +275,12 @@ def attach_function(
     """
     e = mine()
     SLOW[0].bound(e)
+    ep = int(e.epoch)
     slots = [int(handles.find(e, t)) if t is not None else -1 for t in inputs]
     wanted = tuple([s for s in slots if s >= 0])
     values = [int(handles.find(e, t)) for t in outputs]
+    if int(e.epoch) != ep:  # another thread took the stretch over while a tensor was waited for
+        return attach_function(outputs, inputs, backward)
     op = TABLE["function"]
     made: list[Tensor] = []
     first = -1

@@ -22,6 +22,7 @@ from .handles import at_root, find, loose_key, needs_grad, origin
 from .pieces import Wanted, handles, piece_record, template_record
 from .record import apply, full, inplace, set_grad_enabled
 from .records import BACKWARD, NONE, TEMPLATE, Rec
+from .stretch import undisturbed
 from .tape import Template, kept, make_template
 from .trie import ENTER, GRAFT, LEAF, REREAD, get_tape
 
@@ -196,7 +197,9 @@ def backward_here(run: Run, seeds: Seeds) -> None:
     w = run.wanted
     caps = tuple(sorted(w.slots)) if w is not None else ()
 
+    ep = e.epoch
     pairs = [(s, int(find(e, seeds[s]))) for s in sorted(seeds)]
+    undisturbed(e, ep)
     only = w.entries(e.gleaves) if w is not None else None
     key = (tuple(pairs), caps, only)
     r = e.cur.nxt
@@ -249,7 +252,9 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
         if f.freed & bt.vmask:
             raise RuntimeError(AGAIN)
         SLOW[0].bound(e)
+        ep = e.epoch
         srcs: list[int] = [int(find(e, now[s])) for s in order]
+        undisturbed(e, ep)
         for s in bt.need:  # saved values enter like any other memory
             q: Rec = info.recs[s]
             hist: Hist | None = None
@@ -413,7 +418,11 @@ def first_gradients(roots: list[Tensor], grads: list[Tensor | None]) -> list[Ten
 
 def plus(e: Engine, x: Tensor, y: Tensor) -> Tensor:
     """``x + y`` where the stretch may not end: slots of it are in hand."""
-    r = peek(e, ADD.code, find(e, x), find(e, y), NONE, None)
+    ep = e.epoch
+    a = find(e, x)
+    b = find(e, y)
+    undisturbed(e, ep)
+    r = peek(e, ADD.code, a, b, NONE, None)
     t = Tensor(r, e.epoch)
     e.live.append(t)
     e.cur = r
@@ -423,9 +432,11 @@ def plus(e: Engine, x: Tensor, y: Tensor) -> Tensor:
 def start(run: Run, roots: list[Tensor], given: list[Tensor]) -> None:
     """Backward from several roots; from here to the first piece the stretch does not end."""
     e = run.e
+    ep = e.epoch
     seeds: Seeds = {}
     for i, t in enumerate(roots):
         s = int(find(e, t))
+        undisturbed(e, ep)
         have = seeds.get(s)
         seeds[s] = given[i] if have is None else plus(e, have, given[i])
     backward_here(run, seeds)

@@ -99,6 +99,7 @@ class Engine:
         "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lock",
         "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending", "ready",
         "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses", "watch",
+        "yields",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -129,6 +130,7 @@ class Engine:
         self.solo: bool = True  # of the first recorder: no second thread was started yet
         self.thread: int = threading.get_ident()
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
+        self.yields: bool = False  # its thread waits for another's: the stretch may be taken over
         self.lock: Any = threading.RLock()
         self.watch: Any = None  # a `noting.Noting` while a step is watched
         self.misses: int = 0
@@ -451,6 +453,7 @@ def slow_record(
     slow = SLOW[0]
     if settings.eager:
         slow.bound(e)
+    ep = e.epoch
     a = x.slot if x.epoch == e.epoch else slow.use(e, x)
     b: i64 = NONE
     c: i64 = NONE
@@ -464,12 +467,16 @@ def slow_record(
         or r.li != len(e.live)
     ):  # fmt: skip
         slow.bound(e)
+        ep = e.epoch
         a = x.slot if x.epoch == e.epoch else slow.use(e, x)
         if y is not None:
             b = y.slot if y.epoch == e.epoch else slow.use(e, y)
         if z is not None:
             c = z.slot if z.epoch == e.epoch else slow.use(e, z)
-        r = peek(e, op, a, b, c, arg)
+        if e.epoch == ep:
+            r = peek(e, op, a, b, c, arg)
+    if e.epoch != ep:  # another thread took the stretch over while an operand was waited for
+        return slow_record(e, op, x, y, z, arg)
     return made(e, r)
 
 

@@ -199,7 +199,10 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
         if e.now:
             SLOW[0].flush(e)
         return x
+    ep = e.epoch
     find(e, x)
+    if e.epoch != ep:  # another thread took the stretch over while the target was waited for
+        return write(x, v, cut)
     if s is None and x.st is None:
         promote(x)
     s = x.st
@@ -260,6 +263,7 @@ def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
     """Record ``op``: operands are tensors or Python numbers (run-time inputs)."""
     e = mine()
     SLOW[0].bound(e)
+    ep = e.epoch
     slots: list[int] = []
     values: list[Any] = []
     for o in operands:
@@ -273,6 +277,8 @@ def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
                 raise RuntimeError("value cannot be converted to type int64_t without overflow")
             slots.append(int(code))
             values.append(o)
+    if e.epoch != ep:  # another thread took the stretch over while an operand was waited for
+        return apply(op, operands, arg)
     n = len(slots)
     if n <= 3 and op.kind != "join":
         r = peek(

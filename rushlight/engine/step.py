@@ -41,6 +41,9 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     for column in columns:
         for t in column:
             found.append(int(t.slot if t.epoch == ep else find(e, t)))
+    if e.epoch != ep:  # another thread took the stretch over while a tensor was waited for
+        update(rule, columns, numbers, arg)
+        return
     srcs = tuple(found)
     r = e.cur.nxt
     if e.cur.nnum != len(e.numbers):

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any, Final
 
+from mypy_extensions import i64
+
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
 from .core import DUMMY, EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
@@ -188,27 +190,41 @@ def foreign(e: Engine, epoch: int) -> None:
     """A tensor that is pending in another thread's recorder: run it.
 
     The other thread's stretch is taken over whole, in one go that no other thread can interrupt,
-    and run here; that
-    thread goes on with an empty one.
+    and run here; that thread goes on with an empty one.  While this thread waits, its own stretch
+    may be taken over likewise, so that two threads never wait for each other: who holds slots
+    compares epochs afterwards.
     """
     found = RECORDERS.get(epoch)
     if found is None or found is e:
         return
     owner: Engine = found
-    with TAKING:
-        if owner.taken is None and owner.epoch == epoch:
-            while inside(owner):
-                time.sleep(0.0002)
-            switch = sys.getswitchinterval()
-            sys.setswitchinterval(1e6)  # taking over is one step for all other threads
-            try:
-                if owner.epoch == epoch:
-                    owner = take(owner, epoch)
-            finally:
-                sys.setswitchinterval(switch)
+    e.yields = True
+    try:
+        with TAKING:
+            while owner.taken is None and owner.epoch == epoch:
+                switch = sys.getswitchinterval()
+                sys.setswitchinterval(TURN)  # looking and taking over: one step for all others
+                try:
+                    if owner.yields or not inside(owner):
+                        owner = take(owner, epoch)
+                finally:
+                    sys.setswitchinterval(switch)
+                if owner.taken is None:
+                    time.sleep(0.0002)
+    finally:
+        e.yields = False
     with owner.lock:
         if owner.taken is not None and owner.epoch == epoch:
             SLOW[0].flush(owner)
+
+
+def undisturbed(e: Engine, epoch: i64) -> None:
+    """Slots of the stretch are in hand that cannot be asked for again: it has to be the same."""
+    if e.epoch != epoch:
+        raise RuntimeError(
+            "another thread used the tensors of this one in the middle of a backward pass: threads "
+            "that train the same tensors have to take turns (a threading.Lock around the step)"
+        )
 
 
 def take(owner: Engine, epoch: int) -> Engine:
@@ -255,4 +271,5 @@ def inside(owner: Engine) -> bool:
 HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 WHOLE: Final = frozenset({"engine", "graph", "compiler", "codegen", "runtime"})
 TAKING: Final = threading.RLock()
+TURN: Final = 0.05  # seconds: far longer than taking over takes; bounded, should another come first
 KEPT: Final[list[Engine]] = []  # stretches taken over, while somebody may still wait for them

@@ -226,6 +226,23 @@ def shared_weights(r: random.Random) -> None:
     assert got == [infer(0), infer(10), infer(0)]
 
 
+def crossed(r: random.Random) -> None:
+    """Two threads take the same two tensors in opposite orders: each holds what the other wants."""
+    a, b = T.full((3, 3), 0.5), T.full((3, 3), 0.25)
+    a, b = a + 0, b + 0
+    engine.flush()
+
+    def work(p: Any, q: Any) -> list[bytes]:
+        out = []
+        for n in range(60):
+            x = item_of(n % 7)
+            out.append(engine.read(((x @ p).relu() * (x @ q)).tanh() @ (p + q)).tobytes())
+        return out
+
+    got = together(lambda: work(a, b), lambda: work(b, a), lambda: work(a, b))
+    assert got == [work(a, b), work(b, a), work(a, b)]
+
+
 def writes(r: random.Random) -> None:
     """Writes through a view in another thread, in turn with reads here."""
     x = T.zeros(6)
@@ -269,7 +286,7 @@ def dropped(r: random.Random) -> None:
 
 
 SCENARIOS = [
-    producers, to_and_fro, errors, deaths, watcher, shared_weights, writes, dropped,
+    producers, to_and_fro, errors, deaths, watcher, shared_weights, crossed, writes, dropped,
 ]  # fmt: skip
 
 

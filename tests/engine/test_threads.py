@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 import rushlight as T
 from rushlight import engine
+from rushlight.engine import core, stretch
 
 
 def train(seed: int, width: int, steps: int = 12) -> list[bytes]:
@@ -120,3 +122,36 @@ def test_handed_to_and_fro() -> None:
     for _ in range(6):
         want = want * 2 + 1 - np.float32(0.5)
     assert x.tolist() == want.tolist()
+
+
+def test_two_threads_that_want_each_others_stretch() -> None:
+    """One waits for the other in the middle of an operation, and has its own stretch taken over:
+    neither hangs, and the slots it held are asked for again."""
+    mine = T.full((4,), 2.0) + 1  # pending here
+    shown: list[T.Tensor] = []
+    out: list[list[float]] = []
+    recorders: list[core.Engine] = []
+    made, go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        theirs = (T.full((4,), 5.0) * 2).relu()  # pending there
+        shown.append(theirs)
+        recorders.append(core.mine())
+        made.set()
+        go.wait(30)
+        out.append((theirs - mine).tolist())  # waits for this thread's with a slot in hand
+
+    t = threading.Thread(target=work, daemon=True)
+    t.start()
+    mine = T.full((4,), 2.0) + 1  # once more: what was pending ran when the thread started
+    assert made.wait(30)
+    with stretch.TAKING:
+        go.set()
+        end = time.monotonic() + 30
+        while not recorders[0].yields and time.monotonic() < end:
+            time.sleep(0.001)
+        assert recorders[0].yields
+        assert shown[0].tolist() == [10.0] * 4
+    t.join(30)
+    assert not t.is_alive()
+    assert out == [[7.0] * 4]
