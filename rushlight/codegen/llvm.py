@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rushlight.base.target import Target
-from rushlight.codegen.llvm_convolve import ConvolutionWriter
 from rushlight.codegen.llvm_kernel import KernelWriter
 from rushlight.codegen.llvm_product import ProductWriter
+from rushlight.codegen.llvm_whole import ConvolutionWriter, PoolingWriter, WholeWriter
 from rushlight.codegen.text import Emitter, Value, module_text
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def render(program: LoopProgram, target: Target) -> Code:
     return Renderer(program, target).run()
 
 
-AnyWriter = KernelWriter | ProductWriter | ConvolutionWriter
+AnyWriter = KernelWriter | ProductWriter | WholeWriter
 
 
 def kernel_writer(kernel: AnyKernel, target: Target) -> AnyWriter:
@@ -59,6 +59,8 @@ def kernel_writer(kernel: AnyKernel, target: Target) -> AnyWriter:
         return KernelWriter(kernel, target)
     if kernel.kind == "convolution":
         return ConvolutionWriter(kernel, target)
+    if kernel.kind == "pooling":
+        return PoolingWriter(kernel, target)
     return ProductWriter(kernel, target)
 
 

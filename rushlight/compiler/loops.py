@@ -15,6 +15,7 @@ from ..base import dtype as dt
 from ..base.shape import Ints
 from ..graph.op import Op
 from ..graph.ops.convolve import Conv
+from ..graph.ops.window import Windows
 from .cost import special_steps
 
 InstrKind = Literal[
@@ -193,7 +194,27 @@ class Convolution:
         return "\n  ".join([head, ", ".join(words)])
 
 
-AnyKernel = Kernel | Product | Convolution
+@dataclass
+class Pooling:
+    """Greatest elements of windows: parameters x and out, or g, x and out; all row-major."""
+
+    kind: ClassVar[Literal["pooling"]] = "pooling"
+
+    dtype: dt.dtype
+    windows: Windows
+    planes: int
+    job: Literal["value", "index", "back"]
+    tasks: int = 1
+
+    def __str__(self) -> str:
+        words = [f"{name} {value}" for name, value in self.windows._asdict().items()]
+        head = f"pooling {self.job} {self.dtype.name} planes {self.planes}"
+        if self.tasks > 1:
+            head += f" tasks {self.tasks}"
+        return "\n  ".join([head, ", ".join(words)])
+
+
+AnyKernel = Kernel | Product | Convolution | Pooling
 
 
 class Place(NamedTuple):

@@ -325,6 +325,9 @@ class Resolver:
         )  # fmt: skip
         return self.add(v, ("whole", n.op.name, tuple(srcs), repr(n.arg)))
 
+    def on_window(self, n: Node) -> Ref:
+        return self.whole(n)
+
     def on_join(self, n: Node) -> Ref:
         shape, kind, dim = n.spec.shape, n.spec.dtype, n.arg
         layout = contiguous_strides(shape)

@@ -337,7 +337,8 @@ def schedule(grouping: Grouping, program: Program) -> LoopProgram:
             launches.append(product(only, g.members[0], grouping))
             continue
         if only.kind == "whole":
-            launches.append(whole(only, g.members[0]))
+            kind = values.items[only.srcs[-1].value].dtype
+            launches.append(whole(only, g.members[0], kind))
             continue
         draft = Builder(grouping, g).build()
         kernel = shape_loops(draft)

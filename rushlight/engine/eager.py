@@ -30,6 +30,7 @@ from ..graph.op import (
     LIBRARY,
     MOVE,
     REDUCE,
+    WINDOW,
     WRITE,
     Op,
     Spec,
@@ -44,6 +45,7 @@ from .eager_index import check, indexed
 from .eager_native import product
 from .eager_numpy import converter, number_converter, scalar_of, traced
 from .eager_reduce import fold_native
+from .eager_window import pooled
 
 Array = Any
 
@@ -323,6 +325,11 @@ def _contract(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     return out
 
 
+def _window(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
+    spec = node.spec
+    return pooled(node.op, node.arg, xs, np.empty(spec.shape, array_type(spec.dtype)))
+
+
 def _index(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     check(node, specs, xs)
     return indexed(node.op.name, node.arg, node.spec, xs, empty(node.spec))
@@ -396,5 +403,6 @@ _RUN: Final[dict[str, Callable[[Node, list[Spec], list[Any]], Array]]] = {
     LIBRARY: _library,
     MOVE: _move,
     REDUCE: _reduce,
+    WINDOW: _window,
     WRITE: _write,
 }

@@ -64,6 +64,7 @@ MOVE: Final = "move"  # another reading of the same elements: an index map, see 
 WRITE: Final = "write"  # (base, value), arg = view spec or None: base with the view replaced
 JOIN: Final = "join"  # cat: arg = dim, any number of operands
 CONTRACT: Final = "contract"  # matrix product
+WINDOW: Final = "window"  # windows of planes: see ops/window.py
 INDEX: Final = "index"  # gather/scatter: see ops/indexing.py
 LIBRARY: Final = "library"  # run by a Python function on arrays (`call`)
 COMPOSITE: Final = "composite"  # `decompose` says it in other operations

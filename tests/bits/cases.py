@@ -224,6 +224,26 @@ def convolutions() -> Iterator[Case]:
         yield m.case
 
 
+POOLS: list[tuple[tuple[int, ...], Any]] = [
+    ((2, 3, 12, 31), ((2, 2), (2, 2), (0, 0), (1, 1), (6, 15))),
+    ((1, 3, 13, 40), ((3, 3), (2, 2), (1, 1), (1, 1), (7, 20))),
+    ((1, 2, 9, 37), ((3, 2), (1, 1), (1, 0), (1, 2), (9, 35))),
+    ((2, 2, 50), ((5,), (3,), (2,), (1,), (17,))),
+]
+
+
+def pools() -> Iterator[Case]:
+    """Greatest elements of windows, their places, and the way back."""
+    for shape, arg in POOLS:
+        m = Maker(f"pool {shape}", 12)
+        for kind in (*FLOATS, dt.int64, dt.uint8):
+            x = m.leaf(*shape, kind=kind)
+            y = make("max_pool", x, arg=arg)
+            m.out(y, make("max_pool_index", x, arg=arg))
+            m.out(make("max_pool_back", make("add", y, y), x, arg=arg))
+        yield m.case
+
+
 def moved() -> Iterator[Case]:
     """Turned, joined, gathered, scattered and overwritten memory, with arithmetic around it."""
     m = Maker("moved", 8)
@@ -295,7 +315,7 @@ GROUPS: dict[str, tuple[Callable[[], Iterator[Case]], int]] = {
     "rows": (rows, 9), "wide rows": (wide_rows, 13), "casts": (casts, 4),
     "reductions": (reductions, 7), "normalised": (normalised, 3), "losses": (losses, 1),
     "products": (products, 4), "convolutions": (convolutions, 2), "moved": (moved, 1),
-    "fused": (fused, 1), "large": (large, 1),
+    "fused": (fused, 1), "large": (large, 1), "pools": (pools, 2),
 }  # fmt: skip
 """Each group's cases, and which share of them a short run takes."""
 

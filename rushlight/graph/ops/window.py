@@ -12,18 +12,37 @@ first in row-major order wins; NaN wins over numbers, and the last NaN over othe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, Literal, NamedTuple
 
 from ...base import dtype as dt
-from ...base.shape import contiguous_strides, numel
-from ..op import COMPOSITE, Op, Spec, register
+from ...base.shape import Ints, numel
+from ..op import WINDOW, Op, Spec, register
 from ..value import Val
-from .convolve import contiguous
-from .core import full, iota, zeros
-from .division import floor_divide, remainder
-from .indexing import gather, scatter
-from .movement import as_strided, reshape, write
-from .reduce import argmax
+from .indexing import gather
+from .movement import reshape
+
+
+class Windows(NamedTuple):
+    """What a kernel has to know of the windows of a plane."""
+
+    space: Ints
+    kernel: Ints
+    stride: Ints
+    padding: Ints
+    dilation: Ints
+    places: Ints
+
+    def three(self) -> Windows:
+        """The same with three dimensions in space."""
+        n = 3 - len(self.space)
+        one, zero = (1,) * n, (0,) * n
+        ends = (one, one, one, zero, one, one)
+        return Windows(*(a + b for a, b in zip(ends, self, strict=True)))
+
+
+def windows_of(x: Ints, arg: Any) -> Windows:
+    """The windows of an input of shape ``x``."""
+    return Windows(x[2:], *arg)
 
 
 def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
@@ -49,54 +68,8 @@ def lowest(kind: dt.dtype) -> Any:
     return 0 if kind.kind in "bu" else -(1 << (8 * kind.itemsize - 1))
 
 
-def _index(x: Val, arg: Any) -> Val:
-    kernel, stride, padding, dilation, size = arg
-    rank, space = len(kernel), x.shape[2:]
-    sizes = tuple(
-        max(n + p, (q - 1) * s + (k - 1) * d + 1)
-        for n, p, q, s, k, d in zip(
-            (n + p for n, p in zip(space, padding, strict=True)),
-            padding, size, stride, kernel, dilation, strict=True,
-        )
-    )  # fmt: skip
-    if sizes != space:
-        b = x.builder
-        least = Val(b, b.number(lowest(x.dtype), x))
-        base = full(least, arg=((*x.shape[:2], *sizes), x.dtype))
-        steps = contiguous_strides((*x.shape[:2], *sizes))
-        offset = sum(p * s for p, s in zip(padding, steps[2:], strict=True))
-        x = write(base, x, arg=(x.shape, steps, offset))
-    x = contiguous(x)
-    a, b_, *steps_in = contiguous_strides(x.shape)
-    taps = tuple(s * d for s, d in zip(steps_in, dilation, strict=True))
-    walk = tuple(s * d for s, d in zip(steps_in, stride, strict=True))
-    seen = as_strided(x, arg=((*kernel, *x.shape[:2], *size), (*taps, a, b_, *walk), 0))
-    won = argmax(seen, arg=(tuple(range(rank)), False))
-    out: Val | None = None
-    builder = x.builder
-    for d in range(rank):
-        tap = remainder(floor_divide(won, numel(kernel[d + 1 :])), kernel[d])
-        shape = (1,) * (2 + d) + (size[d],) + (1,) * (rank - 1 - d)
-        line = Val(builder, builder.make(iota, [], (shape, 2 + d, dt.int64)))
-        place = (line * stride[d] - padding[d] + tap * dilation[d]) * numel(space[d + 1 :])
-        out = place if out is None else out + place
-    assert out is not None
-    return out
-
-
 def _planes(x: Val) -> Val:
     return reshape(x, arg=(*x.shape[:2], numel(x.shape[2:])))
-
-
-def _pool(x: Val, arg: Any) -> Val:
-    at = max_pool_index(x, arg=arg)
-    return reshape(gather(_planes(x), _planes(at), arg=2), arg=at.shape)
-
-
-def _back(g: Val, x: Val, arg: Any) -> Val:
-    at = max_pool_index(x, arg=arg)
-    base = zeros(g, (*x.shape[:2], numel(x.shape[2:])))
-    return reshape(scatter(base, _planes(at), _planes(g), arg=(2, True)), arg=x.shape)
 
 
 def _grad_back(i: int, gx: Val, out: Val, g: Val, x: Val) -> Val | None:
@@ -106,11 +79,12 @@ def _grad_back(i: int, gx: Val, out: Val, g: Val, x: Val) -> Val | None:
     return reshape(gather(_planes(gx), _planes(at), arg=2), arg=g.shape)
 
 
-max_pool: Op = register(Op("max_pool", COMPOSITE, _infer))
-max_pool.decompose = _pool
+max_pool: Op = register(Op("max_pool", WINDOW, _infer))
 max_pool.grads = (lambda g, out, x: max_pool_back(g, x, arg=out.arg),)
-max_pool_index: Op = register(Op("max_pool_index", COMPOSITE, _infer))
-max_pool_index.decompose = _index
-max_pool_back: Op = register(Op("max_pool_back", COMPOSITE, _infer_back))
-max_pool_back.decompose = _back
+max_pool_index: Op = register(Op("max_pool_index", WINDOW, _infer))
+max_pool_back: Op = register(Op("max_pool_back", WINDOW, _infer_back))
 max_pool_back.grads = _grad_back
+
+JOBS: Final[dict[Op, Literal["value", "index", "back"]]] = {
+    max_pool: "value", max_pool_index: "index", max_pool_back: "back",
+}  # fmt: skip
