@@ -5,6 +5,7 @@ import pytest
 import rushlight as torch
 from rushlight import nn
 from rushlight.autograd import gradcheck, gradgradcheck
+from rushlight.nn.functional.recurrent import sequence
 from rushlight.nn.utils import rnn as seq
 
 KINDS = ("RNN", "LSTM", "GRU")
@@ -57,14 +58,17 @@ def test_gradients(kind) -> None:
     torch.manual_seed(1)
     layer = getattr(nn, kind)(2, 3).double()
     x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
-    weights = list(layer.parameters())
+    weights = [p.detach().clone().requires_grad_() for p in layer.parameters()]
 
     def run(x, *weights):
-        out, last = layer(x)
-        return out, first(last)
+        count = 2 if kind == "LSTM" else 1
+        state = [torch.zeros(1, 2, 3, dtype=torch.float64) for _ in range(count)]
+        mode = "RNN_TANH" if kind == "RNN" else kind
+        out, last = sequence(mode, x, state, weights, True, 0.0, False, False)
+        return out, last[0]
 
     assert gradcheck(run, (x, *weights))
-    assert gradgradcheck(lambda x: layer(x)[0], (x,))
+    assert gradgradcheck(lambda x: run(x, *weights)[0], (x,))
 
 
 @pytest.mark.parametrize("kind", KINDS)
