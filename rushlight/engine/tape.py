@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ..base.device import CPU, device
 from ..base.dtype import ALL
+from ..base.shape import numel
 from ..graph.node import const_type
 from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
 from ..graph.ops.placing import on
@@ -26,6 +27,17 @@ FULL_OP: Final[Op] = TABLE["full"]
 CONST_OP: Final[Op] = TABLE["const"]
 RESHAPE_OP: Final[Op] = TABLE["reshape"]
 SCALARS: Final[dict[Any, Spec]] = {d: interned(Spec((), d)) for d in ALL}  # of each type
+
+
+def packed(spec: Spec) -> Spec:
+    """The spec of a reading that a rule made: a part of something else (a slice, a column) is a
+    value of its own, without the gaps."""
+    last = 0
+    for n, step in zip(spec.shape, spec.strides):
+        last += (n - 1) * step
+    if last < numel(spec.shape):
+        return spec
+    return interned(Spec(spec.shape, spec.dtype, None, spec.device))
 
 
 class Tape:
@@ -59,6 +71,8 @@ class Tape:
             specs.append(self.spec(s))
         # of a constant, whose value would be another question each time, only the type counts
         spec = SCALARS[arg[1]] if op is CONST_OP else inferred(op, specs, arg, False)
+        if op.kind == MOVE:
+            spec = packed(spec)
         if self.home is not CPU and (not srcs or op is FULL_OP):
             spec = on(spec, self.home)
         r.spec = spec
