@@ -85,7 +85,7 @@ class Renderer:
             self.writers.append(writer)
         self.outputs_at = p.leaves + len(p.numbers)
         self.work_at = self.outputs_at + len(p.outputs)
-        status = self.pointer(("work", p.status)) if p.status >= 0 else ""
+        status = self.pointer(("work", p.status, 0)) if p.status >= 0 else ""
         if status:
             self.e.store("0", status, "i64")
         for call in p.calls:
@@ -108,13 +108,12 @@ class Renderer:
             found = self.slots[n] = self.e.load(self.e.gep("%table", n, "i64"), element)
         return found
 
-    def pointer(self, place: tuple[str, int]) -> Value:
-        kind, n = place
-        if kind == "leaf":
-            return self.slot(n, "ptr")
-        if kind == "out":
-            return self.slot(self.outputs_at + n, "ptr")
-        return self.e.gep(self.slot(self.work_at, "ptr"), n, "i8")
+    def pointer(self, place: tuple[str, int, int]) -> Value:
+        kind, n, start = place
+        if kind == "work":
+            return self.e.gep(self.slot(self.work_at, "ptr"), n + start, "i8")
+        found = self.slot(n if kind == "leaf" else self.outputs_at + n, "ptr")
+        return self.e.gep(found, start, "i8") if start else found
 
     def call(self, call: Call) -> None:
         """One call, shared out by the pool where there is one and the kernel is worth it."""
@@ -124,9 +123,9 @@ class Renderer:
             element = "double" if self.program.numbers[n] == "d" else "i64"
             arguments.append((element, self.slot(self.program.leaves + n, element)))
         if writer.checks:
-            arguments.append(("ptr", self.pointer(("work", self.program.status))))
+            arguments.append(("ptr", self.pointer(("work", self.program.status, 0))))
         if writer.workspace:
-            arguments.append(("ptr", self.pointer(("work", self.program.workspace))))
+            arguments.append(("ptr", self.pointer(("work", self.program.workspace, 0))))
         if writer.tasks == 1:
             e.call(writer.symbol, "void", [*arguments, *writer.whole])
             return

@@ -218,10 +218,14 @@ AnyKernel = Kernel | Product | Convolution | Pooling
 
 
 class Place(NamedTuple):
-    """Where memory is: leaf `n`, output `n`, or byte `n` of the workspace."""
+    """Where memory is: leaf `n`, output `n`, or byte `n` of the workspace, and `start` bytes on."""
 
     kind: Literal["leaf", "out", "work"]
     n: int
+    start: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}{self.n}" + (f"+{self.start}" if self.start else "")
 
 
 class Call(NamedTuple):
@@ -260,7 +264,7 @@ class LoopProgram:
         for k, kernel in enumerate(self.kernels):
             lines.append(f"kernel k{k} {kernel}")
         for c in self.calls:
-            places = ", ".join(f"{p.kind}{p.n}" for p in c.places)
+            places = ", ".join(map(str, c.places))
             numbers = "".join(f", #{n}" for n in c.numbers)
             lines.append(f"k{c.kernel}({places}{numbers})")
         lines.append(f"workspace {self.workspace}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..base.shape import numel
 from .group import Grouping
-from .loops import Call, Kernel, LoopProgram, Place
+from .loops import Call, Instr, Kernel, LoopProgram, Place, Product, Stage
 from .split import Launch
 from .values import Value
 
@@ -46,17 +48,53 @@ def place_memory(result: LoopProgram, launches: list[Launch], grouping: Grouping
             size = bytes_of(items[b])
             offset, top = _take(free, size, top)
             roots[b] = Place("work", offset)
-        text = str(launch.kernel)
+        kernel, starts = from_first_element(launch.kernel)
+        text = str(kernel)
         index = known.get(text)
         if index is None:
             index = known[text] = len(result.kernels)
-            result.kernels.append(launch.kernel)
-        places = tuple(roots[b] for b in launch.buffers)
+            result.kernels.append(kernel)
+        places = tuple(
+            roots[b]._replace(start=n) for b, n in zip(launch.buffers, starts, strict=True)
+        )
         result.calls.append(Call(index, places, tuple(launch.numbers)))
         for b in set(launch.buffers):
             if last[b] == at and roots[b].kind == "work":
                 _give(free, roots[b].n, bytes_of(items[b]))
     result.workspace = top
+
+
+def from_first_element(kernel: Kernel | Product) -> tuple[Kernel | Product, list[int]]:
+    """A kernel whose parameters are read from the first element that it touches, and how many bytes
+    after each buffer's start that is: the steps of a loop over slices are one kernel."""
+    if isinstance(kernel, Product):
+        sides = (kernel.a, kernel.b, kernel.c)
+        starts = [side[2] * kernel.dtype.itemsize for side in sides]
+        a, b, c = ((*side[:2], 0, *side[3:]) for side in sides)
+        return replace(kernel, a=a, b=b, c=c), starts
+    least: dict[int, int] = {}
+    for stage in kernel.stages:
+        for i in stage.body:
+            if i.access is not None and i.access.param >= 0:
+                n = i.access.param
+                least[n] = min(least.get(n, i.access.offset), i.access.offset)
+    for n, p in enumerate(kernel.params):
+        if p.local:
+            least[n] = 0
+    starts = [
+        least.get(n, 0) * p.dtype.itemsize for n, p in enumerate(kernel.params) if not p.local
+    ]
+    if not any(starts):
+        return kernel, starts
+
+    def moved(i: Instr) -> Instr:
+        a = i.access
+        if a is None or a.param < 0:
+            return i
+        return replace(i, access=a._replace(offset=a.offset - least[a.param]))
+
+    stages = [Stage(s.over, tuple(map(moved, s.body))) for s in kernel.stages]
+    return replace(kernel, stages=stages), starts
 
 
 def _take(free: list[tuple[int, int]], size: int, top: int) -> tuple[int, int]:

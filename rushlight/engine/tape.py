@@ -12,12 +12,12 @@ from ..base.device import CPU, device
 from ..base.dtype import ALL
 from ..base.shape import numel
 from ..graph.node import const_type
-from ..graph.op import ALIAS, MOVE, TABLE, Op, Spec
+from ..graph.op import ALIAS, COMPOSITE, MOVE, TABLE, Op, Spec
 from ..graph.ops.placing import on
 from ..graph.value import Val
 from .records import NONE, Rec, number_code
 from .rules import LESSONS, READS, Log, Step, learn, question, readings
-from .specs import inferred, interned, number_spec, sized
+from .specs import exact, inferred, interned, number_spec, sized
 from .trie import ENTER, GRAFT, LEAF
 
 SUM_OP: Final[Op] = TABLE["sum"]
@@ -58,10 +58,18 @@ class Tape:
             None  # forward slots that lead to what is asked for; None: all
         )
         self.log: Log | None = None  # while a rule is learnt
+        self.made: dict[Any, int] | None = None  # composites of the rules of one operation
 
     # ------------------------------------------------------------ what rules ask for
     # (value.Builder)
     def make(self, op: Any, srcs: list[int], arg: Any) -> int:
+        shared: Any = None
+        if op.kind == COMPOSITE and self.made is not None:
+            # The rules of one operation's operands may all ask for the same.
+            shared = (op.code, tuple(srcs), exact(arg))
+            have = self.made.get(shared)
+            if have is not None:
+                return have
         r = Rec(op.code, NONE, NONE, NONE, arg, len(self.recs), None)
         r.row = op
         r.arg = arg
@@ -81,6 +89,8 @@ class Tape:
             r.rg = flows(self.recs, op, r.srcs)
         self.recs.append(r)
         self.new.append(r)
+        if shared is not None and self.made is not None:
+            self.made[shared] = int(r.slot)
         return int(r.slot)
 
     def number(self, value: Any, like: Any) -> int:
@@ -211,6 +221,7 @@ class Tape:
         if op.grads == () and op.decompose is not None:
             self.through(n, g, operands)
             return
+        self.made = {}
         for i, s in enumerate(n.srcs):
             if s >= 0 and self.recs[s].rg and self.wants(s):
                 f = op.gradient(i)
@@ -218,6 +229,7 @@ class Tape:
                     v = f(gv, out, *operands)
                     if v is not None:
                         self.acc(s, v.slot)
+        self.made = None
 
     def through(self, n: Rec, g: int, operands: list[Val]) -> None:
         """A composite without a gradient of its own: take it apart, differentiate the parts."""

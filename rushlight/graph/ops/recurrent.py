@@ -20,11 +20,13 @@ from .join import cat
 from .movement import slice_
 
 
-def _gate(v: Val, i: int, width: int) -> Val:
+def gate(v: Val, i: int, width: int) -> Val:
+    """The i-th gate of a value of several."""
     return slice_(v, arg=(len(v.shape) - 1, i * width, (i + 1) * width, 1))
 
 
-def _joined(*parts: Val) -> Val:
+def joined(*parts: Val) -> Val:
+    """Gates beside each other."""
     return cat(*parts, arg=len(parts[0].shape) - 1)
 
 
@@ -57,38 +59,38 @@ def _define(name: str, gates: int, decompose: Any, grads: Any) -> Op:
 def _lstm_memory(a: Val, b: Val, c: Val, arg: Any = None) -> Val:
     v = a + b
     n = c.shape[-1]
-    kept = sigmoid(_gate(v, 1, n)) * c
-    return kept + sigmoid(_gate(v, 0, n)) * tanh(_gate(v, 2, n))
+    kept = sigmoid(gate(v, 1, n)) * c
+    return kept + sigmoid(gate(v, 0, n)) * tanh(gate(v, 2, n))
 
 
 def _memory_gates(g: Val, out: Val, a: Val, b: Val, c: Val) -> Val:
     v = a + b
     n = c.shape[-1]
-    i, f, u = sigmoid(_gate(v, 0, n)), sigmoid(_gate(v, 1, n)), tanh(_gate(v, 2, n))
+    i, f, u = sigmoid(gate(v, 0, n)), sigmoid(gate(v, 1, n)), tanh(gate(v, 2, n))
     di = g * u * i * (1.0 - i)
     df = g * c * f * (1.0 - f)
     du = g * i * (1.0 - u * u)
-    return _joined(di, df, du, zeros_like(du))
+    return joined(di, df, du, zeros_like(du))
 
 
 def _memory_memory(g: Val, out: Val, a: Val, b: Val, c: Val) -> Val:
-    return g * sigmoid(_gate(a + b, 1, c.shape[-1]))
+    return g * sigmoid(gate(a + b, 1, c.shape[-1]))
 
 
 def _lstm_state(a: Val, b: Val, c: Val, arg: Any = None) -> Val:
-    return sigmoid(_gate(a + b, 3, c.shape[-1])) * tanh(c)
+    return sigmoid(gate(a + b, 3, c.shape[-1])) * tanh(c)
 
 
 def _state_gates(g: Val, out: Val, a: Val, b: Val, c: Val) -> Val:
-    o = sigmoid(_gate(a + b, 3, c.shape[-1]))
+    o = sigmoid(gate(a + b, 3, c.shape[-1]))
     d = g * tanh(c) * o * (1.0 - o)
     none = zeros_like(d)
-    return _joined(none, none, none, d)
+    return joined(none, none, none, d)
 
 
 def _state_memory(g: Val, out: Val, a: Val, b: Val, c: Val) -> Val:
     t = tanh(c)
-    return g * sigmoid(_gate(a + b, 3, c.shape[-1])) * (1.0 - t * t)
+    return g * sigmoid(gate(a + b, 3, c.shape[-1])) * (1.0 - t * t)
 
 
 lstm_memory: Op = _define(
@@ -101,10 +103,10 @@ lstm_state: Op = _define("lstm_state", 4, _lstm_state, (_state_gates, _state_gat
 def _gru_parts(a: Val, b: Val, h: Val) -> tuple[Val, Val, Val, Val]:
     """Reset, update and new gates; the state's part of the new one."""
     n = h.shape[-1]
-    r = sigmoid(_gate(a, 0, n) + _gate(b, 0, n))
-    z = sigmoid(_gate(a, 1, n) + _gate(b, 1, n))
-    part = _gate(b, 2, n)
-    return r, z, tanh(_gate(a, 2, n) + r * part), part
+    r = sigmoid(gate(a, 0, n) + gate(b, 0, n))
+    z = sigmoid(gate(a, 1, n) + gate(b, 1, n))
+    part = gate(b, 2, n)
+    return r, z, tanh(gate(a, 2, n) + r * part), part
 
 
 def _gru_state(a: Val, b: Val, h: Val, arg: Any = None) -> Val:
@@ -121,17 +123,17 @@ def _gru_slopes(g: Val, a: Val, b: Val, h: Val) -> tuple[Val, Val, Val, Val]:
 
 def _gru_input(g: Val, out: Val, a: Val, b: Val, h: Val) -> Val:
     dr, dz, du, _ = _gru_slopes(g, a, b, h)
-    return _joined(dr, dz, du)
+    return joined(dr, dz, du)
 
 
 def _gru_hidden(g: Val, out: Val, a: Val, b: Val, h: Val) -> Val:
     dr, dz, du, r = _gru_slopes(g, a, b, h)
-    return _joined(dr, dz, du * r)
+    return joined(dr, dz, du * r)
 
 
 def _gru_back(g: Val, out: Val, a: Val, b: Val, h: Val) -> Val:
     n = h.shape[-1]
-    return g * sigmoid(_gate(a, 1, n) + _gate(b, 1, n))
+    return g * sigmoid(gate(a, 1, n) + gate(b, 1, n))
 
 
 gru_state: Op = _define("gru_state", 3, _gru_state, (_gru_input, _gru_hidden, _gru_back))

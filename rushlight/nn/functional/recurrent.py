@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ... import engine
 from ...engine import Tensor, apply
 from ...graph.ops import recurrent as rows
+from ...graph.ops import sequences
 from ...tensor.join import cat, stack
 from .dropout import dropout as drop
 from .linear import linear
@@ -125,6 +126,23 @@ def _along_packed(step: Step, xs: Sequence[Any], state: State, w: Weights, back:
     )
 
 
+# ---------------------------------------------------------------- one layer as one record
+def _whole(mode: str, x: Any, state: State, w: Weights, back: bool) -> tuple[Any, State]:
+    """The states of all steps (T, B, H), and the last state, of sequences of one length."""
+    last = 0 if back else x.shape[0] - 1
+    if mode == "GRU":
+        given = () if w.bias_hh is None else (w.bias_hh,)
+        pre = linear(x, w.ih, w.bias_ih)
+        out: Any = apply(sequences.gru_layer, pre, state[0], w.hh, *given, arg=(back,))
+        return out, (out[last],)
+    pre = linear(x, w.ih, None if w.bias_ih is None else w.bias_ih + w.bias_hh)
+    if mode == "LSTM":
+        made: Any = apply(sequences.lstm_layer, pre, *state, w.hh, arg=(back,))
+        return made[1:], (made[last + 1], made[0])
+    out = apply(sequences.rnn_layer, pre, state[0], w.hh, arg=(back, mode[4:].lower()))
+    return out, (out[last],)
+
+
 # ---------------------------------------------------------------- all layers
 def _grouped(flat: Sequence[Any], biased: bool, projected: bool) -> list[Weights]:
     each = 2 + 2 * biased + projected
@@ -139,49 +157,8 @@ def _grouped(flat: Sequence[Any], biased: bool, projected: bool) -> list[Weights
     return made
 
 
-def layers(
-    mode: str,
-    xs: list[Any],
-    states: Sequence[Tensor],
-    flat: Sequence[Any],
-    biased: bool,
-    dropout: float,
-    bidirectional: bool,
-    packed: bool,
-) -> tuple[list[Any], tuple[Any, ...]]:
-    """All steps' outputs of the last layer, and the last states (layers * directions, B, H)."""
-    step, walk = STEPS[mode], _along_packed if packed else _along
-    weights = _grouped(flat, biased, mode == "LSTM" and _projects(states))
-    directions = 2 if bidirectional else 1
-    finals: list[State] = []
-    count = len(weights) // directions
-    for layer in range(count):
-        outs = []
-        for d in range(directions):
-            i = layer * directions + d
-            state = tuple(s[i] for s in states)
-            out, last = walk(step, xs, state, weights[i], d == 1)
-            outs.append(out)
-            finals.append(last)
-        xs = outs[0]
-        if bidirectional:
-            xs = [cat([a, b], -1) for a, b in zip(*outs, strict=True)]
-        if dropout and layer < count - 1:
-            xs = _dropped(xs, dropout, packed)
-    return xs, tuple(stack(list(s), 0) for s in zip(*finals, strict=True))
-
-
-def _projects(states: Sequence[Any]) -> bool:
-    return bool(states[0].shape[2] != states[1].shape[2])
-
-
-def _dropped(xs: list[Any], p: float, packed: bool) -> list[Any]:
-    """Dropout between layers: one draw for the whole sequence."""
-    if not packed:
-        whole: Any = drop(stack(xs, 0), p)
-        return list(whole.unbind(0))
-    whole = drop(cat(xs, 0), p)
-    return list(whole.split([x.shape[0] for x in xs], 0))
+def _projects(mode: str, states: Sequence[Any]) -> bool:
+    return mode == "LSTM" and bool(states[0].shape[2] != states[1].shape[2])
 
 
 def sequence(
@@ -194,15 +171,34 @@ def sequence(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Tensor, tuple[Any, ...]]:
-    """A batch of sequences of one length, (T, B, I) or (B, T, I) with ``batch_first``."""
+    """A batch of sequences of one length, (T, B, I) or (B, T, I) with ``batch_first``: the last
+    layer's states at every step, and every layer's last states (layers * directions, B, H)."""
     x: Any = input
-    along = 1 if batch_first else 0
-    if not x.shape[along]:
+    if batch_first:
+        x = x.transpose(0, 1)
+    if not x.shape[0]:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    steps = list(x.unbind(along))
-    outs, last = layers(mode, steps, states, flat, biased, dropout, bidirectional, False)
-    made: Any = stack(outs, 0)
-    return (made.transpose(0, 1) if batch_first else made), last
+    projected = _projects(mode, states)
+    weights = _grouped(flat, biased, projected)
+    directions = 2 if bidirectional else 1
+    finals: list[State] = []
+    for layer in range(0, len(weights), directions):
+        outs = []
+        for d in range(directions):
+            state = tuple(s[layer + d] for s in states)
+            w = weights[layer + d]
+            if projected:
+                steps, last = _along(STEPS[mode], list(x.unbind(0)), state, w, d == 1)
+                out = stack(steps, 0)
+            else:
+                out, last = _whole(mode, x, state, w, d == 1)
+            outs.append(out)
+            finals.append(last)
+        x = cat(outs, -1) if bidirectional else outs[0]
+        if dropout and layer + directions < len(weights):
+            x = drop(x, dropout)
+    last = tuple(stack(list(s), 0) for s in zip(*finals, strict=True))
+    return (x.transpose(0, 1) if batch_first else x), last
 
 
 def packed_sequence(
@@ -216,11 +212,23 @@ def packed_sequence(
     bidirectional: bool,
 ) -> tuple[Tensor, tuple[Any, ...]]:
     """Steps of shrinking batches: data (sum of ``batch_sizes``, I)."""
-    x: Any = data
+    whole: Any = data
     sizes = [int(n) for n in engine.read(batch_sizes)]
-    steps = list(x.split(sizes, 0))
-    outs, last = layers(mode, steps, states, flat, biased, dropout, bidirectional, True)
-    return cat(outs, 0), last
+    weights = _grouped(flat, biased, _projects(mode, states))
+    directions = 2 if bidirectional else 1
+    finals: list[State] = []
+    for layer in range(0, len(weights), directions):
+        xs = list(whole.split(sizes, 0))
+        outs = []
+        for d in range(directions):
+            state = tuple(s[layer + d] for s in states)
+            out, last = _along_packed(STEPS[mode], xs, state, weights[layer + d], d == 1)
+            outs.append(cat(out, 0))
+            finals.append(last)
+        whole = cat(outs, -1) if bidirectional else outs[0]
+        if dropout and layer + directions < len(weights):
+            whole = drop(whole, dropout)
+    return whole, tuple(stack(list(s), 0) for s in zip(*finals, strict=True))
 
 
 # ---------------------------------------------------------------- the functions of torch
