@@ -29,7 +29,7 @@ OTHERS: Final = {
 _PUBLIC: Final = frozenset(
     {
         *("autograd", "cuda", "distributed", "distributions", "fft", "func", "jit", "linalg"),
-        *("nn", "optim", "random", "special", "utils"),
+        *("multiprocessing", "nn", "optim", "random", "special", "utils"),
     }
 )
 

@@ -30,6 +30,7 @@ from rushlight.tensor import (
     reduce,
     samples,
     shape,
+    sharing,
     special,
 )
 from rushlight.tensor.install import FUNCTIONS, numpy_names
@@ -66,5 +67,6 @@ __all__ = [
     "reduce",
     "samples",
     "shape",
+    "sharing",
     "special",
 ]

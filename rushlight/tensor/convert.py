@@ -237,18 +237,6 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
     return False
 
 
-@method()
-def share_memory_(self: Tensor) -> Tensor:
-    """The tensor itself: workers that are forked see the memory of their parent."""
-    return self
-
-
-@method()
-def is_shared(self: Tensor) -> bool:
-    """False."""
-    return False
-
-
 def _constant(value: Any) -> property:
     return property(lambda self: value)
 

@@ -1,25 +1,32 @@
 """`DataLoader`: batches of a dataset, in the order and with the draws of PyTorch's.
 
 A loader's iterator draws a base seed when it is made, even without workers; the sampler draws when
-the first batch is asked for.  Batches are loaded in this process.
+the first batch is asked for.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rushlight.random import Generator, default_generator, draws
+from rushlight.random import Generator
 from rushlight.utils.data._utils.collate import default_collate, default_convert
-from rushlight.utils.data._utils.fetch import IterableFetcher, map_fetcher
+from rushlight.utils.data._utils.iterators import (
+    _BaseDataLoaderIter,
+    _DatasetKind,
+    _MultiProcessingDataLoaderIter,
+    _SingleProcessDataLoaderIter,
+    iterator_of,
+)
+from rushlight.utils.data._utils.worker import WorkerInfo, get_worker_info
 from rushlight.utils.data.dataset import Dataset, IterableDataset
 from rushlight.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
-    index_batches,
 )
 
 T_co = TypeVar("T_co", covariant=True)
@@ -27,16 +34,6 @@ T_co = TypeVar("T_co", covariant=True)
 _FIXED = frozenset(
     {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"}
 )
-
-
-def get_worker_info() -> Any:
-    """What a worker process knows of itself; None outside of one."""
-    return None
-
-
-class _DatasetKind:
-    Map = 0
-    Iterable = 1
 
 
 class _InfiniteConstantSampler(Sampler[Any]):
@@ -50,7 +47,8 @@ class _InfiniteConstantSampler(Sampler[Any]):
 class DataLoader(Generic[T_co]):
     """Batches of `dataset`; arguments, defaults and errors are PyTorch's.
 
-    NotImplementedError for `num_workers > 0`: samples are loaded in this process.
+    for images, classes in DataLoader(dataset, batch_size=64, shuffle=True, num_workers=2):
+        ...
     """
 
     dataset: Dataset[T_co]
@@ -85,9 +83,9 @@ class DataLoader(Generic[T_co]):
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        self._check_workers(
-            num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context
-        )
+        self._check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        if num_workers > 0 and prefetch_factor is None:
+            prefetch_factor = 2
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
@@ -142,6 +140,8 @@ class DataLoader(Generic[T_co]):
         self.collate_fn = collate_fn
         self.persistent_workers = persistent_workers
         self._IterableDataset_len_called: int | None = None
+        self._iterator: _BaseDataLoaderIter | None = None
+        self.check_worker_number_rationality()
         self._initialized = True  # type: ignore[misc]
 
     @staticmethod
@@ -150,7 +150,6 @@ class DataLoader(Generic[T_co]):
         timeout: float,
         prefetch_factor: int | None,
         persistent_workers: bool,
-        context: Any,
     ) -> None:
         if num_workers < 0:
             raise ValueError(
@@ -160,11 +159,9 @@ class DataLoader(Generic[T_co]):
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
         if num_workers > 0:
-            raise NotImplementedError(
-                f"DataLoader(num_workers={num_workers}): worker processes (num_workers, "
-                "prefetch_factor, persistent_workers, multiprocessing_context) are not in "
-                "Rushlight yet; use num_workers=0, which loads in this process"
-            )
+            if prefetch_factor is not None and prefetch_factor < 0:
+                raise ValueError("prefetch_factor option should be non-negative")
+            return
         if prefetch_factor is not None:
             raise ValueError(
                 "prefetch_factor option could only be specified in multiprocessing."
@@ -173,11 +170,37 @@ class DataLoader(Generic[T_co]):
             )
         if persistent_workers:
             raise ValueError("persistent_workers option needs num_workers > 0")
+
+    @property
+    def multiprocessing_context(self) -> Any:
+        """How workers are started: a context of `multiprocessing`; None for the default."""
+        return self._multiprocessing_context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: Any) -> None:
         if context is not None:
-            raise ValueError(
-                "multiprocessing_context can only be used with multi-process loading "
-                f"(num_workers > 0), but got num_workers={num_workers}"
-            )
+            if self.num_workers == 0:
+                raise ValueError(
+                    "multiprocessing_context can only be used with multi-process loading "
+                    f"(num_workers > 0), but got num_workers={self.num_workers}"
+                )
+            import multiprocessing
+            from multiprocessing.context import BaseContext
+
+            if isinstance(context, str):
+                methods = multiprocessing.get_all_start_methods()
+                if context not in methods:
+                    raise ValueError(
+                        "multiprocessing_context option should specify a valid start method in "
+                        f"{methods!r}, but got multiprocessing_context={context!r}"
+                    )
+                context = multiprocessing.get_context(context)
+            if not isinstance(context, BaseContext):
+                raise TypeError(
+                    "multiprocessing_context option should be a valid context object or a string "
+                    f"specifying the start method, but got multiprocessing_context={context}"
+                )
+        self._multiprocessing_context = context
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._initialized and name in _FIXED:
@@ -196,10 +219,16 @@ class DataLoader(Generic[T_co]):
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def _get_iterator(self) -> _BaseDataLoaderIter:
-        return _SingleProcessDataLoaderIter(self)
+        return iterator_of(self)
 
     def __iter__(self) -> _BaseDataLoaderIter:
-        return self._get_iterator()
+        if not self.persistent_workers:
+            return self._get_iterator()
+        if self._iterator is None:
+            self._iterator = self._get_iterator()
+        else:
+            self._iterator._reset(self)
+        return self._iterator
 
     def __len__(self) -> int:
         if self._dataset_kind == _DatasetKind.Map:
@@ -211,84 +240,35 @@ class DataLoader(Generic[T_co]):
         return (length + (0 if self.drop_last else self.batch_size - 1)) // self.batch_size
 
     def check_worker_number_rationality(self) -> None:
-        """PyTorch warns here of more workers than processors; without workers there is nothing."""
+        """Warn of more workers than there are processors for."""
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        most = usable or os.cpu_count()
+        if not self.num_workers or (most is not None and self.num_workers <= most):
+            return
+        suggested = (
+            "DataLoader is not able to compute a suggested max number of worker in current system."
+            if most is None
+            else f"Our suggested max number of worker in current system is {most}"
+            f"{'' if usable else ' (`cpuset` is not taken into account)'}, which is smaller than "
+            "what this DataLoader is going to create."
+        )
+        warnings.warn(
+            f"This DataLoader will create {self.num_workers} worker processes in total. "
+            f"{suggested} Please be aware that excessive worker creation might get DataLoader "
+            "running slow or even freeze, lower the worker number to avoid potential "
+            "slowness/freeze if necessary.",
+            stacklevel=3,
+        )
 
 
-class _BaseDataLoaderIter:
-    """One pass over a loader."""
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self._dataset = loader.dataset
-        self._dataset_kind = loader._dataset_kind
-        self._IterableDataset_len_called = loader._IterableDataset_len_called
-        self._auto_collation = loader._auto_collation
-        self._drop_last = loader.drop_last
-        self._index_sampler = loader._index_sampler
-        self._num_workers = loader.num_workers
-        self._collate_fn = loader.collate_fn
-        self._timeout = loader.timeout
-        self._persistent_workers = loader.persistent_workers
-        if loader.pin_memory:
-            warnings.warn(
-                "'pin_memory' argument is set as true but no accelerator is found, "
-                "then device pinned memory won't be used.",
-                stacklevel=4,
-            )
-        self._sampler_iter: Iterator[Any] = self._indices()
-        self._base_seed = draws.random_seed(loader.generator or default_generator)
-        self._num_yielded = 0
-
-    def _indices(self) -> Iterator[Any]:
-        if self._dataset_kind == _DatasetKind.Map:
-            batches = index_batches(self._index_sampler)
-            if batches is not None:
-                return batches
-        return iter(self._index_sampler)
-
-    def __iter__(self) -> _BaseDataLoaderIter:
-        return self
-
-    def _next_data(self) -> Any:
-        raise NotImplementedError
-
-    def __next__(self) -> Any:
-        data = self._next_data()
-        self._num_yielded += 1
-        if (
-            promised := self._IterableDataset_len_called
-        ) is not None and self._num_yielded > promised:
-            warnings.warn(
-                f"Length of IterableDataset {self._dataset} was reported to be {promised}"
-                f"(when accessing len(dataloader)), but {self._num_yielded} samples have been "
-                "fetched. ",
-                stacklevel=2,
-            )
-        return data
-
-    def __len__(self) -> int:
-        return len(self._index_sampler)
-
-    def __getstate__(self) -> Any:
-        raise NotImplementedError("{} cannot be pickled", type(self).__name__)
-
-
-class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
-    """One pass, loaded in this process."""
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        super().__init__(loader)
-        if self._timeout != 0:
-            raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
-        self._fetch: Callable[[Any], Any]
-        if self._dataset_kind == _DatasetKind.Map:
-            self._fetch = map_fetcher(self._dataset, self._auto_collation, self._collate_fn)
-        else:
-            self._fetch = IterableFetcher(
-                self._dataset, self._auto_collation, self._collate_fn, self._drop_last
-            )
-
-    def _next_data(self) -> Any:
-        return self._fetch(next(self._sampler_iter))
-
-
-__all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
+__all__ = [
+    "DataLoader",
+    "WorkerInfo",
+    "_BaseDataLoaderIter",
+    "_DatasetKind",
+    "_MultiProcessingDataLoaderIter",
+    "_SingleProcessDataLoaderIter",
+    "default_collate",
+    "default_convert",
+    "get_worker_info",
+]

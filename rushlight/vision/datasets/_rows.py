@@ -11,17 +11,21 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.engine import Tensor
+from rushlight.random import Generator
 from rushlight.utils.data import default_collate
 from rushlight.utils.data._utils.ahead import plain
 from rushlight.vision.datasets.vision import Column
 from rushlight.vision.transforms import _batched
 
 
-def image_columns(images: Any, targets: Any, transform: Any) -> Sequence[Column] | None:
+def image_columns(
+    images: Any, targets: Any, transform: Any, generator: Generator
+) -> Sequence[Column] | None:
     """Columns of images, [N, H, W] or [N, H, W, 3] of uint8, and of their class numbers.
 
     Images and targets may be tensors or arrays, targets a list too; None where they are something
-    else, or where the transform needs one sample at a time.
+    else, or where the transform needs one sample at a time.  Random transforms draw from
+    `generator`.
     """
     shape = tuple(images.shape) if isinstance(images, Tensor | np.ndarray) else ()
     if len(shape) not in (3, 4) or not _is_of(images, dt.uint8) or shape[3:] not in ((), (3,)):
@@ -34,7 +38,7 @@ def image_columns(images: Any, targets: Any, transform: Any) -> Sequence[Column]
     steps = _batched.planned(transform, form)
     if steps is None:
         return None
-    return [lambda rows: _batched.run(steps, _taken(images, rows)), classes]
+    return [lambda rows: _batched.run(steps, _taken(images, rows), generator), classes]
 
 
 def _is_of(values: Any, kind: dt.dtype) -> bool:

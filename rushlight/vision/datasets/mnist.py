@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from rushlight.base import dtype as dt
+from rushlight.random import Generator
 from rushlight.vision import _pil
 from rushlight.vision.datasets import idx
 from rushlight.vision.datasets._rows import image_columns
@@ -93,10 +94,10 @@ class MNIST(VisionDataset[tuple[Any, Any]]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def _columns(self) -> Sequence[Column] | None:
+    def _columns(self, generator: Generator) -> Sequence[Column] | None:
         if type(self).__getitem__ is not _GET or self.target_transform is not None:
             return None
-        return image_columns(self.data, self.targets, self.transform)
+        return image_columns(self.data, self.targets, self.transform, generator)
 
     def download(self) -> None:
         """Fetch the files that are not there yet, from the first mirror that has them."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rushlight.engine import Tensor
+from rushlight.random import Generator
 from rushlight.utils.data import Dataset
 
 T_co = TypeVar("T_co", covariant=True)
@@ -49,7 +50,7 @@ class VisionDataset(Dataset[T_co]):
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def _columns(self) -> Sequence[Column] | None:
+    def _columns(self, generator: Generator) -> Sequence[Column] | None:
         """How a loader gets whole batches; None where samples have to be made one by one."""
         return None
 

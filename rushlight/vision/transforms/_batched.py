@@ -22,7 +22,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.engine import Tensor
 from rushlight.nn import Module
-from rushlight.random import default_generator
+from rushlight.random import Generator
 from rushlight.tensor.kinds import get_default_dtype
 from rushlight.vision.transforms import _basic as basic
 from rushlight.vision.transforms import functional as F
@@ -81,13 +81,13 @@ def _hooked(module: Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
-def run(steps: list[Step], batch: Any) -> Any:
+def run(steps: list[Step], batch: Any, generator: Generator) -> Any:
     """Take a batch of images through the steps, with the draws of all its samples."""
     count = int(batch.shape[0])
     each = sum(step.words for step in steps)
     words: Words = np.empty((count, 0), np.uint32)
     if each:
-        words = default_generator.words(count * each).reshape(count, each)
+        words = generator.words(count * each).reshape(count, each)
     at = 0
     for step in steps:
         batch = step.run(batch, words[:, at : at + step.words])

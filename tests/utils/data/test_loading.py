@@ -264,7 +264,6 @@ def test_a_stream_longer_than_it_says() -> None:
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"num_workers": -1}, ValueError, "non-negative"),
-    ({"num_workers": 2}, NotImplementedError, r"num_workers=2.*use num_workers=0"),
     ({"timeout": -1}, ValueError, "timeout"),
     ({"prefetch_factor": 2}, ValueError, "prefetch_factor"),
     ({"persistent_workers": True}, ValueError, "persistent_workers"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.engine import Tensor
+from rushlight.random import Generator, default_generator
 from rushlight.utils.data._utils import collate as co
 from rushlight.utils.data._utils.ahead import Ahead, Gather, Run, plain
 from rushlight.utils.data.dataset import Subset, TensorDataset
@@ -37,7 +38,7 @@ def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], 
         return fetch
     source, selections = _source(dataset)
     if hasattr(source, "_columns"):
-        return _by_columns(source, selections, fetch)
+        return Columns(source, selections, fetch)
     tensors = _tensors(source)
     if tensors is None:
         return fetch
@@ -57,23 +58,30 @@ def map_fetcher(dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], 
     return Gather(ahead, gather, co.default_collate_fn_map, co.collate_tensor_fn)
 
 
-def _by_columns(source: Any, selections: list[Sequence[int]], fetch: Fetch) -> Fetch:
-    """Batches of a dataset that knows how to make them whole.
+class Columns:
+    """The function from indices to a batch of a dataset that knows how to make batches whole.
 
-    `source._columns()` is asked at every batch: a function of row numbers for each item of a
-    sample, or None where the samples have to be made one by one.
+    `source._columns(generator)` is asked at every batch: a function of row numbers for each item
+    of a sample, or None where the samples have to be made one by one.
     """
 
-    def gather(indices: Any) -> Any:
-        if co.default_collate_fn_map.get(Tensor) is not co.collate_tensor_fn:
-            return fetch(indices)
-        columns = source._columns()
-        rows = None if columns is None else _chosen(indices, selections)
-        if rows is None or not _inside(rows, len(source)):
-            return fetch(indices)
-        return [column(rows) for column in columns]
+    def __init__(self, source: Any, selections: list[Sequence[int]], fetch: Fetch) -> None:
+        self._source = source
+        self._selections = selections
+        self._fetch = fetch
 
-    return gather
+    def ready(self) -> bool:
+        """Whether batches can be made whole, as things are now."""
+        return self._source._columns(default_generator) is not None
+
+    def __call__(self, indices: Any, generator: Generator = default_generator) -> Any:
+        if co.default_collate_fn_map.get(Tensor) is not co.collate_tensor_fn:
+            return self._fetch(indices)
+        columns = self._source._columns(generator)
+        rows = None if columns is None else _chosen(indices, self._selections)
+        if rows is None or not _inside(rows, len(self._source)):
+            return self._fetch(indices)
+        return [column(rows) for column in columns]
 
 
 def _inside(rows: Any, count: int) -> bool:
