@@ -17,6 +17,7 @@ from rushlight.multiprocessing.spawn import (
     ProcessException,
     ProcessExitedException,
     ProcessRaisedException,
+    SpawnContext,
     spawn,
     start_processes,
 )
@@ -29,6 +30,7 @@ __all__ = [  # noqa: PLE0604
     "ProcessException",
     "ProcessExitedException",
     "ProcessRaisedException",
+    "SpawnContext",
     "get_all_sharing_strategies",
     "get_sharing_strategy",
     "set_sharing_strategy",

@@ -135,6 +135,9 @@ class ProcessContext:
                 os.unlink(file)
 
 
+SpawnContext = ProcessContext  # its name of old
+
+
 def _signal(number: int) -> str:
     import signal
 
@@ -200,6 +203,7 @@ __all__ = [
     "ProcessException",
     "ProcessExitedException",
     "ProcessRaisedException",
+    "SpawnContext",
     "spawn",
     "start_processes",
 ]

@@ -45,7 +45,8 @@ EXPECTED = [
 ]
 
 
-def test_a_spawned_worker():
+def test_a_spawned_worker(monkeypatch):
+    monkeypatch.delenv("RUSHLIGHT_COMPILE_FREE", raising=False)
     torch.manual_seed(3)
     loader = DataLoader(Draws(), 3, shuffle=True, num_workers=1, multiprocessing_context="spawn")
     batch = next(iter(loader))
@@ -239,7 +240,7 @@ def test_timeout():
 def test_nothing_is_left_behind():
     batches = iter(DataLoader(Large(40), 1, num_workers=2, prefetch_factor=4, **FORK))
     first = next(batches)
-    folder, workers = batches._folder, batches._workers
+    folder, workers = batches._crew.folder, batches._workers
     assert os.path.isdir(folder)
     del batches
     gc.collect()

@@ -188,46 +188,18 @@ def _default_context() -> Any:
     return multiprocessing.get_context()
 
 
-def _clear(folder: str, owner: int) -> None:
-    """Remove what nobody has received; not from a forked child's copy of the iterator."""
-    import shutil
+class _Crew:
+    """Worker processes, the pipes to and from them, and the folder of their messages."""
 
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.folder = new_folder()
+        self.workers: list[Any] = []
+        self.asked: list[Any] = []
+        self.answers: list[Any] = []
 
-
-class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
-    """One pass through worker processes, with `prefetch_factor` batches asked of each ahead."""
-
-    def __init__(self, loader: Any) -> None:
-        super().__init__(loader)
-        self._prefetch_factor = loader.prefetch_factor
-        self._in_order = loader.in_order
-        self._shutdown = False
-        self._owner = os.getpid()
-        self._folder = new_folder()
-        self._clear = weakref.finalize(self, _clear, self._folder, self._owner)
-        self._workers: list[Any] = []
-        self._asked: list[Any] = []  # pipes to the workers
-        self._answers: list[Any] = []  # and from them
-        context = loader.multiprocessing_context or _default_context()
-        for i in range(self._num_workers):
-            self._start_worker(loader, context, i)
-        self._tell_all()
-
-    def _start_worker(self, loader: Any, context: Any, i: int) -> None:
-        job = wk.Job(
-            dataset=self._dataset,
-            streams=self._dataset_kind == _DatasetKind.Iterable,
-            auto_collation=self._auto_collation,
-            collate_fn=self._collate_fn,
-            drop_last=self._drop_last,
-            base_seed=self._base_seed,
-            init_fn=loader.worker_init_fn,
-            worker_id=i,
-            num_workers=self._num_workers,
-            folder=self._folder,
-        )
+    def start(self, context: Any, job: wk.Job) -> None:
+        """One more worker."""
         theirs, asked = context.Pipe(duplex=False)
         answers, ours = context.Pipe(duplex=False)
         process = context.Process(target=wk.work, args=(job, theirs, ours), daemon=True)
@@ -237,9 +209,66 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             process.start()
         theirs.close()
         ours.close()
-        self._workers.append(process)
-        self._asked.append(asked)
-        self._answers.append(answers)
+        self.workers.append(process)
+        self.asked.append(asked)
+        self.answers.append(answers)
+
+    def dismiss(self, i: int) -> None:
+        """Tell a worker that nothing more is asked of it."""
+        try:
+            self.asked[i].send(None)
+        except OSError:
+            pass  # it has gone already
+
+    def end(self) -> None:
+        """Let all workers end, and remove what nobody has received."""
+        if os.getpid() != self.owner:
+            return  # a forked child's copy
+        import shutil
+
+        for i in range(len(self.workers)):
+            self.dismiss(i)
+        for pipe in (*self.asked, *self.answers):
+            pipe.close()
+        for w in self.workers:
+            w.join(wk.STATUS_CHECK)
+            if w.is_alive():
+                w.terminate()
+                w.join(wk.STATUS_CHECK)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
+    """One pass through worker processes, with `prefetch_factor` batches asked of each ahead."""
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self._prefetch_factor = loader.prefetch_factor
+        self._in_order = loader.in_order
+        self._crew = crew = _Crew()
+        # Not `__del__`: in a cycle of garbage the pipes might be closed before it.
+        self._shutdown_workers = weakref.finalize(self, crew.end)
+        self._workers, self._asked, self._answers = crew.workers, crew.asked, crew.answers
+        self._open: list[Any] = []
+        context = loader.multiprocessing_context or _default_context()
+        for i in range(self._num_workers):
+            crew.start(context, self._job(loader, i))
+        self._open += crew.answers
+        self._tell_all()
+
+    def _job(self, loader: Any, i: int) -> wk.Job:
+        return wk.Job(
+            dataset=self._dataset,
+            streams=self._dataset_kind == _DatasetKind.Iterable,
+            auto_collation=self._auto_collation,
+            collate_fn=self._collate_fn,
+            drop_last=self._drop_last,
+            base_seed=self._base_seed,
+            init_fn=loader.worker_init_fn,
+            worker_id=i,
+            num_workers=self._num_workers,
+            folder=self._crew.folder,
+        )
 
     def _tell_all(self) -> None:
         """Begin to ask for batches."""
@@ -288,7 +317,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         else:
             return  # nobody is left
         indices = index.tolist() if hasattr(index, "tolist") else index
-        self._send(i, (self._send_idx, pack(indices, self._folder)))
+        self._send(i, (self._send_idx, pack(indices, self._crew.folder)))
         self._task_info[self._send_idx] = (i,)
         self._workers_num_tasks[i] += 1
         self._tasks_outstanding += 1
@@ -302,19 +331,19 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         while True:
             left = wk.STATUS_CHECK if until is None else max(until - time.monotonic(), 0.0)
             watched = [w.sentinel for i, w in enumerate(self._workers) if self._workers_status[i]]
-            ready = connection.wait([*self._answers, *watched], left)
-            for answers in self._answers:
-                if answers in ready:
+            ready: list[Any] = connection.wait([*self._open, *watched], left)
+            for answers in ready:
+                if answers in self._open:
                     try:
                         number, answer = answers.recv()
-                    except EOFError:
-                        continue  # it has ended; its sentinel says whether it should have
+                    except (EOFError, OSError):
+                        self._open.remove(answers)  # its sentinel says whether it should have ended
+                        continue
                     return number, answer
             if any(sentinel in ready for sentinel in watched):
                 self._raise_for_dead()
             if until is not None and time.monotonic() >= until:
                 raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
-            self._answers = [a for a in self._answers if not (a in ready and a.closed)]
 
     def _raise_for_dead(self) -> None:
         """`RuntimeError` that names workers which have ended before their time."""
@@ -350,7 +379,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             self._tasks_outstanding -= 1
             if isinstance(answer, wk.IterableDatasetStopIteration):
                 if not self._persistent_workers:
-                    self._dismiss(answer.worker_id)
+                    self._crew.dismiss(answer.worker_id)
                 self._workers_status[answer.worker_id] = False
                 self._try_put_index()
                 continue
@@ -368,33 +397,6 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         if isinstance(data, wk.ExceptionWrapper):
             data.reraise()
         return data
-
-    # ---- the end
-
-    def _dismiss(self, i: int) -> None:
-        try:
-            self._asked[i].send(None)
-        except OSError:
-            pass  # it has gone already
-
-    def _shutdown_workers(self) -> None:
-        if self._shutdown or os.getpid() != self._owner:
-            return
-        self._shutdown = True
-        for i in range(len(self._workers)):
-            self._dismiss(i)
-        for pipe in (*self._asked, *self._answers):
-            pipe.close()
-        for w in self._workers:
-            w.join(wk.STATUS_CHECK)
-            if w.is_alive():
-                w.terminate()
-                w.join(wk.STATUS_CHECK)
-        self._clear()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_answers"):
-            self._shutdown_workers()
 
 
 def _ended(exitcode: int | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from rushlight.random import manual_seed
-from rushlight.switches import set_num_threads
+from rushlight.runtime import pool
 from rushlight.utils.data._utils.fetch import IterableFetcher, map_fetcher
 from rushlight.utils.data._utils.transfer import pack, unpack
 
@@ -127,7 +127,7 @@ def work(job: Job, asked: Any, answers: Any) -> None:
     failed: ExceptionWrapper | None = None
     fetch: Any = None
     try:
-        set_num_threads(1)
+        pool.set_threads(1)
         _info = WorkerInfo(job.worker_id, job.num_workers, _seed(job), job.dataset)
         try:
             if job.init_fn is not None:
