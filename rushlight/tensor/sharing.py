@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 
 from rushlight import engine
-from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
 from rushlight.tensor.creation import from_numpy
