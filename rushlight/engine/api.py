@@ -301,7 +301,7 @@ def version(t: Tensor) -> int:
     return 0 if t.st is None else int(t.st.ver)
 
 
-def set_entry(f: Callable[[object], Tensor | None]) -> None:
+def set_entry(f: Callable[[object, Tensor | None], Tensor | None]) -> None:
     """Who makes tensors of NumPy arrays and scalars met as operands."""
     record.ENTRIES.clear()
     record.ENTRIES.append(f)

@@ -155,7 +155,7 @@ class Slow:
     def flush(self, e: Engine) -> None:
         raise NotImplementedError("the recorder is not installed")
 
-    def operand(self, v: object) -> Tensor | None:
+    def operand(self, v: object, like: Tensor | None) -> Tensor | None:
         raise NotImplementedError("the recorder is not installed")
 
     def inplace(self, op: i64, x: Tensor, o: object) -> Tensor:
@@ -515,7 +515,7 @@ def binary(op: i64, x: Tensor, o: object) -> Any:
     code = number_code(o)
     if code != NONE:
         return with_number(op, x, o, code, False)
-    t = SLOW[0].operand(o)
+    t = SLOW[0].operand(o, x)
     return NotImplemented if t is None else record2(op, x, t, None)
 
 
@@ -531,7 +531,7 @@ def reflected(op: i64, x: Tensor, o: object) -> Any:
     code = number_code(o)
     if code != NONE:
         return with_number(op, x, o, code, True)
-    t = SLOW[0].operand(o)
+    t = SLOW[0].operand(o, x)
     return NotImplemented if t is None else record2(op, t, x, None)
 
 

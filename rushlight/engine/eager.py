@@ -41,6 +41,7 @@ from ..graph.ops.core import leaf
 from ..graph.ops.indexing import CHECK
 from ..graph.value import Val
 from .eager_convolve import convolved
+from .eager_fold import fold_complex
 from .eager_index import check, indexed
 from .eager_native import product
 from .eager_numpy import converter, number_converter, scalar_of, traced
@@ -207,6 +208,8 @@ def _reduce(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
             r = function(x, axis=dims, dtype=kind)
         else:
             r = function(x, axis=dims)
+    elif spec.dtype.kind == "c":
+        r = fold_complex(name, x, dims)
     else:
         folded: Array = fold_native(name, x, dims)
         return folded.reshape(spec.shape)
@@ -312,6 +315,8 @@ def _contract(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         if apart(node.op, spec.dtype):
             return _composite(node, specs, xs)
         return convolved(node.op, node.arg, x, y, np.empty(spec.shape, array_type(spec.dtype)))
+    if spec.dtype.kind == "c":
+        return _contract_complex(node, specs, x, y)
     if spec.dtype.rank < 2:
         return np.ascontiguousarray(np.matmul(x, y))
     out = np.empty(spec.shape, array_type(spec.dtype))
@@ -328,6 +333,17 @@ def _contract(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
 def _window(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     spec = node.spec
     return pooled(node.op, node.arg, xs, np.empty(spec.shape, array_type(spec.dtype)))
+
+
+def _contract_complex(node: Node, specs: list[Spec], x: Array, y: Array) -> Array:
+    """Four products of parts, and two sums of them."""
+    part = node.spec.dtype.to_real()
+    real = Node(node.op, node.srcs, node.arg, Spec(node.spec.shape, part), None)
+    a, b, c, d = (np.ascontiguousarray(v) for v in (x.real, x.imag, y.real, y.imag))
+    out = np.empty(node.spec.shape, array_type(node.spec.dtype))
+    out.real = _contract(real, specs, [a, c]) - _contract(real, specs, [b, d])
+    out.imag = _contract(real, specs, [a, d]) + _contract(real, specs, [b, c])
+    return out
 
 
 def _index(node: Node, specs: list[Spec], xs: list[Any]) -> Array:

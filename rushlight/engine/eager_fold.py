@@ -33,7 +33,9 @@ EMPTY: Final = {"sum": 0, "prod": 1}
 def neutral(name: str, kind: Any) -> Any:
     """What changes nothing when folded in: the value of a lane without element."""
     if name == "sum":
-        return kind.type(-0.0) if kind.kind == "f" else kind.type(0)
+        return kind.type(
+            complex(-0.0, -0.0) if kind.kind == "c" else -0.0 if kind.kind == "f" else 0
+        )
     if name == "prod":
         return kind.type(1)
     if kind.kind == "f":
@@ -63,7 +65,20 @@ def cascade(a: Any, step: Fold) -> Any:
     return a[0]
 
 
-def fold(name: str, x: Any, dims: Ints) -> Any:
+def _times(acc: Any, x: Any) -> Any:
+    """Complex product in real arithmetic: NumPy's own has other bits on other machines."""
+    out = np.empty(np.broadcast_shapes(acc.shape, x.shape), acc.dtype)
+    out.real = acc.real * x.real - acc.imag * x.imag
+    out.imag = acc.real * x.imag + acc.imag * x.real
+    return out
+
+
+def fold_complex(name: str, x: Any, dims: Ints) -> Any:
+    """``sum`` or ``prod`` of complex numbers, in the order of the law."""
+    return fold(name, x, dims, _times if name == "prod" else np.add)
+
+
+def fold(name: str, x: Any, dims: Ints, step: Fold | None = None) -> Any:
     """``sum``, ``prod``, ``amax`` or ``amin`` of ``x`` (of the result's type) over ``dims``.
 
     Gives the kept dimensions only, in order.
@@ -75,7 +90,7 @@ def fold(name: str, x: Any, dims: Ints) -> Any:
     a = x.transpose(dims + kept).reshape(k, *shape)
     if k == 0:
         return np.full(shape, EMPTY[name], dtype=x.dtype)
-    step = STEP[name]
+    step = STEP[name] if step is None else step
     if lanes == 1:
         return cascade(a, step)
     rows = -(-k // LANES)

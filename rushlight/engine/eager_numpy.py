@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base import dtype as dt
 from ..base.dtype import array_type, dtype
+from ..graph.complexes import LOWER, ComplexBuilder
 from ..graph.op import Op
 from ..graph.scalar import Scalar, ScalarBuilder
 from .eager_native import special
@@ -210,6 +211,8 @@ def _trace(op: Op, reads: Sequence[Any], ctype: dtype, result: dtype) -> Callabl
     assert op.lower is not None
     e = _Trace()
     operands: list[Scalar] = []
+    if any(k.kind == "c" for k in (ctype, result, *[r for r in reads if not isinstance(r, str)])):
+        return _trace_complex(op, reads, ctype, result)
     for i, read in enumerate(reads):
         to = dt.bool_ if op.types == "where" and i == 0 else ctype
         x = Scalar(e, f"x{i}", to)
@@ -221,9 +224,54 @@ def _trace(op: Op, reads: Sequence[Any], ctype: dtype, result: dtype) -> Callabl
             x = e.step(converter(read, to), to, x)
         operands.append(x)
     out = op.lower(e, *operands)
-    out = e.cast(out, result)
-    names = ", ".join(f"x{i}" for i in range(len(reads)))
+    return _function(e, len(reads), e.cast(out, result))
+
+
+def _function(e: _Trace, operands: int, out: Scalar) -> Callable[..., Any]:
+    """The Python function whose lines have been traced."""
+    names = ", ".join(f"x{i}" for i in range(operands))
     body = "".join(f"    {line}\n" for line in e.lines)
     exec(f"def row({names}):\n{body}    return {out.v}\n", e.env)
     made: Callable[..., Any] = e.env["row"]
     return np.errstate(all="ignore")(made) if e.loud else made
+
+
+def _trace_complex(op: Op, reads: Sequence[Any], ctype: dtype, result: dtype) -> Callable[..., Any]:
+    """The same for complex operands or results, in real arithmetic on their parts.
+
+    NumPy's own complex arithmetic has other bits on other machines.
+    """
+    e = _Trace()
+    e.loud = True
+    c = ComplexBuilder(e)
+    operands: list[Scalar] = []
+    for i, read in enumerate(reads):
+        to = dt.bool_ if op.types == "where" and i == 0 else ctype
+        x = Scalar(e, f"x{i}", to)
+        if isinstance(read, str):
+            part = to.to_real()
+            x = c.cast(e.step(number_converter(read, part), part, x), to)
+        else:
+            x.dtype = read
+            if read.kind == "c":
+                part = read.to_real()
+                x = c.pair(e.step(np.real, part, x), e.step(np.imag, part, x))
+            x = c.cast(x, to)
+        operands.append(x)
+    lower = LOWER.get(op.name) if ctype.kind == "c" else None
+    out = c.cast((lower or op.lower)(c, *operands), result)  # type: ignore[misc]
+    if result.kind == "c":
+        out = e.step(_joined(result), result, *out.v)
+    return _function(e, len(reads), out)
+
+
+def _joined(kind: dtype) -> Callable[[Any, Any], Any]:
+    target = array_type(kind)
+
+    def join(re: Any, im: Any) -> Any:
+        shape = np.broadcast_shapes(np.shape(re), np.shape(im))
+        made = np.empty(shape, target)
+        made.real, made.imag = re, im
+        return made
+
+    return join

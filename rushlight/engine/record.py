@@ -271,6 +271,12 @@ def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
             slots.append(int(find(e, o)))
         else:
             code = number_code(o)
+            t = None
+            if code == NONE:
+                t = SLOW[0].operand(o, first_tensor(operands))
+            if t is not None:
+                slots.append(int(find(e, t)))
+                continue
             if code == NONE:
                 raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(o).__name__}")
             if code == NUM_I and not -0x8000000000000000 <= o <= 0x7FFFFFFFFFFFFFFF:
@@ -293,6 +299,14 @@ def apply(op: Op, operands: tuple[Any, ...], arg: Any) -> Tensor:
         r = peek(e, op.code, NONE, NONE, MANY, (arg, tuple(slots)))
     e.numbers.extend(values)
     return made(e, r)
+
+
+def first_tensor(operands: tuple[Any, ...]) -> Tensor | None:
+    """The first operand that is a tensor."""
+    for o in operands:
+        if isinstance(o, Tensor):
+            return o
+    return None
 
 
 def inplace(op: Op, x: Tensor, operands: tuple[Any, ...], arg: Any) -> Tensor:
@@ -351,8 +365,18 @@ def moved(x: Tensor, where: Any) -> Tensor:
 
 def full(shape: tuple[int, ...], value: Any, dtype: Any, where: Any = CPU) -> Tensor:
     """A tensor of one repeated number, which is a run-time input."""
+    if isinstance(value, complex) and dtype.kind != "c":
+        value = value.real if value.imag == 0 else refused(value, dtype)
     arg = (shape, dtype) if where is CPU else (shape, dtype, where)
     return apply(TABLE["full"], (value,), arg)
+
+
+def refused(value: complex, dtype: Any) -> Any:
+    """A complex number has no place in a real tensor."""
+    raise RuntimeError(
+        f"value cannot be converted to type {dtype.name} without overflow: {value} has an "
+        "imaginary part"
+    )
 
 
 def fill_inplace(x: Tensor, value: Any) -> Tensor:
@@ -362,7 +386,8 @@ def fill_inplace(x: Tensor, value: Any) -> Tensor:
     return write(x, full(spec.shape, value, spec.dtype, spec.device), True)
 
 
-ENTRIES: Final[list[Callable[[object], Tensor | None]]] = []  # makes tensors of foreign operands
+# makes tensors of foreign operands, beside what
+ENTRIES: Final[list[Callable[[object, Tensor | None], Tensor | None]]] = []
 MATMULS: Final[list[Callable[[Tensor, Tensor], Tensor]]] = []  # `@` with PyTorch's cases
 
 
@@ -381,7 +406,7 @@ class Recorder(Slow):
 
     def inplace(self, op: i64, x: Tensor, o: object) -> Tensor:
         if not isinstance(o, Tensor) and number_code(o) == NONE:
-            t = self.operand(o)
+            t = self.operand(o, x)
             if t is None:
                 raise TypeError(
                     f"{OPS[op].name}_(): argument must be a Tensor or a number, not "
@@ -391,8 +416,8 @@ class Recorder(Slow):
         check_inplace(x, False)
         return settle(x, binary(op, x, o), False)
 
-    def operand(self, v: object) -> Tensor | None:
-        return ENTRIES[0](v) if ENTRIES else None
+    def operand(self, v: object, like: Tensor | None) -> Tensor | None:
+        return ENTRIES[0](v, like) if ENTRIES else None
 
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         return MATMULS[0](x, y)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ..base.device import CPU, device
 from ..base.dtype import ALL
 from ..base.shape import numel
+from ..graph.gradient import pulled
 from ..graph.node import const_type
 from ..graph.op import ALIAS, COMPOSITE, MOVE, TABLE, Op, Spec
 from ..graph.ops.placing import on
@@ -226,7 +227,7 @@ class Tape:
             if s >= 0 and self.recs[s].rg and self.wants(s):
                 f = op.gradient(i)
                 if f is not None:
-                    v = f(gv, out, *operands)
+                    v = pulled(op, i, f, gv, out, operands)
                     if v is not None:
                         self.acc(s, v.slot)
         self.made = None

@@ -6,13 +6,43 @@ each row's rules, brings what comes back to its operand's shape and type, and ad
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from .node import Node, ProgramBuilder
+from .op import ALIAS, CONTROL, FULL, INDEX, JOIN, MOVE, TABLE, WRITE, Op
 from .ops.core import const, full
 from .ops.elementwise import add, cast
 from .ops.reduce import sum_to
 from .value import Val
+
+# Rules that say themselves what a complex gradient is; those of other operations are written for
+# functions of real numbers.
+_OWN: Final = frozenset(
+    {"abs", "angle", "as_complex", "as_real", "cast", "complex", "conj", "imag", "real", "sgn"}
+)
+# Operations that only move, choose or add elements: conjugating would undo itself.
+_LINEAR: Final = frozenset({ALIAS, CONTROL, FULL, INDEX, JOIN, MOVE, WRITE})
+_SUMS: Final = frozenset({"add", "copy", "neg", "sub", "sum", "to_device", "where"})
+
+
+def pulled(
+    op: Op, k: int, rule: Callable[..., Any], g: Val, out: Val, operands: Sequence[Val]
+) -> Val | None:
+    """What a row's rule gives for operand ``k``; for complex numbers in PyTorch's convention.
+
+    A rule multiplies by the derivative f'; a complex gradient is multiplied by its conjugate, so
+    both ends are conjugated.
+    """
+    if out.dtype.kind != "c" and operands[k].dtype.kind != "c":
+        found: Val | None = rule(g, out, *operands)
+        return found
+    if op.kind in _LINEAR or op.name in _OWN or op.name in _SUMS:
+        made: Val | None = rule(g, out, *operands)
+        return made
+    turn = TABLE["conj"]
+    v: Val | None = rule(turn(g) if g.dtype.kind == "c" else g, out, *operands)
+    return turn(v) if v is not None and v.dtype.kind == "c" else v
 
 
 def ones_like(v: Val) -> Val:
@@ -86,7 +116,7 @@ class _Walk:
         out = Val(self.b, i)
         for k, s in enumerate(n.srcs):
             f = n.op.gradient(k) if s in self.needed else None
-            made = f(Val(self.b, g), out, *operands) if f is not None else None
+            made = pulled(n.op, k, f, Val(self.b, g), out, operands) if f is not None else None
             if made is not None:
                 self.add(s, made.slot)
 

@@ -135,7 +135,7 @@ def compute_type(types: str, srcs: Sequence[Spec], arg: Any) -> dtype:
         return dt.bool_
     used = srcs[1:] if types == "where" else srcs
     found = dt.result_type([(s.dtype, 2 if s.number else 0 if s.shape else 1) for s in used])
-    if types == "float" and found.rank < 2:
+    if found.rank < 2 and types in _FLOATING:
         return dt.Defaults.float
     if types == "power" and found is dt.bool_:
         return dt.int64
@@ -146,4 +146,12 @@ def result_dtype(types: str, compute: dtype, arg: Any) -> dtype:
     """The element type an elementwise operation gives."""
     if types in ("compare", "test"):
         return dt.bool_
+    if types in _PARTS:
+        return compute.to_real()
+    if types == "pair":
+        return compute.to_complex()
     return arg if types == "cast" else compute
+
+
+_FLOATING: Final = frozenset({"float", "float part", "pair"})
+_PARTS: Final = frozenset({"part", "float part"})

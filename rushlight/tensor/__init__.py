@@ -8,6 +8,7 @@ from __future__ import annotations
 from rushlight.engine import Tensor
 from rushlight.tensor import (
     combine,
+    complexes,
     composed,
     convert,
     copies,
@@ -45,6 +46,7 @@ __all__ = [
     "SPECIAL",
     "Tensor",
     "combine",
+    "complexes",
     "composed",
     "convert",
     "copies",

@@ -257,7 +257,6 @@ for _name in ("cpu", "cuda", "mps", "xpu", "meta"):
     setattr(Tensor, f"is_{_name}", _lives(_name))
 setattr(Tensor, "itemsize", property(lambda self: self.dtype.itemsize))
 setattr(Tensor, "nbytes", property(lambda self: self.dtype.itemsize * self.shape.numel()))
-setattr(Tensor, "real", property(lambda self: self))
 
 
 @method()
@@ -309,7 +308,7 @@ setattr(Tensor, "__array_priority__", 1000)
 
 def from_operand(x: Any) -> Tensor | None:
     """A tensor of a NumPy array or scalar met as an operand; None for anything else."""
-    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+    if isinstance(x, np.generic) and x.dtype.kind in "biufc":
         # like a Python number: without dimensions, it does not widen the other operand
         a, kind = array_of(x.item(), None)
         return engine.own_array(a, kind, place(None))
@@ -319,7 +318,19 @@ def from_operand(x: Any) -> Tensor | None:
     return None
 
 
-engine.set_entry(lambda x: from_operand(x) if isinstance(x, np.generic) else None)
+def entry(x: Any, like: Tensor | None) -> Tensor | None:
+    """A tensor of a NumPy scalar or a complex number beside `like`; None for anything else.
+
+    A complex number has the precision of what it stands beside.
+    """
+    if isinstance(x, complex):
+        part = dt.Defaults.float if like is None or like.dtype.rank < 2 else like.dtype.to_real()
+        kind = part.to_complex()
+        return engine.own_array(np.array(x, kind.numpy), kind, place(None))
+    return from_operand(x) if isinstance(x, np.generic) else None
+
+
+engine.set_entry(entry)
 
 
 # ---------------------------------------------------------------- another shape on the spot
@@ -403,12 +414,6 @@ def is_complex(input: Tensor) -> bool:
 def is_signed(input: Tensor) -> bool:
     """Whether the dtype has negative numbers."""
     return bool(input.dtype.is_signed)
-
-
-@both("conj", "resolve_conj", "resolve_neg")
-def conj(input: Tensor) -> Tensor:
-    """The conjugate of a real tensor: itself."""
-    return input
 
 
 @both()

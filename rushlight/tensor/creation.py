@@ -24,6 +24,7 @@ from rushlight.tensor.install import (
     function,
     give,
     integer,
+    kind_of,
     method,
     need_tensor,
     number,
@@ -71,7 +72,7 @@ def tensor(
 
 
 def _need_float(kind: dtype) -> None:
-    if kind.kind != "f":
+    if kind.rank < 2:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
 
 
@@ -215,9 +216,7 @@ def full(
     elif isinstance(fill_value, Tensor):
         kind = fill_value.dtype
     else:
-        kind = dt.number_type(
-            "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
-        )
+        kind = dt.number_type(kind_of(value))
     made = filled(sizes((size,), "full"), value, kind, place(device), requires_grad)
     return give(made, out, "full")
 

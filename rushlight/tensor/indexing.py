@@ -220,7 +220,7 @@ attach("__getitem__", named(_getitem, "__getitem__", "Tensor."))
 # ---------------------------------------------------------------- writing
 def _value(self: Tensor, value: Any) -> Any:
     """A value to write: a tensor or a Python number."""
-    if isinstance(value, Tensor | float | int):
+    if isinstance(value, Tensor | float | int | complex):
         return value.item() if isinstance(value, np.generic) else value
     kind = type(value)
     name = f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__

@@ -23,7 +23,15 @@ from rushlight.engine.methods import general
 from rushlight.graph.op import TABLE, Op
 
 F = TypeVar("F", bound=Callable[..., Any])
-Number = float | int | bool
+Number = float | int | bool  # what arithmetic takes; complex numbers pass as Any
+
+
+def kind_of(x: Any) -> str:
+    """The kind of a Python number: `'b'`, `'i'`, `'f'` or `'c'`."""
+    if isinstance(x, bool):
+        return "b"
+    return "i" if isinstance(x, int) else "c" if isinstance(x, complex) else "f"
+
 
 FUNCTIONS: Final[dict[str, Any]] = {}  # the public functions, by name
 
@@ -137,9 +145,9 @@ def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -
 
 def operand(x: Any, name: str, argument: str = "other", position: int = 2) -> Tensor | Number:
     """A tensor or a Python number (NumPy's scalars become one); `TypeError` for anything else."""
-    if isinstance(x, Tensor | float | int):
-        return x if not isinstance(x, np.generic) else x.item()
-    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+    if isinstance(x, Tensor | float | int | complex):
+        return cast(Number, x) if not isinstance(x, np.generic) else x.item()
+    if isinstance(x, np.generic) and x.dtype.kind in "biufc":
         return x.item()  # type: ignore[no-any-return]
     raise TypeError(
         f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
@@ -151,10 +159,10 @@ def number(x: Any, name: str, argument: str, position: int = 2) -> Number:
     """A Python number, taken from a tensor of one element where need be."""
     if isinstance(x, Tensor):
         return cast(Number, engine.item(x))
-    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+    if isinstance(x, np.generic) and x.dtype.kind in "biufc":
         return x.item()  # type: ignore[no-any-return]
-    if isinstance(x, float | int):
-        return x
+    if isinstance(x, float | int | complex):
+        return cast(Number, x)
     raise TypeError(
         f"{name}(): argument '{argument}' (position {position}) must be Number, "
         f"not {type(x).__name__}"

@@ -10,7 +10,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
-from rushlight.tensor.install import function, number
+from rushlight.tensor.install import function, kind_of, number
 
 
 class layout:
@@ -172,5 +172,4 @@ def _typed(x: Any, position: int) -> tuple[dtype, int]:
     if isinstance(x, Tensor):
         return x.dtype, 0 if x.shape else 1
     value = number(x, "result_type", f"tensor{position}", position)
-    kind = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
-    return dt.number_type(kind), 2
+    return dt.number_type(kind_of(value)), 2

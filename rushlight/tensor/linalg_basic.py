@@ -9,6 +9,7 @@ from rushlight import engine
 from rushlight.base.shape import Ints, broadcast_shapes, numel
 from rushlight.engine import Tensor
 from rushlight.engine.core import record2
+from rushlight.graph.ops import complexes as cx
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops.elementwise import add, mul
 from rushlight.graph.ops.join import cat as CAT
@@ -119,7 +120,7 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     return give(product(input, vec), out, "mv")
 
 
-@both("dot", "vdot")
+@both("dot")
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The sum of products of two vectors."""
     need_tensor(input, "dot")
@@ -139,6 +140,15 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
         f"elements, but got {a} and {b} elements respectively"
     )
     return give(_inner(input, tensor, words), out, "dot")
+
+
+@both("vdot")
+def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The sum of products of two vectors, the first one conjugated."""
+    need_tensor(input, "vdot")
+    if input.dtype.kind == "c":
+        input = apply(cx.conj, input)
+    return dot(input, other, out=out)
 
 
 @both("inner")

@@ -12,10 +12,11 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
+from rushlight.engine.eager_numpy import converter
 
 Array = NDArray[Any]
 
-_PLAIN: Final = frozenset({int, float, bool})
+_PLAIN: Final = frozenset({int, float, bool, complex})
 _NESTS: Final = frozenset({list, tuple})
 
 
@@ -53,10 +54,17 @@ def _plain_kinds(data: Any) -> set[type] | None:
 def _plain(data: Any, kinds: set[type], kind: dtype | None) -> tuple[Array, dtype]:
     if kind is None:
         found = "f" if float in kinds or not kinds else "i" if int in kinds else "b"
+        found = "c" if complex in kinds else found
         kind = dt.number_type(found)
-    if kind.kind == "f" and int in kinds:
+    if complex in kinds and kind.kind != "c":
+        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
+    if kind.kind == "c":
+        return np.array(data, dtype=np.complex128).astype(kind.numpy), kind
+    if kind.kind == "f" and (kind.narrow or int in kinds):
         # through float64: NumPy would make objects of integers beyond 64 bits
-        return np.array(data, dtype=np.float64).astype(kind.numpy), kind
+        return converter(dt.float64, kind)(np.array(data, dtype=np.float64)), kind
+    if kind is dt.uint64 and float not in kinds:
+        return np.array(data, dtype=np.uint64), kind
     try:
         return np.array(data, dtype=np.int64 if kind.kind in "iu" else None).astype(
             kind.numpy
@@ -80,6 +88,7 @@ def _fits(data: Any, kinds: set[type], kind: dtype) -> dtype:
 
 _C_NAMES: Final = {
     "uint8": "uint8_t", "int8": "int8_t", "int16": "short", "int32": "int", "int64": "int64_t",
+    "uint16": "uint16", "uint32": "uint32",
 }  # fmt: skip
 
 
@@ -131,6 +140,8 @@ def _kind(data: Any, depth: int) -> dtype:
         return dt.int64
     if isinstance(data, float):
         return dt.Defaults.float
+    if isinstance(data, complex):
+        return dt.number_type("c")
     if isinstance(data, str | bytes):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if not _is_sequence(data):

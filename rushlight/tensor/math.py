@@ -22,6 +22,7 @@ from rushlight.tensor.install import (
     attach,
     both,
     give,
+    kind_of,
     method,
     named,
     need_tensor,
@@ -39,7 +40,7 @@ NUMBERS: Final = frozenset((float, int))  # Python's own: no NumPy scalar among 
 
 # Public name -> row, where they differ.
 ALIASES: Final[dict[str, str]] = {
-    "absolute": "abs", "negative": "neg", "fix": "trunc", "sgn": "sign", "arccos": "acos",
+    "absolute": "abs", "negative": "neg", "fix": "trunc", "arccos": "acos",
     "arcsin": "asin", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
     "arctan2": "atan2", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
     "not_equal": "ne",
@@ -48,7 +49,7 @@ UNARY: Final = (
     "abs neg sign square reciprocal sqrt rsqrt exp exp2 expm1 log log1p log2 log10 tanh sigmoid "
     "sin cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc erfinv relu floor ceil trunc "
     "frac logical_not bitwise_not deg2rad rad2deg lgamma digamma i0 sinc isnan isinf isfinite "
-    "isposinf isneginf signbit absolute negative fix sgn arccos arcsin arctan arcsinh arccosh "
+    "isposinf isneginf signbit absolute negative fix arccos arcsin arctan arcsinh arccosh "
     "arctanh"
 )
 BINARY: Final = (
@@ -270,7 +271,7 @@ def divided(x: Any, y: Any, rounding_mode: str | None, name: str) -> Tensor:
 def _typed(x: Any) -> tuple[dt.dtype, int]:
     if isinstance(x, Tensor):
         return x.dtype, 0 if x.shape else 1
-    return dt.number_type("b" if isinstance(x, bool) else "i" if isinstance(x, int) else "f"), 2
+    return dt.number_type(kind_of(x)), 2
 
 
 FLOOR_DIVIDE: Final = row("floor_divide")

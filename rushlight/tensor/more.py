@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
+from rushlight.graph.ops import complexes as cx
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops import elementwise as ew
 from rushlight.tensor import reduce
@@ -79,7 +80,7 @@ def cov(
     given = [w for w in parts if w is not None]
     if not given:
         away = apply(ew.sub, x, reduce.mean(x, 1, True))
-        made = apply(contract.matmul, away, sh.t(away))
+        made = apply(contract.matmul, away, _turned(away))
         made = apply(ew.div, made, float(max(count - correction, 0)))
     else:
         w = given[0] if len(given) == 1 else apply(ew.mul, *given)
@@ -89,9 +90,14 @@ def cov(
         norm = total - float(correction)
         if parts[1] is not None and correction:
             norm = total - float(correction) * (reduce.sum_(apply(ew.mul, w, parts[1])) / total)
-        made = apply(contract.matmul, apply(ew.mul, away, w), sh.t(away))
+        made = apply(contract.matmul, apply(ew.mul, away, w), _turned(away))
         made = apply(ew.div, made, apply(ew.clamp_min, norm, 0.0))
     return made if made.shape[0] != 1 else sh.reshaped(made, ())
+
+
+def _turned(x: Tensor) -> Tensor:
+    """A matrix transposed and conjugated."""
+    return apply(cx.conj, sh.t(x)) if x.dtype.kind == "c" else sh.t(x)
 
 
 @both()
@@ -100,7 +106,8 @@ def corrcoef(input: Tensor) -> Tensor:
     c = cov(input)
     if not c.shape:
         return apply(ew.div, c, c)
-    d = apply(ew.sqrt, sh.diagonal(c))
+    d = sh.diagonal(c)
+    d = apply(ew.sqrt, apply(cx.real, d) if c.dtype.kind == "c" else d)
     return apply(ew.div, apply(ew.div, c, look(movement.unsqueeze, d, 1)), d)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from rushlight import engine
+from rushlight.base.dtype import by_name
 from rushlight.base.shape import contiguous_strides
 from rushlight.engine import Tensor
 from rushlight.graph.ops import movement
@@ -14,7 +17,6 @@ from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import cast, clone
 from rushlight.tensor.history import grad_fn
 from rushlight.tensor.install import integer, method, place, strides
-from rushlight.tensor.literals import array_of
 
 Tensor.__module__ = "torch"
 
@@ -72,7 +74,7 @@ def _converter(kind: Any, words: str) -> Any:
     return convert
 
 
-for _name, _kind in (("__int__", int), ("__float__", float), ("__complex__", complex)):
+for _name, _kind in (("__int__", int), ("__float__", float)):
     setattr(Tensor, _name, _converter(_kind, "scalars"))
 
 
@@ -111,7 +113,7 @@ def __reversed__(self: Tensor) -> Tensor:
 @method("__contains__")
 def __contains__(self: Tensor, element: Any) -> bool:
     """Whether any element equals a number or a tensor."""
-    if isinstance(element, Tensor | float | int):
+    if isinstance(element, Tensor | float | int | complex):
         value = engine.read(element) if isinstance(element, Tensor) else element
         return bool((engine.read(self) == value).any())
     raise RuntimeError(
@@ -175,7 +177,7 @@ def _deep(value: Any, memo: dict[int, Any]) -> Any:
 # ---------------------------------------------------------------- pickles
 def rebuild(array: Any, kind: str, requires_grad: bool, cls: Any, state: Any) -> Any:
     """A tensor from its pickled parts."""
-    a, dtype = array_of(array, None)
+    a, dtype = np.array(array), by_name(kind)
     made = engine.own_array(a, dtype, place(None))
     if cls is not None:
         made = engine.become(cls, made, requires_grad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,11 +52,23 @@ def generator_of(generator: Any, where: Any = CPU) -> Any:
 Draw = Callable[[Any, Ints, dtype], Any]  # generator, shape, type -> array
 
 
+def _paired(kind: dtype, draw: Callable[[Any], Any]) -> Any:
+    """Complex numbers of real ones drawn in pairs: `draw` gives them for the type of the parts."""
+    return draw(np.dtype(kind.to_real().numpy)).view(kind.numpy)[..., 0]
+
+
+ROOT_HALF = math.sqrt(0.5)  # the deviation of each part, for a variance of 1 together
+
+
 def _rand(gen: Any, shape: Ints, kind: dtype) -> Any:
+    if kind.kind == "c":
+        return _paired(kind, lambda part: draws.uniform(gen, (*shape, 2), dtype=part))
     return draws.uniform(gen, shape, dtype=kind.numpy)
 
 
 def _randn(gen: Any, shape: Ints, kind: dtype) -> Any:
+    if kind.kind == "c":
+        return _paired(kind, lambda part: draws.normal(gen, (*shape, 2), 0.0, ROOT_HALF, part))
     return draws.normal(gen, shape, dtype=kind.numpy)
 
 
@@ -128,11 +141,21 @@ def laid_array(shape: Ints, steps: Ints, kind: dtype) -> Any:
 
 
 def _fill_uniform(gen: Any, a: Any, low: float = 0.0, high: float = 1.0) -> Any:
+    if a.dtype.kind == "c":
+        part = np.dtype(a.real.dtype)
+        return draws.fill(a, lambda n: draws.uniform(gen, 2 * n, low, high, part).view(a.dtype))
     return draws.fill(a, lambda n: draws.uniform(gen, n, low, high, a.dtype))
 
 
-def _fill_normal(gen: Any, a: Any) -> Any:
-    return draws.normal_into(gen, a)
+def _fill_normal(gen: Any, a: Any, mean: Any = 0.0, std: float = 1.0) -> Any:
+    if a.dtype.kind != "c":
+        return draws.normal_into(gen, a, mean, std)
+    part = np.dtype(a.real.dtype)
+
+    def pairs(n: int) -> Any:
+        return draws.normal(gen, 2 * n, 0.0, std * ROOT_HALF, part).view(a.dtype) + mean
+
+    return draws.fill(a, pairs)
 
 
 rand_like = _like("rand_like", _fill_uniform)
@@ -354,7 +377,7 @@ def _uniform(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
 _into("uniform_", _uniform)
 _into(
     "normal_",
-    lambda gen, a, mean=0.0, std=1.0: draws.normal_into(
+    lambda gen, a, mean=0.0, std=1.0: _fill_normal(
         gen, a, number(mean, "normal_", "mean"), number(std, "normal_", "std")
     ),
 )

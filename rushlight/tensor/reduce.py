@@ -11,6 +11,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.shape import Ints, wrap_dim
 from rushlight.engine import Tensor
 from rushlight.engine.core import record1
+from rushlight.graph.ops import complexes as cx
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
 from rushlight.graph.ops import matrices as mx
@@ -413,7 +414,13 @@ def _moment(name: str, op: Any, with_mean: bool) -> None:
         need_tensor(input, name)
         dim, keepdim, correction = _correction(args, kwargs, name)
         dims = dims_of(input, dim)
-        made = apply(op, input, arg=(dims, keepdim, 1 if correction is None else correction))
+        how = (dims, keepdim, 1 if correction is None else correction)
+        if input.dtype.kind == "c":  # the variance of both parts together
+            both_parts = [apply(nm.var, apply(f, input), arg=how) for f in (cx.real, cx.imag)]
+            made = apply(ew.add, *both_parts)
+            made = root_of(made) if name.startswith("std") else made
+        else:
+            made = apply(op, input, arg=how)
         return (made, apply(nm.mean, input, arg=(dims, keepdim))) if with_mean else made
 
     f.__doc__ = f"`{name}(input, dim=None, *, correction=1, keepdim=False)`."
@@ -433,6 +440,11 @@ def vector_norm(x: Tensor, p: Any, dims: Ints, keepdim: bool) -> Tensor:
     Slopes at zero are zero for p = 2, as PyTorch's.
     """
     arg = (dims, keepdim)
+    if x.dtype.kind == "c":
+        if p == 2:
+            parts = [apply(ew.square, apply(f, x)) for f in (cx.real, cx.imag)]
+            return root_of(apply(rd.sum_, apply(ew.add, *parts), arg=arg))
+        x = apply(ew.abs_, x)
     if p == 2:
         total = apply(rd.sum_, apply(ew.square, x), arg=arg)
         return root_of(total)

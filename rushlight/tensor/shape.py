@@ -293,14 +293,8 @@ def _matrix(self: Tensor) -> Tensor:
     return transpose(self, -2, -1)
 
 
-for _name, _get in (("T", _reversed), ("H", _reversed), ("mT", _matrix), ("mH", _matrix)):
+for _name, _get in (("T", _reversed), ("mT", _matrix)):
     setattr(Tensor, _name, property(_get))
-
-
-@both("adjoint")
-def adjoint(input: Tensor) -> Tensor:
-    """The last two dimensions exchanged."""
-    return transpose(input, -2, -1)
 
 
 @both("movedim", "moveaxis")

@@ -20,7 +20,10 @@ import rushlight
 from rushlight import nn as our_nn
 
 # (relative, absolute for each unit of the largest value)
-TOLERANCES: Final = {"torch.float64": (1e-8, 1e-10), "torch.float32": (3e-5, 3e-6)}
+TOLERANCES: Final = {
+    "torch.float64": (1e-8, 1e-10), "torch.complex128": (1e-8, 1e-10),
+    "torch.float32": (3e-5, 3e-6), "torch.complex64": (3e-5, 3e-6),
+}  # fmt: skip
 DEFAULT_TOLERANCE: Final = (1e-2, 1e-2)
 
 _SPACES: Final = (
@@ -120,12 +123,14 @@ def our_tensor(value: torch.Tensor) -> Any:
     if value.layout is not torch.strided:
         raise Missing(f"layout {value.layout}")
     our_dtype(value.dtype)
-    if value.dtype.is_complex or value.dtype in (torch.bfloat16, torch.float16):
-        raise Missing(f"a NumPy bridge for {value.dtype}")
-    plain = value.detach()
+    plain = value.detach().resolve_conj().resolve_neg()
     if plain._is_zerotensor():  # has no storage
         plain = torch.zeros(plain.shape, dtype=plain.dtype)
     flat = plain.as_strided((plain.untyped_storage().nbytes() // plain.itemsize,), (1,), 0)
+    if value.dtype is torch.bfloat16:  # NumPy has no such type
+        near = rushlight.from_numpy(flat.float().numpy()).to(rushlight.bfloat16)
+        made = near.as_strided(tuple(plain.shape), plain.stride(), plain.storage_offset())
+        return made.requires_grad_() if value.requires_grad else made
     base = flat.numpy().copy()
     strides = tuple(s * plain.itemsize for s in plain.stride())
     # An empty tensor may begin past its storage's end.
@@ -227,8 +232,8 @@ def plain_array(value: Any) -> np.ndarray[Any, Any]:
         if value._is_zerotensor():
             value = torch.zeros(value.shape, dtype=value.dtype)
         value = value.resolve_conj().resolve_neg()
-        if value.dtype in (torch.bfloat16, torch.float16):
-            value = value.float()
+    if str(value.dtype) in ("torch.bfloat16", "torch.float16"):
+        value = value.float()
     return np.asarray(value.numpy())
 
 
@@ -343,7 +348,7 @@ def finish(value: Any) -> None:
     """Have everything recorded computed, so that its errors are raised here."""
     for tensor in _our_tensors(value):
         if tensor.numel():
-            tensor.detach().numpy()
+            plain_array(tensor)
 
 
 def judged(error: BaseException) -> tuple[str, str]:

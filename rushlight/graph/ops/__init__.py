@@ -3,6 +3,7 @@
 from . import (
     activations,
     combine,
+    complexes,
     contract,
     convolve,
     core,
@@ -28,6 +29,7 @@ from . import (
 __all__ = [
     "activations",
     "combine",
+    "complexes",
     "contract",
     "convolve",
     "core",

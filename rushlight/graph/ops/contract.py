@@ -48,7 +48,12 @@ def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     return Spec((*batch, x.shape[-2], y.shape[-1]), x.dtype, None, x.device)
 
 
-_NAME = {"float32": "float", "float64": "double", "int64": "long", "int32": "int"}
+_NAME = {
+    "float32": "float", "float64": "double", "int64": "long", "int32": "int", "int8": "signed char",
+    "uint8": "unsigned char", "int16": "short", "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
 
 
 def transpose(x: Val) -> Val:

@@ -5,7 +5,9 @@ element is; ``grads`` has one rule per operand, ``rule(g, out, *operands)``, or 
 the promotion rule: ``promote`` (common type), ``power`` (the same, bool as int64), ``float``
 (integers become the default float), ``compare`` (common type in, bool out), ``test`` (its own type
 in, bool out), ``bool`` (read as bool), ``where`` (first operand bool, the others promoted),
-``cast`` (to the static argument).  ``domain``: for each operand, the interval tests draw from.
+``cast`` (to the static argument), ``part`` (the type of a complex type's parts; ``float part``: of
+integers the default float), ``pair`` (the complex type of two floats).  ``domain``: for each
+operand, the interval tests draw from.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import numpy as np
 from ...base import dtype as dt
 from ...base.dtype import dtype
 from ...base.shape import broadcast_shapes, elementwise_strides
-from ..op import ELEMENTWISE, Op, Spec, compute_type, register, result_dtype
+from .. import complexes
+from ..op import ELEMENTWISE, TABLE, Op, Spec, compute_type, register, result_dtype
 from ..value import Val
 from .core import full
 
@@ -35,6 +38,8 @@ def infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         if s.shape != shape:
             shape = broadcast_shapes(shape, s.shape)
     ctype = compute_type(op.types, srcs, arg)
+    if ctype.kind == "c" and op.name not in complexes.LOWER:
+        raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{ctype.typename}'")
     check = REFUSED.get(op.name)
     if check is not None:
         check(srcs, ctype)
@@ -162,7 +167,11 @@ div: Op = define(
     lambda g, out, x, y: g / y, lambda g, out, x, y: -g * ((x / y) / y),
     types="float", reference=np.true_divide, domain=(R, P), infix="truediv",
 )  # fmt: skip
-abs_: Op = define("abs", lambda e, x: e.abs(x), lambda g, out, x: g * sign(x), reference=np.abs)
+abs_: Op = define(
+    "abs", lambda e, x: e.abs(x),
+    lambda g, out, x: g * (TABLE["sgn"](x) if x.dtype.kind == "c" else sign(x)), types="part",
+    reference=np.abs,
+)  # fmt: skip
 
 
 def _sign(e: Any, x: Any) -> Any:
@@ -201,9 +210,14 @@ def _pow_grad_base(g: Val, out: Val, x: Val, y: Val) -> Val:
     return where(eq(y, 0.0), 0.0, g * (y * pow_(x, y - 1.0)))
 
 
+def _pow_grad_exponent(g: Val, out: Val, x: Val, y: Val) -> Val:
+    size = TABLE["real"](y) if out.dtype.kind == "c" and y.dtype.kind == "c" else y
+    return g * where(logical_and(eq(x, 0.0), ge(size, 0.0)), 0.0, out * log(x))
+
+
 pow_: Op = define(
     "pow", lambda e, x, y: e.pow(x, y), _pow_grad_base,
-    lambda g, out, x, y: g * where(logical_and(eq(x, 0.0), ge(y, 0.0)), 0.0, out * log(x)),
+    _pow_grad_exponent,
     reference=np.power, domain=(P, R),
 )  # fmt: skip
 

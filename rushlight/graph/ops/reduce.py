@@ -84,8 +84,14 @@ def _infer_sum(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     return Spec(_check(op, x, *arg), x.dtype if x.dtype.rank > 1 else dt.int64, None, x.device)
 
 
+def _needs_order(op: Op, x: Spec) -> None:
+    if x.dtype.kind == "c":
+        raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{x.dtype.typename}'")
+
+
 def _infer_winner(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
+    _needs_order(op, x)
     shape = _check(op, x, *arg)
     _needs_elements(op, x, arg[0])
     return Spec(shape, x.dtype, None, x.device)
@@ -93,6 +99,7 @@ def _infer_winner(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 
 def _infer_index(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
+    _needs_order(op, x)
     shape = _check(op, x, *arg)
     _needs_elements(op, x, arg[0])
     if x.dtype is dt.bool_:

@@ -23,6 +23,8 @@ from .movement import flip
 
 def _running(ufunc: np.ufunc) -> Callable[..., Any]:
     def call(x: Any, arg: Any = None) -> Any:
+        if x.dtype.kind == "c":
+            return ufunc.accumulate(x, arg, np.complex128).astype(x.dtype) if x.ndim else x
         if x.dtype.kind != "f":
             return ufunc.accumulate(x, arg, np.int64) if x.ndim else x.astype(np.int64)
         return ufunc.accumulate(x, arg, np.float64).astype(x.dtype) if x.ndim else x

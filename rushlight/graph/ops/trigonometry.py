@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..op import Op
+from ..value import Val
 from .elementwise import P, R, cos, define, eq, rsqrt, where
 
 LN2 = math.log(2.0)
@@ -66,11 +67,17 @@ def _atanh(e: Any, x: Any) -> Any:
     return e.where(x < 0, -v, v)
 
 
+def _acosh_grad(g: Val, out: Val, x: Val) -> Val:
+    if x.dtype.kind == "c":  # the product of roots keeps to their branches
+        return g * (rsqrt(x - 1.0) * rsqrt(x + 1.0))
+    return g * rsqrt(x * x - 1.0)
+
+
 sinh: Op = define("sinh", _sinh, lambda g, out, x: g * cosh(x), types="float", reference=np.sinh)
 cosh: Op = define("cosh", _cosh, lambda g, out, x: g * sinh(x), types="float", reference=np.cosh)
 asinh: Op = define("asinh", _asinh, lambda g, out, x: g * rsqrt(x * x + 1.0), types="float",
                    reference=np.arcsinh)  # fmt: skip
-acosh: Op = define("acosh", _acosh, lambda g, out, x: g * rsqrt(x * x - 1.0), types="float",
+acosh: Op = define("acosh", _acosh, _acosh_grad, types="float",
                    reference=np.arccosh, domain=(ABOVE_ONE,))  # fmt: skip
 atanh: Op = define("atanh", _atanh, lambda g, out, x: g / (1.0 - x * x), types="float",
                    reference=np.arctanh, domain=(INSIDE,))  # fmt: skip
