@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..base.shape import numel
 from .group import Grouping
-from .loops import Call, Instr, Kernel, LoopProgram, Place, Product, Stage
+from .loops import AnyKernel, Call, Instr, Kernel, LoopProgram, Place, Product, Stage
 from .split import Launch
 from .values import Value
 
@@ -48,7 +48,7 @@ def place_memory(result: LoopProgram, launches: list[Launch], grouping: Grouping
             size = bytes_of(items[b])
             offset, top = _take(free, size, top)
             roots[b] = Place("work", offset)
-        kernel, starts = from_first_element(launch.kernel)
+        kernel, starts = from_first_element(launch)
         text = str(kernel)
         index = known.get(text)
         if index is None:
@@ -64,14 +64,17 @@ def place_memory(result: LoopProgram, launches: list[Launch], grouping: Grouping
     result.workspace = top
 
 
-def from_first_element(kernel: Kernel | Product) -> tuple[Kernel | Product, list[int]]:
+def from_first_element(launch: Launch) -> tuple[AnyKernel, list[int]]:
     """A kernel whose parameters are read from the first element that it touches, and how many bytes
     after each buffer's start that is: the steps of a loop over slices are one kernel."""
+    kernel = launch.kernel
     if isinstance(kernel, Product):
         sides = (kernel.a, kernel.b, kernel.c)
         starts = [side[2] * kernel.dtype.itemsize for side in sides]
         a, b, c = ((*side[:2], 0, *side[3:]) for side in sides)
         return replace(kernel, a=a, b=b, c=c), starts
+    if not isinstance(kernel, Kernel):
+        return kernel, [0] * len(launch.buffers)
     least: dict[int, int] = {}
     for stage in kernel.stages:
         for i in stage.body:
