@@ -57,8 +57,10 @@ def test_draws_have_the_moments_and_lie_in_the_support(name):
     assert bool(((x.std(0) / spread - 1).abs() < 0.25).all())
 
 
+# fmt: off
 CONTINUOUS = ("Beta", "Exponential", "Gumbel", "HalfNormal", "Kumaraswamy", "Laplace", "LogNormal",
-              "Normal", "StudentT", "Uniform", "Weibull", "ContinuousBernoulli", "InverseGamma")  # fmt: skip
+              "Normal", "StudentT", "Uniform", "Weibull", "ContinuousBernoulli", "InverseGamma")
+# fmt: on
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
