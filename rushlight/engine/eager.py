@@ -69,6 +69,11 @@ def run_node(
         else:
             xs.append(numbers[~s])
             specs.append(_NUMBERS[program.numbers[~s]])
+    return run_alone(node, specs, xs)
+
+
+def run_alone(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
+    """The value of one node whose operands are given: arrays, and Python numbers."""
     return _RUN[node.op.kind](node, specs, xs)
 
 

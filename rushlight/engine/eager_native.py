@@ -137,20 +137,25 @@ def special(name: str, kind: dtype) -> Callable[..., Any]:
 _PRODUCTS: Final[dict[str, tuple[Callable[..., Any], GeneralMatmul]]] = {}
 
 
-def _product_text(code: GeneralMatmul, symbol: str) -> str:
+def product_function(code: GeneralMatmul, symbol: str) -> str:
     """The general product behind a geometry: am, ak, bk, bn, cm, m, k, n."""
     loads = "\n".join(
         f"  %g{i}.at = getelementptr i64, ptr %g, i64 {i}\n  %g{i} = load i64, ptr %g{i}.at"
         for i in range(8)
     )
-    function = f"""\
+    return f"""\
 define void @{symbol}(ptr %g, ptr %c, ptr %a, ptr %b, ptr %work) {{
 entry:
 {loads}
   call void @{code.symbol}(ptr %a, i64 %g0, i64 %g1, ptr %b, i64 %g2, i64 %g3, ptr %c, i64 %g4,
     i64 %g5, i64 %g6, i64 %g7, ptr %work)
   ret void
-}}"""
+}}
+"""
+
+
+def _product_text(code: GeneralMatmul, symbol: str) -> str:
+    function = product_function(code, symbol)
     # a module of its own, which plans call too: it is long to compile
     return str(text.module_text([function], {code.declaration}, [code.text]))
 

@@ -139,7 +139,7 @@ def _sizes(e: Emitter, names: int) -> list[Value]:
     return [e.load(e.gep("%g", i, "i64"), "i64") for i in range(names)]
 
 
-def _lanes_text(name: str, element: str, symbol: str) -> str:
+def lanes_text(name: str, element: str, symbol: str) -> str:
     """The last dimension is reduced: geometry is outer, k; out has ``outer`` elements."""
     e = Emitter()
     c = _Cascade(e, name, element, LANES)
@@ -187,7 +187,7 @@ def _lanes_text(name: str, element: str, symbol: str) -> str:
     return module_text([text], e.declarations)
 
 
-def _columns_text(name: str, element: str, symbol: str) -> str:
+def columns_text(name: str, element: str, symbol: str) -> str:
     """The last dimension is kept: geometry is outer, k, inner; out is ``outer x inner``."""
     e = Emitter()
     wide, narrow = _Cascade(e, name, element, WIDTH), _Cascade(e, name, element, 1)
@@ -255,7 +255,7 @@ def _plan(name: str, kind: tuple[str, str], shape: Ints, dims: Ints) -> _Plan | 
         if not together or dims[0] != len(kept):
             order = kept + dims
         symbol = f"fold_{name}_{suffix}"
-        run = kernel(symbol, 3, lambda: _lanes_text(name, element, symbol))
+        run = kernel(symbol, 3, lambda: lanes_text(name, element, symbol))
         sizes: Ints = (size, k)
     else:
         if together:
@@ -264,6 +264,6 @@ def _plan(name: str, kind: tuple[str, str], shape: Ints, dims: Ints) -> _Plan | 
             order = dims + kept
             outer = 1
         symbol = f"fold_{name}_columns_{suffix}"
-        run = kernel(symbol, 3, lambda: _columns_text(name, element, symbol))
+        run = kernel(symbol, 3, lambda: columns_text(name, element, symbol))
         sizes = (outer, k, size // outer if outer else 0)
     return run, np.array(sizes, dtype=np.int64), order, out_shape

@@ -17,8 +17,12 @@ from ..runtime.native import SUPPORTED, Table, live_helpers
 from .budget import compiled, pays
 from .core import Engine
 from .eager import run_node
+from .first import DIRECT, run_first
+from .first_parts import PARTS
 from .memory import base_array, hold, nbytes
 from .plan import FlushInfo
+from .records import Rec
+from .steps import NUMBERS
 
 # Needed only where something is compiled: a third of the time of `import rushlight`.
 llvm: Final[Any] = later("rushlight.codegen.llvm")
@@ -187,15 +191,39 @@ def run_plan(
     if info.watched is not None:
         found: tuple[list[Any], BaseException | None] = info.watched.run(info, lvals, numbers)
         return found
+    if settings.eager or not info.follows:
+        return one_at_a_time(info, lvals, numbers)
     started = time.perf_counter()
-    made = one_at_a_time(info, lvals, numbers)
+    outs, failed = first_run(info, lvals, numbers)
     info.alone += time.perf_counter() - started
-    return made
+    if settings.verify and failed is None:
+        compare(info, outs, lvals, numbers)
+    return outs, failed
 
+
+DIRECT.update(PARTS)
 
 LANES: Final = 3  # sets of output memory a plan keeps
 LARGE: Final = 1 << 21  # plans with more bytes of outputs keep none
 REFUSED: Final = 1 << 60
+
+
+def first_run(
+    info: FlushInfo, lvals: list[Any], numbers: list[Any]
+) -> tuple[list[Any], BaseException | None]:
+    """The records one after the other through general kernels: how a new stretch is run."""
+    if len(numbers) > NUMBERS:
+        return one_at_a_time(info, lvals, numbers)
+    outs, failed, slot = run_first(info.recs, info.outputs, lvals, numbers)
+    if failed is not None:
+        told(failed, info.recs[slot])
+    return outs, failed
+
+
+def told(error: BaseException, r: Rec) -> None:
+    """Say where the operation that failed was recorded."""
+    if r.where:
+        error.add_note(f"the operation {r.row.name} was recorded at {r.where}")
 
 
 def one_at_a_time(
@@ -215,9 +243,7 @@ def one_at_a_time(
             arrays[i] = run_node(n, arrays, program, numbers)
         except Exception as error:
             failed = error
-            where = info.recs[info.slots[i]].where
-            if where:
-                error.add_note(f"the operation {n.op.name} was recorded at {where}")
+            told(error, info.recs[info.slots[i]])
             break
     outs: list[Any] = []
     for o in program.outputs:

@@ -30,7 +30,7 @@ from .capture import (
 from .core import Engine, Fam, Hist, Tensor
 from .execute import NativePlan
 from .handles import loose_key
-from .plan import FlushInfo, plan_flush
+from .plan import FlushInfo, assemble, plan_flush
 from .records import FLUSH, NONE, STEP, Rec, Storage
 from .trie import LEAF
 
@@ -166,6 +166,8 @@ def own_record(e: Engine, mask: bytes) -> Rec:
         r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
         r.mask = mask
         info = plan_flush(e, cur, mask)
+        info.follows = False
+        assemble(info, info.numbers, info.outputs, [])
         r.info = info
         r.arg = info.leaves
         info.leaves = list(range(len(info.leaves)))  # a replay hands over only what is read

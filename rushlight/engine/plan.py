@@ -29,11 +29,10 @@ class FlushInfo:
         self.stores: list[tuple[int, int]] = []  # storage index -> slot
         self.users: dict[int, int] = {}  # saved slot -> mask of the nodes that need it
         self.roots: tuple[int, ...] = ()
-        self.program: Program = Program()
+        self.made: Program | None = None  # `program`, once somebody has asked for it
         self.slots: list[int] = []  # slot of each node
-        self.leaves: list[
-            int
-        ] = []  # for each leaf node, its place among the stretch's LEAF records
+        # for each leaf node, its place among the stretch's LEAF records
+        self.leaves: list[int] = []
         self.outputs: list[int] = []  # slots that are computed, in the program's order
         # where each slot's value is found: an output's place, or ~k for the memory of the k-th LEAF
         # record
@@ -44,11 +43,23 @@ class FlushInfo:
         self.nsts: int = 0  # storages made or written
         self.nentries: int = 0  # entries of history
         self.freed: int = 0  # nodes whose saved values backwards in the stretch released
+        self.follows: bool = True  # are the records all there is to run?
         self.runs: int = 0
         self.alone: float = 0.0  # seconds spent running one operation at a time
         self.code: Any = None  # the native plan
         self.numbers: list[Any] = []  # the numbers of the run it was made in, for their types
         self.watched: Any = None  # what runs instead while somebody watches: see watch.py
+
+    @property
+    def program(self) -> Program:
+        """The program that makes what leaves, worked out when it is first asked for: the first run
+        follows the records (see first.py).  With it come ``slots`` and ``leaves``."""
+        p = self.made
+        if p is None:
+            assemble(self, self.numbers, self.outputs, [])
+            p = self.made
+            assert p is not None
+        return p
 
     def describe(self) -> tuple[Any, ...]:
         """Everything that recognition promises to be the same."""
@@ -149,7 +160,7 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
 
 
 def build(e: Engine, info: FlushInfo) -> None:
-    """The program that makes every value that leaves."""
+    """What has to be computed, and where each value that leaves is found."""
     recs = info.recs
     place: dict[int, int] = {}
     for r in recs:
@@ -174,7 +185,6 @@ def build(e: Engine, info: FlushInfo) -> None:
     info.stores_at = [(k, s, info.at[s]) for k, s in info.stores]
     info.saved_at = [(s, info.at[s]) for s in info.users]
     info.numbers = e.numbers
-    assemble(info, e.numbers, keep, [])
 
 
 def assemble(
@@ -201,7 +211,8 @@ def assemble(
         for s in operands(r):
             if s >= 0:
                 todo.append(source(recs, s))
-    program = info.program
+    program = Program()
+    info.made = program
     program.numbers = ["d" if isinstance(v, float) else "q" for v in numbers]
     at: dict[int, int] = {}
     narrows = any(r.spec is not None and r.spec.dtype.narrow for r in recs)

@@ -428,7 +428,7 @@ class Watched:
     def __init__(self, info: FlushInfo, picks: list[tuple[Probe, list[Pick]]]) -> None:
         inner = FlushInfo()
         inner.recs = info.recs
-        inner.program = info.program
+        inner.made = info.program
         inner.slots = info.slots
         inner.leaves = info.leaves
         inner.outputs = info.outputs
@@ -485,6 +485,7 @@ class Variant:
         slots = sorted({c.slot for _, picks in due for c in picks})
         info = FlushInfo()
         info.recs = inner.recs
+        info.follows = False
         info.outputs = list(inner.outputs)
         info.numbers = inner.numbers
         at = assemble(info, inner.numbers, inner.outputs, slots)

@@ -1,0 +1,136 @@
+"""The general kernels that first runs call, compiled when they have been wanted often enough.
+
+NumPy takes an operation's place until then: code that runs once waits for no compiler.  Each
+function gives the address of a kernel, or 0 as long as there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ..base.dtype import ALL, by_name, dtype
+from ..base.errors import CompileError
+from ..base.lazy import later
+from ..base.target import host
+from ..graph.op import OPS, Op, Spec, compute_type
+from ..runtime.jit import compile_text
+from .eager_reduce import columns_text, lanes_text
+
+general: Final[Any] = later("rushlight.codegen.general")
+matmul: Final[Any] = later("rushlight.codegen.matmul")
+
+PATIENCE: Final = [24]  # how often a kernel is wanted before it is compiled
+REFUSED: Final = -1 << 40  # wanted so often: never compiled
+_wanted: Final[dict[Any, int]] = {}
+
+
+def wanted(key: Any) -> bool:
+    """Counts a wish; has it been wanted often enough?"""
+    n = _wanted.get(key, 0) + 1
+    _wanted[key] = n
+    return n > PATIENCE[0]
+
+
+def _made(key: Any, symbol: str, source: Callable[[], str]) -> int:
+    if not wanted(key):
+        return 0
+    try:
+        return compile_text(source(), name_hint=symbol).address(symbol)
+    except (CompileError, NotImplementedError):
+        _wanted[key] = REFUSED
+        return 0
+
+
+# ---------------------------------------------------------------- elementwise rows
+FILL: Final = 1023  # in an operation's place: convert to the result's type
+
+
+def elementwise(
+    code: int, modes: Sequence[int], specs: Sequence[Spec], out: dtype, key: Any
+) -> int:
+    """The kernel of a row whose operands are read in these modes (see ``first.py``)."""
+    op: Op | None = None if code == FILL else OPS[code]
+    ctype = out if op is None else compute_type(op.types, specs, out)
+    reads = []
+    words = []
+    for mode, spec in zip(modes, specs, strict=True):
+        how = "v" if mode == 0 else "d" if mode == 3 else "q" if mode > 3 else "s"
+        reads.append((how, spec.dtype))
+        words.append(how if mode > 2 else f"{how}{spec.dtype.code}")
+    name = "fill" if op is None else op.name
+    symbol = f"row_{name}_{'_'.join(words)}_{ctype.code}_{out.code}"
+    return _made(
+        key,
+        symbol,
+        lambda: str(general.elementwise_text(symbol, op, reads, ctype, out, host())),
+    )
+
+
+# ---------------------------------------------------------------- programs, copies
+_program: Final[list[int]] = []
+
+
+def program() -> list[int]:
+    """The addresses of ``run``, ``nest``, the copy of bytes and those of 1, 2, 4 and 8 bytes."""
+    if not _program:
+        library = compile_text(
+            general.program_text("run_steps", "nest_steps"), name_hint="general programs"
+        )
+        _program.extend([library.address("run_steps"), library.address("nest_steps")])
+        texts = [general.copy_text("copy_bytes")]
+        texts += [general.strided_copy_text(f"copy_strided_{n}", n) for n in (1, 2, 4, 8)]
+        library = compile_text("\n".join(texts), name_hint="general copies")
+        _program.append(library.address("copy_bytes"))
+        _program.extend([library.address(f"copy_strided_{n}") for n in (1, 2, 4, 8)])
+    return _program
+
+
+# ---------------------------------------------------------------- reductions
+_ELEMENT: Final = {"float32": ("float", "f32"), "float64": ("double", "f64")}
+
+
+def fold(name: str, kind: int, lanes: bool) -> int:
+    """A reduction of floats over the last dimension (``lanes``) or over one before it."""
+    element, suffix = _ELEMENT[ALL[kind].name]
+    inner = f"fold_{name}{'' if lanes else '_columns'}_{suffix}"
+    symbol = f"{inner}_step"
+    write = lanes_text if lanes else columns_text
+
+    def source() -> str:
+        step = general.step_text(symbol, inner, 2, 0, 2 if lanes else 3)
+        return f"{write(name, element, inner)}\n{step}"
+
+    return _made(symbol, symbol, source)
+
+
+# ---------------------------------------------------------------- matrix products
+_codes: Final[dict[int, Any]] = {}
+
+
+def product(kind: int) -> int:
+    """The product of matrices of floats."""
+    code = _code(kind)
+    inner = f"product_{ALL[kind].name}_sizes"
+    symbol = f"product_{ALL[kind].name}_step"
+
+    def source() -> str:
+        from .eager_native import product_function
+
+        step = general.step_text(symbol, inner, 3, 1, 8)
+        functions = [product_function(code, inner), step]
+        return str(general.module_of([*functions, code.declaration], [code.text]))
+
+    return _made(symbol, symbol, source)
+
+
+def _code(kind: int) -> Any:
+    code = _codes.get(kind)
+    if code is None:
+        code = _codes[kind] = matmul.general_matmul(by_name(ALL[kind].name), host())
+    return code
+
+
+def product_workspace(kind: int, m: int, k: int, n: int) -> int:
+    """Bytes that a product works in."""
+    return int(_code(kind).workspace(m, k, n))

@@ -1,0 +1,462 @@
+"""A stretch that was never run before: its records one after the other, through general kernels.
+
+``run_first`` makes the values of a stretch that leave it.  Each record becomes a few words of a
+native program (``steps.py``), which is run in one call; what has no general kernel runs through
+NumPy (``eager.py``) between two such calls.  Compiled by mypyc: plain typed code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Any, Final
+
+from mypy_extensions import i64
+
+from ..base import dtype as dt
+from ..base.shape import is_dense
+from ..graph.node import Node
+from ..graph.op import (
+    ALIAS,
+    COMPOSITE,
+    CONST,
+    CONTRACT,
+    ELEMENTWISE,
+    FULL,
+    JOIN,
+    MOVE,
+    OPS,
+    REDUCE,
+    TABLE,
+    WRITE,
+    Spec,
+    compute_type,
+)
+from ..graph.ops import movement as mv
+from ..graph.ops.indexing import CHECK
+from ..runtime.buffer import Buffer
+from . import eager, eager_steps
+from .memory import NUMPY, hold
+from .records import NUM_B, NUM_F, NUM_I, Rec, number_code
+from .steps import WORDS, Cell, Steps, count, row_major
+from .trie import REREAD, number_spec
+
+NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
+
+# What a record is here.
+(
+    OTHER, AT_ONCE, ROW, VIEW, RESHAPE, FILL, NUMBER, FOLD, PRODUCT, COPY, REPLACE, CAT, PARTS, SAME
+) = range(14)  # fmt: skip
+
+KINDS: Final[list[int]] = []  # by operation code
+
+
+def learn() -> None:
+    """Enter the operations that the table has by now."""
+    while len(KINDS) < len(OPS):
+        op = OPS[len(KINDS)]
+        kind = OTHER
+        if op.kind == ELEMENTWISE and op.lower is not None and op not in CHECK:
+            kind = ROW
+        elif op.kind == MOVE:
+            kind = VIEW if mv.is_view(op) else RESHAPE if op.name == "reshape" else OTHER
+        elif op.kind == ALIAS:
+            kind = COPY if op.name == "relayout" else SAME
+        elif op.kind == REDUCE and op.name in ("sum", "prod", "amax", "amin"):
+            kind = FOLD
+        else:
+            kind = WHICH.get(op.kind, OTHER)
+        KINDS.append(kind)
+
+
+WHICH: Final[dict[str, int]] = {
+    FULL: FILL,
+    CONST: NUMBER,
+    CONTRACT: PRODUCT,
+    WRITE: REPLACE,
+    JOIN: CAT,
+    COMPOSITE: PARTS,
+    "index": AT_ONCE,
+    "library": AT_ONCE,
+}
+
+
+class Runner(Steps):
+    """Runs operations one after the other."""
+
+    def node(
+        self, code: i64, op: Any, xs: list[Cell], arg: Any, spec: Any, leaves: bool, exact: bool,
+        out: Cell,
+    ) -> None:  # fmt: skip
+        """The value of an operation; ``leaves``: in memory of its own; ``exact``: its spec was
+        made for these operands."""
+        kind = KINDS[code]
+        if kind == ROW:
+            if self.row(code, xs, spec, leaves, out):
+                return
+        elif kind == VIEW:
+            self.view(code, op, xs[0], arg, spec, exact, out)
+            return
+        elif kind == RESHAPE:
+            s = xs[0].spec
+            if row_major(s.shape, s.strides):
+                self.same(xs[0], spec, out)
+            else:
+                self.place(out, spec, leaves)
+                self.copy(out.at, Spec(s.shape, s.dtype).strides, s.shape, xs[0])
+            return
+        elif kind == FILL:
+            if self.row(eager_steps.FILL, xs, spec, leaves, out):
+                return
+        elif kind == NUMBER:
+            constant(arg, spec, out)
+            return
+        elif kind == FOLD:
+            if self.fold(op.name, xs[0], arg[0], spec, leaves, out):
+                return
+        elif kind == PRODUCT:
+            if self.product(xs[0], xs[1], spec, leaves, out):
+                return
+        elif kind == COPY:
+            self.place(out, spec, leaves)
+            self.copy(out.at, spec.strides, spec.shape, xs[0])
+            return
+        elif kind == REPLACE:
+            self.replace(xs[0], xs[1], arg, spec, leaves, out)
+            return
+        elif kind == CAT:
+            self.cat(xs, arg, spec, leaves, out)
+            return
+        elif kind == SAME:
+            self.same(xs[0], spec, out)
+            return
+        elif kind == PARTS:
+            self.parts(op, xs, arg, spec, leaves, out)
+            return
+        self.by_numpy(op, xs, arg, spec, out)
+
+    def view(
+        self, code: i64, op: Any, x: Cell, arg: Any, spec: Any, exact: bool, out: Cell
+    ) -> None:
+        """Part of a value's memory.
+
+        A gradient program made for an older stretch tells of operands that may lie otherwise here
+        (``exact`` is false), and offsets may count from another storage.
+        """
+        if not exact:
+            have = x.spec
+            shape = spec.shape
+            strides: Any = None
+            if code == PERMUTE:
+                strides = tuple([have.strides[d] for d in arg])
+            elif code == EXPAND:
+                k = len(shape) - len(have.shape)
+                strides = tuple(
+                    [
+                        0
+                        if d < k or (have.shape[d - k] == 1 and shape[d] != 1)
+                        else have.strides[d - k]
+                        for d in range(len(shape))
+                    ]
+                )
+            elif code in ALIKE and row_major(have.shape, have.strides):
+                strides = Spec(shape, have.dtype).strides
+            else:
+                strides = mv.region_of(AS_STRIDED if code == REREAD else op, have, arg)[1]
+            if strides != spec.strides:
+                spec = Spec(shape, have.dtype, strides)
+        self.same(x, spec, out)
+        start: i64 = 0
+        if code == SLICE:
+            start = arg[1] * x.spec.strides[arg[0]]
+        elif code == SELECT:
+            i: i64 = arg[1]
+            if i < 0:
+                i += x.spec.shape[arg[0]]
+            start = i * x.spec.strides[arg[0]]
+        elif code not in WHOLE:
+            start = mv.region_of(AS_STRIDED if code == REREAD else op, x.spec, arg)[2]
+            start -= x.spec.offset
+        out.at += start * spec.dtype.itemsize
+
+    def same(self, x: Cell, spec: Any, out: Cell) -> None:
+        """The memory of ``x`` under another spec."""
+        out.at = x.at
+        out.mem = x.mem
+        out.spec = spec
+        out.whole = False
+
+    def replace(
+        self, base: Cell, value: Cell, arg: Any, spec: Any, leaves: bool, out: Cell
+    ) -> None:
+        """A value of a storage in which a region is replaced."""
+        self.place(out, spec, leaves)
+        if arg is None or arg == mv.CUT:
+            self.copy(out.at, spec.strides, spec.shape, value)
+            return
+        self.copy(out.at, spec.strides, spec.shape, base)
+        shape, strides, offset = arg
+        if count(shape):
+            self.copy(out.at + offset * spec.dtype.itemsize, strides, shape, value)
+
+    def cat(self, xs: list[Cell], dim: Any, spec: Any, leaves: bool, out: Cell) -> None:
+        """Operands one behind the other along a dimension."""
+        self.place(out, spec, leaves)
+        at = out.at
+        step: i64 = spec.strides[dim] * spec.dtype.itemsize
+        for x in xs:
+            shape = x.spec.shape
+            self.copy(at, spec.strides, shape, x)
+            n: i64 = shape[dim]
+            at += n * step
+
+    def parts(self, op: Any, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> None:
+        """A composite, one of its operations after the other."""
+        direct = DIRECT.get(op.name)
+        if direct is not None and direct(self, xs, arg, spec, leaves, out):
+            return
+        program = eager.taken_apart(op, arg, [x.spec for x in xs])
+        cells = [x for x in xs if x.mode == 0]
+        numbers = [x for x in xs if x.mode]
+        first = len(cells)
+        last: int = program.outputs[0]
+        nodes = program.nodes
+        for i in range(first, len(nodes)):
+            n = nodes[i]
+            ys = [cells[s] if s >= 0 else numbers[~s] for s in n.srcs]
+            c = Cell()
+            cells.append(c)
+            fits = i == last and n.spec.strides == spec.strides
+            self.node(n.op.code, n.op, ys, n.arg, n.spec, leaves and fits, True, c)
+        c = cells[last]
+        if c.spec.strides == spec.strides and last >= first:
+            self.same(c, spec, out)
+            out.whole = c.whole
+        else:
+            self.place(out, spec, leaves)
+            self.copy(out.at, spec.strides, spec.shape, c)
+        for i in range(first, len(nodes)):
+            if i != last or out.mem is not c.mem:
+                self.let_go(cells[i])
+
+    def step(self, op: Any, xs: list[Cell], arg: Any, spec: Any) -> Cell:
+        """The value of an operation inside a composite."""
+        out = Cell()
+        self.node(op.code, op, xs, arg, spec, False, True, out)
+        return out
+
+    def by_numpy(self, op: Any, xs: list[Cell], arg: Any, spec: Any, out: Cell) -> None:
+        """What has no general kernel."""
+        self.flush()
+        specs = [x.spec for x in xs]
+        arrays = [x.number if x.mode else self.array(x) for x in xs]
+        ctype = compute_type(op.types, specs, arg) if op.kind == ELEMENTWISE else None
+        made = eager.run_alone(Node(op, (), arg, spec, ctype), specs, arrays)
+        m = hold(made, spec)
+        out.mem = m
+        out.at = m.address
+        out.spec = spec
+        out.whole = True
+
+    def finish(self, c: Cell, spec: Any) -> Any:
+        """A value that leaves, in memory of its own and the layout that its record promises."""
+        if c.whole:
+            return c.mem
+        if not is_dense(spec.shape, spec.strides):
+            self.flush()
+            return hold(self.array(c), spec)
+        out = Cell()
+        self.place(out, spec, True)
+        self.copy(out.at, spec.strides, spec.shape, c)
+        return out.mem
+
+
+Direct = Callable[[Runner, list[Cell], Any, Any, bool, Cell], bool]
+DIRECT: Final[dict[str, Direct]] = {}  # composites with code of their own: see first_parts.py
+SPARE: Final[list[Runner]] = []
+
+
+# ---------------------------------------------------------------- constants
+CONSTANTS: Final[dict[Any, Buffer]] = {}
+
+
+def constant(arg: Any, spec: Any, out: Cell) -> None:
+    """A number that was known when its record was made."""
+    value, kind = arg
+    exact = value != 0 and value == value
+    key = (value if exact else str(value), kind.code)
+    b = CONSTANTS.get(key)
+    if b is None:
+        if len(CONSTANTS) > 4096:
+            CONSTANTS.clear()
+        b = Buffer(8)
+        b.array(NUMPY[kind.code], ())[...] = value
+        CONSTANTS[key] = b
+    out.at = b.address
+    out.mem = b
+    out.spec = spec
+    out.whole = False
+
+
+# ---------------------------------------------------------------- a stretch
+def sources(recs: list[Rec]) -> list[int]:
+    """For each slot the one whose value stands there, as ``plan.source`` finds it."""
+    out = list(range(len(recs)))
+    for i in range(len(recs)):
+        r = recs[i]
+        kind = KINDS[r.op]
+        if kind == SAME:
+            out[i] = out[r.srcs[0]]
+        elif kind == REPLACE and (r.arg is None or r.arg == mv.CUT):
+            s = r.srcs[1]
+            if recs[s].region is None and r.spec.strides == recs[s].spec.strides:
+                out[i] = out[s]
+    return out
+
+
+def run_first(
+    recs: list[Rec], outputs: list[int], lvals: list[Any], numbers: list[Any]
+) -> tuple[list[Any], BaseException | None, int]:
+    """Memory of the slots ``outputs``; the error that stopped the run, and its slot."""
+    learn()
+    runner = SPARE.pop() if SPARE else Runner()
+    done = False
+    try:
+        made = run(runner, recs, outputs, lvals, numbers)
+        done = True
+    finally:
+        if done:  # after an interrupt its memory may still be in use: it goes
+            runner.used = 0
+            SPARE.append(runner)
+    return made
+
+
+def run(
+    runner: Runner, recs: list[Rec], outputs: list[int], lvals: list[Any], numbers: list[Any]
+) -> tuple[list[Any], BaseException | None, int]:
+    """`run_first` on a runner."""
+    n = len(recs)
+    runner.standard = dt.Defaults.float is dt.float32
+    at = sources(recs)
+    last = [-1] * n  # who reads a slot as the last; n: it leaves
+    for s in outputs:
+        last[at[s]] = n
+    for i in range(n - 1, -1, -1):
+        r = recs[i]
+        if last[i] < 0:
+            if KINDS[r.op] != AT_ONCE:
+                continue
+            last[i] = i  # may raise: never dropped
+        for s in operands(r):
+            if s >= 0:
+                b = at[s]
+                if last[b] < 0:
+                    last[b] = i
+    given = number_cells(runner, numbers) if numbers else NO_CELLS
+    cells: list[Cell | None] = [None] * n
+    leaf = 0
+    failed: BaseException | None = None
+    where = -1
+    for i in range(n):
+        r = recs[i]
+        op = r.op
+        if op == LEAF_CODE:
+            leaf += 1
+            if last[i] >= 0:
+                c = Cell()
+                m = lvals[leaf - 1]
+                c.mem = m
+                c.at = m.address
+                c.spec = r.spec
+                cells[i] = c
+            continue
+        if last[i] < 0:
+            continue
+        xs: list[Cell] = []
+        srcs = operands(r)
+        for s in srcs:
+            if s >= 0:
+                x = cells[at[s]]
+                assert x is not None
+                xs.append(x)
+            else:
+                xs.append(given[~s])
+        c = Cell()
+        try:
+            if len(srcs) != len(r.srcs) and KINDS[op] == REPLACE:
+                runner.node(RELAYOUT, None, xs, None, r.spec, last[i] == n, True, c)
+            else:
+                runner.node(op, r.row, xs, r.arg, r.spec, last[i] == n, r.parent is not None, c)
+        except Exception as error:
+            failed = error
+            where = i
+            break
+        cells[i] = c
+        for s in srcs:
+            if s >= 0:
+                b = at[s]
+                if last[b] == i:
+                    x = cells[b]
+                    if x is not None:
+                        runner.let_go(x)
+                        cells[b] = None
+    outs: list[Any] = []
+    for s in outputs:
+        b = at[s]
+        x = cells[b]
+        outs.append(None if x is None else runner.finish(x, recs[b].spec))
+    runner.flush()
+    return outs, failed, where
+
+
+def operands(r: Rec) -> list[int]:
+    """What computing a record reads (a whole overwrite reads the value alone)."""
+    if KINDS[r.op] == REPLACE and (r.arg is None or r.arg == mv.CUT):
+        return r.srcs[1:]
+    if r.op == FUNCTION_CODE:
+        return r.srcs[:1]
+    return r.srcs
+
+
+def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
+    """The stretch's numbers where kernels find them."""
+    cells: list[Cell] = []
+    kinds: list[str] = []
+    at = runner.numbers_at
+    specs = NUMBER_SPECS
+    if not specs or specs[0].dtype is not dt.Defaults.float:
+        specs[:] = [number_spec(NUM_F), number_spec(NUM_I), number_spec(NUM_B)]
+    for v in numbers:
+        code = number_code(v)
+        c = Cell()
+        c.spec = specs[0] if code == NUM_F else specs[1] if code == NUM_I else specs[2]
+        c.mode = 3 if code == NUM_F else 5 if code == NUM_B else 4
+        c.number = v
+        c.at = at
+        at += 8
+        cells.append(c)
+        kinds.append("d" if code == NUM_F else "q")
+    form = "".join(kinds)
+    pack = NUMBER_PACKS.get(form)
+    if pack is None:
+        if len(NUMBER_PACKS) > 4096:
+            NUMBER_PACKS.clear()
+        pack = NUMBER_PACKS[form] = Struct(form).pack_into
+    pack(runner.memory, 8 * WORDS, *numbers)
+    return cells
+
+
+NUMBER_SPECS: Final[list[Any]] = []  # of a float, an integer, a truth value
+NO_CELLS: Final[list[Cell]] = []
+LEAF_CODE: Final[i64] = TABLE["leaf"].code
+RELAYOUT: Final[i64] = TABLE["relayout"].code
+AS_STRIDED: Final = TABLE["as_strided"]
+SLICE: Final[i64] = TABLE["slice"].code
+SELECT: Final[i64] = TABLE["select"].code
+PERMUTE: Final[i64] = TABLE["permute"].code
+EXPAND: Final[i64] = TABLE["expand"].code
+ALIKE: Final = frozenset([TABLE[name].code for name in ("view", "unsqueeze", "squeeze")])
+WHOLE: Final = frozenset(  # views that start where their operand does
+    [TABLE[name].code for name in ("view", "permute", "expand", "unsqueeze", "squeeze")]
+)
+FUNCTION_CODE: Final[i64] = TABLE["function"].code

@@ -1,0 +1,104 @@
+"""Composites that first runs meet often: their operations, without taking them apart anew.
+
+Taking a composite apart for operands of new sizes costs more than to run it.  Each function here
+does what the row's decomposition says, operation for operation, so that the bits are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..graph.op import TABLE, Spec
+from .first import Direct, Runner, constant
+from .steps import Cell, count
+
+
+def reduced(s: Any, dims: Any, kept: bool) -> Any:
+    """What a reduction gives."""
+    shape = s.shape
+    if kept:
+        return Spec(tuple([1 if d in dims else shape[d] for d in range(len(shape))]), s.dtype)
+    return Spec(tuple([shape[d] for d in range(len(shape)) if d not in dims]), s.dtype)
+
+
+def mean(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+    """The sum by how many there are."""
+    s = xs[0].spec
+    n = 1
+    for d in arg[0]:
+        n *= s.shape[d]
+    total = r.step(SUM, xs, arg, spec)
+    by = Cell()
+    constant((float(n), s.dtype), Spec((), s.dtype), by)
+    r.node(DIV.code, DIV, [total, by], None, spec, leaves, True, out)
+    return True
+
+
+def linear(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+    """``x @ weight.T + bias``."""
+    x = xs[0].spec
+    w = xs[1].spec
+    if len(x.shape) < 2:
+        return False
+    turned = Cell()
+    r.same(xs[1], Spec((w.shape[1], w.shape[0]), w.dtype, (w.strides[1], w.strides[0])), turned)
+    if len(xs) == 2:
+        r.node(MATMUL.code, MATMUL, [xs[0], turned], None, spec, leaves, True, out)
+        return True
+    made = r.step(MATMUL, [xs[0], turned], None, spec)
+    r.node(ADD.code, ADD, [made, xs[2]], None, spec, leaves, True, out)
+    r.let_go(made)
+    return True
+
+
+def addmm(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+    """``c + x @ y``."""
+    made = r.step(MATMUL, [xs[1], xs[2]], None, spec)
+    r.node(ADD.code, ADD, [made, xs[0]], None, spec, leaves, True, out)
+    r.let_go(made)
+    return True
+
+
+def softmax(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+    """Exponentials by their sum along a dimension."""
+    if count(spec.shape) == 0:
+        return False
+    along = ((arg,) if spec.shape else (), True)
+    one = reduced(spec, along[0], True)
+    top = r.step(AMAX, xs, along, one)
+    low = r.step(SUB, [xs[0], top], None, spec)
+    e = r.step(EXP, [low], None, spec)
+    r.let_go(low)
+    total = r.step(SUM, [e], along, one)
+    r.node(DIV.code, DIV, [e, total], None, spec, leaves, True, out)
+    r.let_go(e)
+    return True
+
+
+def log_softmax(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+    """What the logarithm of a softmax is, without leaving the range of floats."""
+    if count(spec.shape) == 0:
+        return False
+    along = ((arg,) if spec.shape else (), True)
+    one = reduced(spec, along[0], True)
+    top = r.step(AMAX, xs, along, one)
+    low = r.step(SUB, [xs[0], top], None, spec)
+    e = r.step(EXP, [low], None, spec)
+    total = r.step(SUM, [e], along, one)
+    r.let_go(e)
+    r.node(SUB.code, SUB, [low, r.step(LOG, [total], None, one)], None, spec, leaves, True, out)
+    r.let_go(low)
+    return True
+
+
+SUM: Final = TABLE["sum"]
+AMAX: Final = TABLE["amax"]
+ADD: Final = TABLE["add"]
+SUB: Final = TABLE["sub"]
+DIV: Final = TABLE["div"]
+EXP: Final = TABLE["exp"]
+LOG: Final = TABLE["log"]
+MATMUL: Final = TABLE["matmul"]
+PARTS: Final[dict[str, Direct]] = {
+    made.__name__: made for made in (mean, linear, addmm, softmax, log_softmax)
+}

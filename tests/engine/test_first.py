@@ -1,0 +1,151 @@
+"""The first run of a stretch: general kernels give the bits of one operation at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rushlight as torch
+from rushlight.base.settings import override
+from rushlight.engine import eager_steps, first
+from rushlight.engine.eager_native import SUPPORTED
+
+F = torch.nn.functional
+
+
+@pytest.fixture(autouse=True)
+def at_once() -> Iterator[None]:
+    """Kernels are compiled when they are first wanted, every run is compared with NumPy's."""
+    before = eager_steps.PATIENCE[0]
+    eager_steps.PATIENCE[0] = 0
+    try:
+        with override(verify=True):
+            yield
+    finally:
+        eager_steps.PATIENCE[0] = before
+
+
+def filled(*shape: int, dtype: Any = torch.float32) -> torch.Tensor:
+    n = int(np.prod(shape))
+    a = (np.arange(n, dtype=np.float64).reshape(shape) * 0.37) % 3.1 - 1.3
+    return torch.tensor(a.tolist()).to(dtype) if n else torch.zeros(shape, dtype=dtype)
+
+
+def ops() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+    return {
+        "rows": lambda x: (x * 2 + 1).relu() - x.exp(),
+        "short": lambda x: (x[:1, :3] * 0.5).tanh(),
+        "bias": lambda x: x + x[0],
+        "columns": lambda x: x * x[:, :1] + x.sum(),
+        "turned": lambda x: x + x.t().contiguous().t(),
+        "across": lambda x: x[:, : x.shape[0]] - x[:, : x.shape[0]].t(),
+        "gaps": lambda x: x[::2, 1::2] * 3,
+        "wide": lambda x: x[:, None, :] * x[None, :, :1],
+        "scalar": lambda x: x.sum() * 2 + x.mean(),
+        "compare": lambda x: (x > 0.1) & (x < x[0]),
+        "where": lambda x: torch.where(x > 0, x, -x * 2),
+        "cast": lambda x: x.to(torch.int64) + x.to(torch.int32) + (x > 0),
+        "double": lambda x: x.double() / 3 + x,
+        "whole": lambda x: (x.to(torch.int64) * 5 - 2) ^ 7,
+        "sum": lambda x: x.sum(0) + x.sum(1).max(),
+        "folds": lambda x: x[None].expand(3, *x.shape).amax((0, 2)) + x.prod(1) + x.amin(1),
+        "middle": lambda x: (x[:, :, None] * x[0, :5]).sum(1),
+        "apart": lambda x: (x[:, :, None] * x[0, :5]).sum((0, 2)),
+        "product": lambda x: x @ x.t() @ x,
+        "batches": lambda x: (x[None] * 2) @ x.t().expand(4, *x.t().shape),
+        "rows of batches": lambda x: torch.stack([x, x + 1]) @ x.t(),
+        "linear": lambda x: F.linear(torch.stack([x, x]), x * 0.5, x.sum(1)),
+        "softmax": lambda x: x.softmax(1) + x.log_softmax(0) + x.t().softmax(0).t(),
+        "spread": lambda x: x.var(1) + x.logsumexp(1),
+        "cat": lambda x: torch.cat([x, x * 2, x[:1]], 0).t(),
+        "cat across": lambda x: torch.cat([x.t(), x[:, :2].t() * 3], 0),
+        "stack": lambda x: torch.stack([x, -x], 2),
+        "reshape": lambda x: x.t().reshape(-1) * x.reshape(-1),
+        "full": lambda x: torch.full((3, 5), 2.5) * torch.ones(5, dtype=torch.int32),
+    }
+
+
+@pytest.mark.parametrize("name", ops())
+@pytest.mark.parametrize("shape", [(7, 11), (1, 3), (40, 65)])
+def test_bits_are_those_of_one_at_a_time(
+    name: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also: nothing of it falls back to NumPy."""
+    alone: list[str] = []
+    by_numpy = first.Runner.by_numpy
+
+    def watched(self: Any, op: Any, *more: Any) -> None:
+        alone.append(op.name)
+        by_numpy(self, op, *more)
+
+    if not hasattr(first, "__loader__") or str(first.__file__).endswith(".py"):
+        monkeypatch.setattr(first.Runner, "by_numpy", watched)
+    f = ops()[name]
+    if name in ("middle", "apart", "cat across", "across") and min(shape) < 2:
+        return
+    x = filled(*shape) if name != "across" else filled(shape[0], max(shape))
+    got = f(x)
+    again = f(x.clone())
+    assert torch.equal(got, again)
+    if SUPPORTED:
+        assert not alone
+
+
+def test_gradients_and_steps() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    for n in range(3, 12):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(filled(n, 5)), torch.arange(n) % 3)
+        loss.backward()
+        optimizer.step()
+        assert loss.item() > 0
+
+
+def test_views_writes_and_empties() -> None:
+    x = filled(6, 4)
+    for n in range(1, 5):
+        y = x.clone()
+        y[1 : n + 1, ::2] += 5
+        y.t()[0] = n
+        y.diagonal().mul_(3)
+        z = torch.cat([y[:0], y[n:]], 0)
+        assert z.sum().item() == pytest.approx(float(np.sum(z.numpy())), rel=1e-5)
+        assert (y[:0] * 2).sum().item() == 0
+        assert tuple((y[:, :0] @ y[:0, :]).shape) == (6, 4)
+        assert (y[:, :0] @ y[:0, :]).abs().sum().item() == 0
+
+
+def test_a_failure_in_the_middle_keeps_what_came_before() -> None:
+    for n in range(2, 6):
+        x = filled(n, 3)
+        y = x * 2
+        bad = x[torch.tensor([n + 3])] if n % 2 else x.index_select(0, torch.tensor([n + 3]))
+        with pytest.raises(IndexError, match="out of"):
+            bad.sum().item()
+        assert torch.equal(y, x * 2)
+
+
+def test_numbers_of_every_kind() -> None:
+    x = filled(3, 4)
+    k = torch.arange(6)
+    for n in range(2, 5):
+        assert (x[:, :n] * True + 2).dtype is torch.float32
+        assert (k[:n] + True).tolist() == [i + 1 for i in range(n)]
+        assert (k[:n] * 2.5).tolist() == [2.5 * i for i in range(n)]
+        assert (k[:n] > -1).all().item()
+
+
+def test_float64_as_the_default_type() -> None:
+    before = torch.get_default_dtype()
+    try:
+        for kind in (torch.float64, torch.float32):
+            torch.set_default_dtype(kind)
+            for n in range(1, 4):
+                assert (torch.arange(n + 2) / 3).dtype is kind
+                assert (torch.arange(n + 2) / 3)[1].item() == pytest.approx(1 / 3)
+    finally:
+        torch.set_default_dtype(before)
