@@ -15,6 +15,7 @@ from ..base.lazy import later
 from ..base.target import host
 from ..graph.op import OPS, Op, Spec, compute_type
 from ..runtime.jit import compile_text
+from .eager_native import product_function
 from .eager_reduce import columns_text, lanes_text
 
 general: Final[Any] = later("rushlight.codegen.general")
@@ -43,7 +44,7 @@ def _made(key: Any, symbol: str, source: Callable[[], str]) -> int:
 
 
 # ---------------------------------------------------------------- elementwise rows
-FILL: Final = 1023  # in an operation's place: convert to the result's type
+FILL: Final = 4095  # in an operation's place: convert to the result's type
 
 
 def elementwise(
@@ -72,17 +73,17 @@ _program: Final[list[int]] = []
 
 
 def program() -> list[int]:
-    """The addresses of ``run``, ``nest``, the copy of bytes and those of 1, 2, 4 and 8 bytes."""
+    """The addresses of ``run``, ``nest``, the copy of bytes, those of 1, 2, 4, 8, 16 bytes."""
     if not _program:
         library = compile_text(
             general.program_text("run_steps", "nest_steps"), name_hint="general programs"
         )
         _program.extend([library.address("run_steps"), library.address("nest_steps")])
         texts = [general.copy_text("copy_bytes")]
-        texts += [general.strided_copy_text(f"copy_strided_{n}", n) for n in (1, 2, 4, 8)]
+        texts += [general.strided_copy_text(f"copy_strided_{n}", n) for n in (1, 2, 4, 8, 16)]
         library = compile_text("\n".join(texts), name_hint="general copies")
         _program.append(library.address("copy_bytes"))
-        _program.extend([library.address(f"copy_strided_{n}") for n in (1, 2, 4, 8)])
+        _program.extend([library.address(f"copy_strided_{n}") for n in (1, 2, 4, 8, 16)])
     return _program
 
 
@@ -115,8 +116,6 @@ def product(kind: int) -> int:
     symbol = f"product_{ALL[kind].name}_step"
 
     def source() -> str:
-        from .eager_native import product_function
-
         step = general.step_text(symbol, inner, 3, 1, 8)
         functions = [product_function(code, inner), step]
         return str(general.module_of([*functions, code.declaration], [code.text]))

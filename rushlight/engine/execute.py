@@ -212,9 +212,10 @@ def first_run(
     info: FlushInfo, lvals: list[Any], numbers: list[Any]
 ) -> tuple[list[Any], BaseException | None]:
     """The records one after the other through general kernels: how a new stretch is run."""
-    if len(numbers) > NUMBERS:
+    made = run_first(info.recs, info.outputs, lvals, numbers) if len(numbers) <= NUMBERS else None
+    if made is None:
         return one_at_a_time(info, lvals, numbers)
-    outs, failed, slot = run_first(info.recs, info.outputs, lvals, numbers)
+    outs, failed, slot = made
     if failed is not None:
         told(failed, info.recs[slot])
     return outs, failed

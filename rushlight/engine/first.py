@@ -36,10 +36,11 @@ from ..graph.ops import movement as mv
 from ..graph.ops.indexing import CHECK
 from ..runtime.buffer import Buffer
 from . import eager, eager_steps
-from .memory import NUMPY, hold
-from .records import NUM_B, NUM_F, NUM_I, Rec, number_code
-from .steps import WORDS, Cell, Steps, count, row_major
-from .trie import REREAD, number_spec
+from .memory import hold
+from .records import NUM_B, NUM_F, Rec, number_code
+from .specs import number_spec
+from .steps import WORDS, Cell, Ints, Steps, count, row_major
+from .trie import REREAD
 
 NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
 
@@ -85,7 +86,7 @@ class Runner(Steps):
     """Runs operations one after the other."""
 
     def node(
-        self, code: i64, op: Any, xs: list[Cell], arg: Any, spec: Any, leaves: bool, exact: bool,
+        self, code: i64, op: Any, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, exact: bool,
         out: Cell,
     ) -> None:  # fmt: skip
         """The value of an operation; ``leaves``: in memory of its own; ``exact``: its spec was
@@ -136,7 +137,7 @@ class Runner(Steps):
         self.by_numpy(op, xs, arg, spec, out)
 
     def view(
-        self, code: i64, op: Any, x: Cell, arg: Any, spec: Any, exact: bool, out: Cell
+        self, code: i64, op: Any, x: Cell, arg: Any, spec: Spec, exact: bool, out: Cell
     ) -> None:
         """Part of a value's memory.
 
@@ -179,7 +180,7 @@ class Runner(Steps):
             start -= x.spec.offset
         out.at += start * spec.dtype.itemsize
 
-    def same(self, x: Cell, spec: Any, out: Cell) -> None:
+    def same(self, x: Cell, spec: Spec, out: Cell) -> None:
         """The memory of ``x`` under another spec."""
         out.at = x.at
         out.mem = x.mem
@@ -187,7 +188,7 @@ class Runner(Steps):
         out.whole = False
 
     def replace(
-        self, base: Cell, value: Cell, arg: Any, spec: Any, leaves: bool, out: Cell
+        self, base: Cell, value: Cell, arg: Any, spec: Spec, leaves: bool, out: Cell
     ) -> None:
         """A value of a storage in which a region is replaced."""
         self.place(out, spec, leaves)
@@ -199,7 +200,7 @@ class Runner(Steps):
         if count(shape):
             self.copy(out.at + offset * spec.dtype.itemsize, strides, shape, value)
 
-    def cat(self, xs: list[Cell], dim: Any, spec: Any, leaves: bool, out: Cell) -> None:
+    def cat(self, xs: list[Cell], dim: Any, spec: Spec, leaves: bool, out: Cell) -> None:
         """Operands one behind the other along a dimension."""
         self.place(out, spec, leaves)
         at = out.at
@@ -210,7 +211,7 @@ class Runner(Steps):
             n: i64 = shape[dim]
             at += n * step
 
-    def parts(self, op: Any, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> None:
+    def parts(self, op: Any, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> None:
         """A composite, one of its operations after the other."""
         direct = DIRECT.get(op.name)
         if direct is not None and direct(self, xs, arg, spec, leaves, out):
@@ -239,13 +240,13 @@ class Runner(Steps):
             if i != last or out.mem is not c.mem:
                 self.let_go(cells[i])
 
-    def step(self, op: Any, xs: list[Cell], arg: Any, spec: Any) -> Cell:
+    def step(self, op: Any, xs: list[Cell], arg: Any, spec: Spec) -> Cell:
         """The value of an operation inside a composite."""
         out = Cell()
         self.node(op.code, op, xs, arg, spec, False, True, out)
         return out
 
-    def by_numpy(self, op: Any, xs: list[Cell], arg: Any, spec: Any, out: Cell) -> None:
+    def by_numpy(self, op: Any, xs: list[Cell], arg: Any, spec: Spec, out: Cell) -> None:
         """What has no general kernel."""
         self.flush()
         specs = [x.spec for x in xs]
@@ -258,7 +259,7 @@ class Runner(Steps):
         out.spec = spec
         out.whole = True
 
-    def finish(self, c: Cell, spec: Any) -> Any:
+    def finish(self, c: Cell, spec: Spec) -> Any:
         """A value that leaves, in memory of its own and the layout that its record promises."""
         if c.whole:
             return c.mem
@@ -280,7 +281,7 @@ SPARE: Final[list[Runner]] = []
 CONSTANTS: Final[dict[Any, Buffer]] = {}
 
 
-def constant(arg: Any, spec: Any, out: Cell) -> None:
+def constant(arg: Any, spec: Spec, out: Cell) -> None:
     """A number that was known when its record was made."""
     value, kind = arg
     exact = value != 0 and value == value
@@ -290,7 +291,7 @@ def constant(arg: Any, spec: Any, out: Cell) -> None:
         if len(CONSTANTS) > 4096:
             CONSTANTS.clear()
         b = Buffer(8)
-        b.array(NUMPY[kind.code], ())[...] = value
+        b.array(dt.array_type(kind), ())[...] = value
         CONSTANTS[key] = b
     out.at = b.address
     out.mem = b
@@ -300,10 +301,14 @@ def constant(arg: Any, spec: Any, out: Cell) -> None:
 
 # ---------------------------------------------------------------- a stretch
 def sources(recs: list[Rec]) -> list[int]:
-    """For each slot the one whose value stands there, as ``plan.source`` finds it."""
+    """For each slot the one whose value stands there, as ``plan.source`` finds it; nothing where
+    types narrower than float32 take more than one operation a record."""
     out = list(range(len(recs)))
     for i in range(len(recs)):
         r = recs[i]
+        spec: Spec = r.spec
+        if spec.dtype.narrow:
+            return []
         kind = KINDS[r.op]
         if kind == SAME:
             out[i] = out[r.srcs[0]]
@@ -316,8 +321,11 @@ def sources(recs: list[Rec]) -> list[int]:
 
 def run_first(
     recs: list[Rec], outputs: list[int], lvals: list[Any], numbers: list[Any]
-) -> tuple[list[Any], BaseException | None, int]:
-    """Memory of the slots ``outputs``; the error that stopped the run, and its slot."""
+) -> tuple[list[Any], BaseException | None, int] | None:
+    """Memory of the slots ``outputs``; the error that stopped the run, and its slot.
+
+    None: it cannot run this way.
+    """
     learn()
     runner = SPARE.pop() if SPARE else Runner()
     done = False
@@ -333,11 +341,13 @@ def run_first(
 
 def run(
     runner: Runner, recs: list[Rec], outputs: list[int], lvals: list[Any], numbers: list[Any]
-) -> tuple[list[Any], BaseException | None, int]:
+) -> tuple[list[Any], BaseException | None, int] | None:
     """`run_first` on a runner."""
     n = len(recs)
     runner.standard = dt.Defaults.float is dt.float32
     at = sources(recs)
+    if len(at) < n:
+        return None
     last = [-1] * n  # who reads a slot as the last; n: it leaves
     for s in outputs:
         last[at[s]] = n
@@ -409,7 +419,7 @@ def run(
     return outs, failed, where
 
 
-def operands(r: Rec) -> list[int]:
+def operands(r: Rec) -> Ints:
     """What computing a record reads (a whole overwrite reads the value alone)."""
     if KINDS[r.op] == REPLACE and (r.arg is None or r.arg == mv.CUT):
         return r.srcs[1:]
@@ -423,13 +433,10 @@ def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
     cells: list[Cell] = []
     kinds: list[str] = []
     at = runner.numbers_at
-    specs = NUMBER_SPECS
-    if not specs or specs[0].dtype is not dt.Defaults.float:
-        specs[:] = [number_spec(NUM_F), number_spec(NUM_I), number_spec(NUM_B)]
     for v in numbers:
         code = number_code(v)
         c = Cell()
-        c.spec = specs[0] if code == NUM_F else specs[1] if code == NUM_I else specs[2]
+        c.spec = number_spec(int(code))
         c.mode = 3 if code == NUM_F else 5 if code == NUM_B else 4
         c.number = v
         c.at = at
@@ -446,7 +453,6 @@ def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
     return cells
 
 
-NUMBER_SPECS: Final[list[Any]] = []  # of a float, an integer, a truth value
 NO_CELLS: Final[list[Cell]] = []
 LEAF_CODE: Final[i64] = TABLE["leaf"].code
 RELAYOUT: Final[i64] = TABLE["relayout"].code

@@ -13,7 +13,7 @@ from .first import Direct, Runner, constant
 from .steps import Cell, count
 
 
-def reduced(s: Any, dims: Any, kept: bool) -> Any:
+def reduced(s: Spec, dims: Any, kept: bool) -> Spec:
     """What a reduction gives."""
     shape = s.shape
     if kept:
@@ -21,7 +21,7 @@ def reduced(s: Any, dims: Any, kept: bool) -> Any:
     return Spec(tuple([shape[d] for d in range(len(shape)) if d not in dims]), s.dtype)
 
 
-def mean(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+def mean(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
     """The sum by how many there are."""
     s = xs[0].spec
     n = 1
@@ -34,7 +34,7 @@ def mean(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell
     return True
 
 
-def linear(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+def linear(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
     """``x @ weight.T + bias``."""
     x = xs[0].spec
     w = xs[1].spec
@@ -51,7 +51,7 @@ def linear(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Ce
     return True
 
 
-def addmm(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+def addmm(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
     """``c + x @ y``."""
     made = r.step(MATMUL, [xs[1], xs[2]], None, spec)
     r.node(ADD.code, ADD, [made, xs[0]], None, spec, leaves, True, out)
@@ -59,7 +59,7 @@ def addmm(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cel
     return True
 
 
-def softmax(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+def softmax(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
     """Exponentials by their sum along a dimension."""
     if count(spec.shape) == 0:
         return False
@@ -75,7 +75,7 @@ def softmax(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: C
     return True
 
 
-def log_softmax(r: Runner, xs: list[Cell], arg: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+def log_softmax(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
     """What the logarithm of a softmax is, without leaving the range of floats."""
     if count(spec.shape) == 0:
         return False

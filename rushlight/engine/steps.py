@@ -19,7 +19,6 @@ from ..graph.op import Spec
 from ..runtime.buffer import Buffer
 from ..runtime.native import Table
 from . import eager_steps
-from .memory import NUMPY
 
 WORDS: Final = 1 << 13  # words of a program that is run in one call
 NUMBERS: Final = 1 << 9  # Python numbers a stretch may have
@@ -28,19 +27,23 @@ ARENA: Final = 1 << 18
 IDLE: Final = 1 << 18  # bytes that may wait for the next call before they are free again
 
 
+Ints = tuple[int, ...]
+UNKNOWN: Final = Spec((), dt.bool_, ())
+
+
+PLAIN: Final[i64] = dt.float64.code  # types up to here have kernels
+
+
 class Cell:
     """A value: where it starts, what keeps its memory, and its spec, in whose strides it lies."""
 
     def __init__(self) -> None:
         self.at: i64 = 0
         self.mem: Any = None  # a Buffer or what stands for one; None: nothing to keep
-        self.spec: Any = None  # None: not computed
+        self.spec: Spec = UNKNOWN
         self.whole: bool = False  # `mem` is a Buffer that holds this value and no other
         self.mode: i64 = 0  # of a Python number: how kernels read it
         self.number: Any = None
-
-
-Ints = tuple[int, ...]
 
 
 def count(shape: Ints) -> i64:
@@ -79,8 +82,8 @@ class Steps:
         self.call: Any = table.callable(addresses[0], keep=table)
         self.nest: int = addresses[1]
         self.copy_bytes: int = addresses[2]
-        self.copy_strided: list[int] = [0] * 9
-        for k in range(4):
+        self.copy_strided: list[int] = [0] * 17
+        for k in range(5):
             self.copy_strided[1 << k] = addresses[3 + k]
         self.words: list[int] = []
         self.arena: Buffer = Buffer(ARENA)
@@ -113,7 +116,7 @@ class Steps:
             self.flush()
 
     # ------------------------------------------------------------ memory
-    def place(self, out: Cell, spec: Any, leaves: bool) -> i64:
+    def place(self, out: Cell, spec: Spec, leaves: bool) -> i64:
         """Memory for a value in its spec's (dense) strides; how many elements it has."""
         n = count(spec.shape)
         nbytes = n * spec.dtype.itemsize
@@ -137,22 +140,21 @@ class Steps:
             self.waiting.append(m)
             self.idle += m.nbytes
         c.mem = None
-        c.spec = None
 
     def array(self, c: Cell) -> Any:
         """A value as an array of NumPy's."""
         s = c.spec
         d = s.dtype
         if count(s.shape) == 0:
-            return EMPTY(s.shape, NUMPY[d.code])
+            return EMPTY(s.shape, dt.array_type(d))
         size = d.itemsize
         m = c.mem
         return m.array(
-            NUMPY[d.code], s.shape, tuple([k * size for k in s.strides]), int(c.at) - m.address
+            dt.array_type(d), s.shape, tuple([k * size for k in s.strides]), int(c.at) - m.address
         )
 
     # ------------------------------------------------------------ copies
-    def copy(self, to: i64, strides: Any, shape: Any, x: Cell) -> None:
+    def copy(self, to: i64, strides: Ints, shape: Ints, x: Cell) -> None:
         """Write ``x``, broadcast to ``shape``, to memory at ``to`` in ``strides`` (elements)."""
         self.room()
         spec = x.spec
@@ -207,7 +209,7 @@ class Steps:
             if d != best:
                 words.extend([int(sizes[d]), int(outs[d] * size), int(ins[d] * size)])
 
-    def laid(self, x: Cell, shape: Any, strides: Any) -> Cell:
+    def laid(self, x: Cell, shape: Ints, strides: Ints) -> Cell:
         """``x`` read as ``shape`` and ``strides`` in row-major memory of its own."""
         view = Cell()
         view.at = x.at
@@ -226,30 +228,32 @@ class Steps:
         return self.laid(x, s.shape, s.strides)
 
     # ------------------------------------------------------------ elementwise
-    def row(self, code: i64, xs: list[Cell], spec: Any, leaves: bool, out: Cell) -> bool:
+    def row(self, code: i64, xs: list[Cell], spec: Spec, leaves: bool, out: Cell) -> bool:
         """An elementwise operation; False when there is no kernel for it (yet)."""
         shape = spec.shape
         strides = spec.strides
         flat = True
-        if len(xs) > 4:
+        if len(xs) > 4 or spec.dtype.code > PLAIN:
             return False
-        key: i64 = (code << 4) | spec.dtype.code
+        key: i64 = (code << 5) | spec.dtype.code
         for x in xs:
             s = x.spec
             if x.mode:
-                key = key << 7 | x.mode
+                key = key << 8 | x.mode
                 continue
             c: i64 = s.dtype.code
+            if c > PLAIN:
+                return False
             if s is not spec and (s.shape != shape or s.strides != strides):
                 if count(s.shape) == 1:
-                    key = key << 7 | c << 3 | (1 if s.shape else 2)
+                    key = key << 8 | c << 3 | (1 if s.shape else 2)
                     continue
                 if s.shape != shape or not (
                     row_major(s.shape, s.strides) and row_major(shape, strides)
                 ):
                     flat = False
                     break
-            key = key << 7 | c << 3 | (0 if shape else 2)
+            key = key << 8 | c << 3 | (0 if shape else 2)
         if not flat:
             return self.rows(code, xs, spec, leaves, out)
         address = self.kernel(code, key, xs, spec)
@@ -266,7 +270,7 @@ class Steps:
                 words.append(int(x.at))
         return True
 
-    def kernel(self, code: i64, key: i64, xs: list[Cell], spec: Any) -> int:
+    def kernel(self, code: i64, key: i64, xs: list[Cell], spec: Spec) -> int:
         """The address of an elementwise kernel, 0 when there is none."""
         known = ROWS if self.standard else OTHER_ROWS
         address = known.get(key, 0)
@@ -275,7 +279,7 @@ class Steps:
             k = key
             for _ in xs:
                 modes.insert(0, int(k & 7))
-                k = k >> 7
+                k = k >> 8
             specs = [x.spec for x in xs]
             address = eager_steps.elementwise(
                 int(code), modes, specs, spec.dtype, (int(key), dt.Defaults.float.code)
@@ -284,7 +288,7 @@ class Steps:
                 known[key] = address
         return address
 
-    def rows(self, code: i64, xs: list[Cell], spec: Any, leaves: bool, out: Cell) -> bool:
+    def rows(self, code: i64, xs: list[Cell], spec: Spec, leaves: bool, out: Cell) -> bool:
         """An elementwise operation on operands of different layouts: row by row."""
         shape = spec.shape
         rank = len(shape)
@@ -335,17 +339,17 @@ class Steps:
             if not uneven:
                 break
             xs = fresh
-        key: i64 = (code << 4) | spec.dtype.code
+        key: i64 = (code << 5) | spec.dtype.code
         k = 0
         for x in xs:
             if x.mode:
-                key = key << 7 | x.mode
+                key = key << 8 | x.mode
             else:
                 k += 1
                 if inner[k] != 0 and inner[k] != 1:
                     return False
                 c: i64 = x.spec.dtype.code
-                key = key << 7 | c << 3 | (2 if not x.spec.shape else 1 - inner[k])
+                key = key << 8 | c << 3 | (2 if not x.spec.shape else 1 - inner[k])
         address = self.kernel(code, key, xs, spec)
         if address == 0:
             return False
@@ -386,10 +390,10 @@ class Steps:
         return out
 
     # ------------------------------------------------------------ reductions
-    def fold(self, name: str, x: Cell, dims: Any, spec: Any, leaves: bool, out: Cell) -> bool:
+    def fold(self, name: str, x: Cell, dims: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
         """``sum``, ``prod``, ``amax`` or ``amin`` of floats."""
         s = x.spec
-        if s.dtype.rank < 2:
+        if s.dtype is not dt.float32 and s.dtype is not dt.float64:
             return False
         shape = s.shape
         k: i64 = 1
@@ -446,10 +450,10 @@ class Steps:
         )
 
     # ------------------------------------------------------------ matrix products
-    def product(self, x: Cell, y: Cell, spec: Any, leaves: bool, out: Cell) -> bool:
+    def product(self, x: Cell, y: Cell, spec: Spec, leaves: bool, out: Cell) -> bool:
         """A product of matrices of floats, or of batches of them."""
         kind = spec.dtype.code
-        if spec.dtype.rank < 2:
+        if kind != dt.float32.code and kind != dt.float64.code:
             return False
         a = x.spec
         b = y.spec
