@@ -19,7 +19,21 @@ from .value import Val
 # Rules that say themselves what a complex gradient is; those of other operations are written for
 # functions of real numbers.
 _OWN: Final = frozenset(
-    {"abs", "angle", "as_complex", "as_real", "cast", "complex", "conj", "imag", "real", "sgn"}
+    {
+        "abs",
+        "angle",
+        "as_complex",
+        "as_real",
+        "cast",
+        "complex",
+        "conj",
+        "fft_c2c",
+        "fft_c2r",
+        "fft_r2c",
+        "imag",
+        "real",
+        "sgn",
+    }
 )
 # Operations that only move, choose or add elements: conjugating would undo itself.
 _LINEAR: Final = frozenset({ALIAS, CONTROL, FULL, INDEX, JOIN, MOVE, WRITE})

@@ -15,6 +15,8 @@ from rushlight.tensor import (
     creation,
     display,
     factors,
+    fourier,
+    frames,
     gather,
     history,
     indexing,
@@ -33,6 +35,7 @@ from rushlight.tensor import (
     shape,
     sharing,
     special,
+    windows,
 )
 from rushlight.tensor.install import FUNCTIONS, numpy_names
 from rushlight.tensor.matrices import LINALG
@@ -53,6 +56,8 @@ __all__ = [
     "creation",
     "display",
     "factors",
+    "fourier",
+    "frames",
     "gather",
     "history",
     "indexing",
@@ -71,4 +76,5 @@ __all__ = [
     "shape",
     "sharing",
     "special",
+    "windows",
 ]
