@@ -69,6 +69,9 @@ from .dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from .heads import _canonical_mask as _canonical_mask
+from .heads import _none_or_dtype as _none_or_dtype
+from .heads import multi_head_attention_forward
 from .linear import bilinear, embedding, linear, one_hot
 from .loss import (
     binary_cross_entropy,
@@ -197,6 +200,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

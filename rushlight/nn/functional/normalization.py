@@ -28,6 +28,8 @@ def layer_norm(
     """
     x: Any = input
     dims = _last_dims(x, normalized_shape)
+    if not x.is_contiguous():
+        x = x.contiguous()  # the result is row-major, whatever the input is
     out = _standard(x, dims, eps)
     out = out if weight is None else out * weight
     return out if bias is None else out + bias  # type: ignore[no-any-return]

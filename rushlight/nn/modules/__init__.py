@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import (
     activation,
+    attention,
     cells,
     container,
     conv,
@@ -28,10 +29,12 @@ from .. import (
     parameter_containers,
     pooling,
     recurrent,
+    transformer,
 )
 
 # PyTorch's file -> ours.
 _FILES = {
+    "transformer": transformer,
     "activation": activation,
     "batchnorm": normalization,
     "container": container,
@@ -55,6 +58,7 @@ for _kind in vars(lazy_norms).values():
         setattr(normalization, _kind.__name__, _kind)
 for _kind in (cells.RNNCellBase, cells.RNNCell, cells.LSTMCell, cells.GRUCell):
     setattr(recurrent, _kind.__name__, _kind)
+activation.__dict__["MultiheadAttention"] = attention.MultiheadAttention
 # PyTorch has these two among the other containers.
 for _kind in (parameter_containers.ParameterList, parameter_containers.ParameterDict):
     setattr(container, _kind.__name__, _kind)
