@@ -24,6 +24,7 @@ from math import prod
 
 from rushlight.base.dtype import dtype, float32, float64
 from rushlight.base.target import Target
+from rushlight.codegen.convolve_direct import WIDE, emit_direct, near_k, near_rows, pays
 from rushlight.codegen.convolve_image import (
     NAMES,
     Geometry,
@@ -50,6 +51,7 @@ _LINE = 64  # elements: parts of the workspace begin at multiples of it
 class Sizes:
     """What a kernel is told of one convolution. `workspace`: bytes for each task."""
 
+    symbol: str
     numbers: tuple[int, ...]
     workspace: int
 
@@ -66,11 +68,12 @@ class Kernels:
     def declarations(self) -> set[str]:
         """What a module that calls them needs."""
         kinds = "ptr, ptr, ptr, ptr, ptr, i64, i64"
-        return {f"declare void @{self.symbol}{end}({kinds})" for end in ("", "_weight")}
+        return {f"declare void @{self.symbol}{end}({kinds})" for end in ("", "_direct", "_weight")}
 
     def numbers(self, conv: Conv, weight: bool = False) -> Sizes:
         """The geometry of a convolution, or of the gradient of its weight."""
         c, s = conv.three(), self.sizes
+        item = type_bytes(s.vector.element)
         groups = c.groups
         channels, outputs = c.channels // groups, c.outputs // groups
         taps, places = prod(c.kernel), prod(c.places)
@@ -84,11 +87,16 @@ class Kernels:
         row = phases * wide
         plane = need[1] * row
         image = need[0] * plane
+        if image * item % 1024 == 0:  # channels would share a few sets of the first cache
+            image += 64 // item
         first = [max(0, p) for p in c.before]
         last = [
             max(a, min(m, n + p)) for a, m, n, p in zip(first, need, c.space, c.before, strict=True)
         ]
-        item = type_bytes(s.vector.element)
+        per_row = -(-c.places[2] // s.vector.lanes)
+        vectors = per_row * c.places[0] * c.places[1]
+        direct = not weight and pays(s, c.places[2], outputs, k, taps)
+        tile = near_rows(s, outputs) if direct else s.rows
         table = _lines((k + s.rows) * 8) // item
         at_a = table
         if weight:
@@ -100,10 +108,12 @@ class Kernels:
             at_image = at_d + _lines(tiles * panels * s.columns)
             a_group = tiles * s.columns
         else:
-            a_group = -(-outputs // s.rows) * s.rows * k
+            a_group = -(-outputs // tile) * tile * k
             at_b = at_a + _lines(groups * a_group + spill(s.vector))
             panels = -(-min(places, s.nc) // s.columns)
             b = panels * s.columns * min(k, s.k_block(k)) + 2 * s.columns
+            if direct:
+                b = 2 * (vectors + WIDE) * 8 // item
             at_image, at_d = at_b + _lines(b), 0
         total = channels * image + 2 * s.columns + s.vector.lanes
         values = {
@@ -117,9 +127,13 @@ class Kernels:
             "stride_h": c.stride[1] * row, "a_at": at_a, "b_at": at_b, "image_at": at_image,
             "image_total": _lines(total), "a_group": a_group, "da": first[0], "db": last[0],
             "ha": first[1], "hb": last[1], "wa": first[2], "wb": last[2], "images": c.images,
-            "d_at": at_d,
+            "d_at": at_d, "per_row": per_row, "spots": vectors, "near_rows": tile,
+            "near_k": near_k(k, c.kernel[2]),
         }  # fmt: skip
-        return Sizes(tuple(values[n] for n in NAMES), (at_image + _lines(total)) * item)
+        end = "_weight" if weight else "_direct" if direct else ""
+        return Sizes(
+            self.symbol + end, tuple(values[n] for n in NAMES), (at_image + _lines(total)) * item
+        )
 
 
 def _lines(elements: int) -> int:
@@ -147,6 +161,9 @@ def kernels(kind: dtype, target: Target) -> Kernels:
         emit_weight,
     ):  # fmt: skip
         text, declared = write(symbol, sizes)
+        functions.append(text)
+        declarations |= declared
+    for text, declared in emit_direct(symbol, sizes):
         functions.append(text)
         declarations |= declared
     return Kernels(symbol, sizes, module_text(functions, declarations))

@@ -73,9 +73,8 @@ class ConvolutionWriter(WholeWriter):
     def __init__(self, c: Convolution, target: Target) -> None:
         code = convolve.kernels(c.dtype, target)
         sizes = code.numbers(c.conv, c.weight)
-        self.inner = f"{code.symbol}_weight" if c.weight else code.symbol
         self.units = c.conv.channels if c.weight else c.conv.images
-        self.numbers, self.share_bytes = sizes.numbers, sizes.workspace
+        self.inner, self.numbers, self.share_bytes = sizes.symbol, sizes.numbers, sizes.workspace
         super().__init__(c.tasks, target, code.declarations, code.text)
 
 
@@ -84,7 +83,7 @@ class PoolingWriter(WholeWriter):
 
     def __init__(self, p: Pooling, target: Target) -> None:
         code = window.kernels(p.dtype, target)
-        self.inner, self.numbers = code.entry(p.job), window.numbers(p.windows)
+        self.inner, self.numbers = code.entry(p.job, p.windows), window.numbers(p.windows)
         self.operands = 2 if p.job == "back" else 1
         self.units = p.planes
         super().__init__(p.tasks, target, code.declarations, code.text)

@@ -279,12 +279,12 @@ def _emit_walk(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     return e.function(f"{name}_walk", parameters, linkage="internal", attributes=PLAIN)
 
 
-def _pack_name(name: str, kind: PackKind, width: int) -> str:
+def _pack_name(name: str, kind: PackKind, width: int | Value) -> str:
     return f"{name}_pack_{kind}{width}" if kind == "rows" else f"{name}_pack_{kind}"
 
 
 def call_pack(
-    e: Emitter, name: str, kinds: tuple[PackKind, ...], width: int, arguments: list[Value]
+    e: Emitter, name: str, kinds: tuple[PackKind, ...], width: int | Value, arguments: list[Value]
 ) -> None:
     """Packs with the function that the strides allow, chosen when it runs if several can."""
     step, lane_step = arguments[1], arguments[2]

@@ -4,6 +4,8 @@
     void @pool_<type>_index(ptr geometry, ptr places, ptr x, i64 first, i64 last)
     void @pool_<type>_back(ptr geometry, ptr gx, ptr g, ptr x, i64 first, i64 last)
 
+`@pool_<type>_pairs` and `@pool_<type>_pairs_back` do the same for windows of 2 by 2 side by side.
+
 They take the planes `first` to `last`; all operands are row-major and `geometry` points to the
 numbers of `numbers`. `graph/ops/window.py` says which element of a window wins. Along a row of the
 result, places whose windows lie inside the plane are taken as vectors where the stride is 1 or 2.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 from rushlight.base.dtype import dtype
 from rushlight.base.target import Target
@@ -28,10 +30,13 @@ from rushlight.codegen.text import (
     type_bytes,
     vector_type,
 )
+from rushlight.codegen.window_pairs import emit_pairs
 from rushlight.graph.ops.window import Windows, lowest
 
-NAMES = ("d", "h", "w", "kd", "kh", "kw", "sd", "sh", "sw", "pd", "ph", "pw", "dd", "dh", "dw",
-         "od", "oh", "ow")  # fmt: skip
+NAMES: Final = (
+    "d", "h", "w", "kd", "kh", "kw", "sd", "sh", "sw", "pd", "ph", "pw", "dd", "dh", "dw", "od",
+    "oh", "ow",
+)  # fmt: skip
 Job = Literal["value", "index", "back"]
 ENDS: dict[Job, str] = {"value": "", "index": "_index", "back": "_back"}
 
@@ -43,19 +48,31 @@ class Kernels:
     symbol: str
     text: str
 
-    def entry(self, job: Job) -> str:
-        """The name of a kernel."""
-        return self.symbol + ENDS[job]
+    pairs: bool
+
+    def entry(self, job: Job, windows: Windows) -> str:
+        """The name of the kernel that does a job."""
+        pairs = self.pairs and job != "index" and side_by_side(windows)
+        return self.symbol + ("_pairs" if pairs else "") + ENDS[job]
 
     @property
     def declarations(self) -> set[str]:
         """What a module that calls them needs."""
         three = "ptr, ptr, ptr, i64, i64"
-        return {
-            f"declare void @{self.entry('value')}({three})",
-            f"declare void @{self.entry('index')}({three})",
-            f"declare void @{self.entry('back')}(ptr, {three})",
-        }
+        found = {f"declare void @{self.symbol}{end}({three})" for end in ("", "_index")}
+        found.add(f"declare void @{self.symbol}_back(ptr, {three})")
+        if self.pairs:
+            found.add(f"declare void @{self.symbol}_pairs({three})")
+            found.add(f"declare void @{self.symbol}_pairs_back(ptr, {three})")
+        return found
+
+
+def side_by_side(windows: Windows) -> bool:
+    """Whether windows of 2 by 2 elements neither overlap nor have gaps or padding."""
+    w = windows.three()
+    plain = w.dilation == (1, 1, 1) and w.padding == (0, 0, 0)
+    inside = all(2 * q <= n for q, n in zip(w.places[1:], w.space[1:], strict=True))
+    return plain and inside and w.kernel == (1, 2, 2) and w.stride == (1, 2, 2)
 
 
 def numbers(windows: Windows) -> tuple[int, ...]:
@@ -74,7 +91,13 @@ def kernels(kind: dtype, target: Target) -> Kernels:
         writer = _Writer(kind, target, job)
         texts.append(writer.function(symbol + ENDS[job]))
         declarations |= writer.e.declarations
-    return Kernels(symbol, module_text(texts, declarations))
+    pairs = kind.kind == "f" and target.lanes(kind.itemsize) > 1
+    if pairs:
+        for back in (False, True):
+            text, declared = emit_pairs(symbol, kind, target, back)
+            texts.append(text)
+            declarations |= declared
+    return Kernels(symbol, module_text(texts, declarations), pairs)
 
 
 class _Writer:

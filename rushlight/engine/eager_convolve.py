@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 codegen: Final[Any] = later("rushlight.codegen.convolve")
 text: Final[Any] = later("rushlight.codegen.text")
 
-_GEOMETRY: Final[dict[Any, tuple[Any, int]]] = {}
+_GEOMETRY: Final[dict[Any, tuple[str, Any, int]]] = {}
 
 
 def _text(code: Kernels, symbol: str, inner: str, numbers: int) -> str:
@@ -36,7 +36,7 @@ entry:
     return str(text.module_text([function], code.declarations, [code.text]))
 
 
-def _known(code: Kernels, conv: Conv, weight: bool, name: str) -> tuple[Any, int]:
+def _known(code: Kernels, conv: Conv, weight: bool, name: str) -> tuple[str, Any, int]:
     key = (conv, weight, name)
     found = _GEOMETRY.get(key)
     if found is None:
@@ -45,7 +45,7 @@ def _known(code: Kernels, conv: Conv, weight: bool, name: str) -> tuple[Any, int
         sizes = code.numbers(conv, weight)
         units = conv.channels if weight else conv.images
         numbers = np.array([*sizes.numbers, units], dtype=np.int64)
-        found = _GEOMETRY[key] = (numbers, sizes.workspace)
+        found = _GEOMETRY[key] = (sizes.symbol, numbers, sizes.workspace)
     return found
 
 
@@ -57,8 +57,7 @@ def convolved(op: Op, arg: Any, x: Any, y: Any, out: Any) -> Any:
     name, weight = x.dtype.name, op is convolve_weight
     code: Kernels = codegen.kernels(by_name(name), host())
     conv = described(op, x.shape, y.shape, arg)
-    numbers, need = _known(code, conv, weight, name)
-    inner = f"{code.symbol}_weight" if weight else code.symbol
+    inner, numbers, need = _known(code, conv, weight, name)
     symbol = f"{inner}_alone"
     run: Callable[..., Any] = kernel(
         symbol, 5, lambda: _text(code, symbol, inner, len(numbers) - 1)

@@ -25,7 +25,7 @@ _GEOMETRY: Final[dict[Any, Any]] = {}
 _PLANES: Final = 18  # where the number of planes stands, behind the geometry
 
 
-def _text(code: Kernels, symbol: str, job: Job) -> str:
+def _text(code: Kernels, symbol: str, inner: str, job: Job) -> str:
     """A kernel that does all planes: their number stands behind the geometry."""
     given = "ptr %x, ptr %y" if job == "back" else "ptr %x"
     function = f"""\
@@ -33,7 +33,7 @@ define void @{symbol}(ptr %g, ptr %out, {given}) {{
 entry:
   %planes.at = getelementptr i64, ptr %g, i64 {_PLANES}
   %planes = load i64, ptr %planes.at
-  call void @{code.entry(job)}(ptr %g, ptr %out, {given}, i64 0, i64 %planes)
+  call void @{inner}(ptr %g, ptr %out, {given}, i64 0, i64 %planes)
   ret void
 }}"""
     return str(text.module_text([function], code.declarations, [code.text]))
@@ -47,15 +47,17 @@ def pooled(op: Op, arg: Any, xs: Sequence[Any], out: Any) -> Any:
         return out
     code: Kernels = codegen.kernels(from_numpy(xs[-1].dtype), host())
     job = JOBS[op]
-    symbol = f"{code.entry(job)}_alone"
+    windows = windows_of(shape, arg)
+    inner = code.entry(job, windows)
+    symbol = f"{inner}_alone"
     key = (shape, arg)
     numbers = _GEOMETRY.get(key)
     if numbers is None:
         if len(_GEOMETRY) > 4096:
             _GEOMETRY.clear()
         planes = shape[0] * shape[1]
-        found = [*codegen.numbers(windows_of(shape, arg)), planes]
+        found = [*codegen.numbers(windows), planes]
         numbers = _GEOMETRY[key] = np.array(found, dtype=np.int64)
-    run = kernel(symbol, 4 if job == "back" else 3, lambda: _text(code, symbol, job))
+    run = kernel(symbol, 4 if job == "back" else 3, lambda: _text(code, symbol, inner, job))
     run(numbers, out, *(np.ascontiguousarray(x) for x in xs))
     return out
