@@ -166,8 +166,13 @@ _LAZY = frozenset(
 )
 
 # What one name stands for in a module that is loaded when it is first used.
+_AMP = (
+    "autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype "
+    "get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled "
+    "set_autocast_dtype set_autocast_enabled"
+)
 _DEFERRED = {
-    "autocast": "rushlight.amp",
+    **dict.fromkeys(_AMP.split(), "rushlight.amp"),
     "explain": "rushlight.lab.explain",
     "load": "rushlight.serialization",
     "save": "rushlight.serialization",

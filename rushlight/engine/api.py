@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base import dtype as dt
 from ..base.device import CPU
+from ..graph.autocast import wanted
 from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
@@ -316,6 +317,36 @@ def set_matmul(f: Callable[[Tensor, Tensor], Tensor]) -> None:
 def records(t: Tensor) -> Rec:
     """The record behind a handle (for ``explain`` and tests)."""
     return t.rec
+
+
+def set_autocast(policy: Any) -> Any:
+    """Record under an autocast policy (None: under none); the one before.
+
+    What is pending is run first: recognised programs are kept apart by policy.
+    """
+    e = mine()
+    was = e.policy
+    if policy is not was:
+        fl.flush_engine(e)
+        e.policies[was] = e.roots
+        e.policy = policy
+        e.roots = e.policies.get(policy) or trie.new_root()
+        stretch.clear(e)
+    return was
+
+
+def lowered(*operands: Any) -> tuple[Any, ...]:
+    """Operands (tensors or None) as autocast converts them for a product; as they are without."""
+    policy = mine().policy
+    if policy is None:
+        return operands
+    kind = policy.kind
+    out = []
+    for x in operands:
+        if x is not None and wanted(x.rec.spec, kind):
+            x = record1(TABLE["cast"].code, x, kind)
+        out.append(x)
+    return tuple(out)
 
 
 def set_default_float(d: Any) -> None:

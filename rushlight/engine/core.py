@@ -97,9 +97,9 @@ class Engine:
 
     __slots__ = (
         "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lock",
-        "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending", "ready",
-        "roots", "solo", "sts", "tail", "taken", "tape", "tapecur", "thread", "uses", "watch",
-        "yields",
+        "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
+        "policies", "policy", "ready", "roots", "solo", "sts", "tail", "taken", "tape", "tapecur",
+        "thread", "uses", "watch", "yields",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -132,6 +132,8 @@ class Engine:
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
         self.yields: bool = False  # its thread waits for another's: the stretch may be taken over
         self.lock: Any = threading.RLock()
+        self.policy: Any = None  # autocast's, see graph/autocast.py
+        self.policies: dict[Any, list[Rec]] = {}  # roots of the tries under other policies
         self.watch: Any = None  # a `noting.Noting` while a step is watched
         self.misses: int = 0
         self.nflush: int = 0

@@ -113,6 +113,12 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
             srcs.append(~k)
             k += 1
     r.srcs = tuple(srcs)
+    if e.policy is not None:
+        row = e.policy.row(op, specs)
+        if row is not op:
+            op = row
+            r.row = row
+            rg = any(s >= 0 and tape[s].rg for s in slots)
     spec = alike(op, specs) if bases else None
     if spec is None:
         spec = inferred(op, specs, r.arg, True)

@@ -14,7 +14,8 @@ from typing import Final
 from ..base import dtype as dt
 from ..base.dtype import dtype
 from ..base.shape import elementwise_strides
-from .node import Node, Program
+from .autocast import MARK
+from .node import Node, Program, ProgramBuilder
 from .op import (
     ALIAS,
     CONST,
@@ -30,6 +31,7 @@ from .op import (
     WRITE,
     Spec,
 )
+from .value import Val
 
 _MOVING: Final = frozenset({ALIAS, CONST, CONTROL, FULL, IOTA, JOIN, LEAF, MOVE, WRITE})
 _SAME: Final = frozenset({"cast", "copy", "to_device", "zeros_like"})
@@ -43,6 +45,8 @@ def computes(node: Node, specs: Sequence[Spec]) -> bool:
     kind = node.op.kind
     if kind in _MOVING or node.op.name in _SAME:
         return False
+    if node.op.types == MARK:
+        return True
     narrow = node.spec.dtype.narrow or any(s.dtype.narrow for s in specs)
     if kind != INDEX or not narrow:
         return narrow
@@ -54,6 +58,8 @@ def append(program: Program, node: Node, specs: Sequence[Spec]) -> int:
 
     ``specs``: those of the node's operands.
     """
+    if node.op.types == MARK:
+        return _apart(program, node, specs)
     srcs: list[int] = []
     for s, spec in zip(node.srcs, specs, strict=True):
         if node.op.kind == ELEMENTWISE and (node.op.types != "where" or srcs):
@@ -69,6 +75,39 @@ def append(program: Program, node: Node, specs: Sequence[Spec]) -> int:
     wide = Spec(out.shape, dt.float32, out.strides, out.device)
     program.nodes.append(Node(node.op, tuple(srcs), node.arg, wide, ctype))
     return _cast(program, len(program.nodes) - 1, wide, out.dtype)
+
+
+def _apart(program: Program, node: Node, specs: Sequence[Spec]) -> int:
+    """An operation that autocast gives other types: its casts first, then what they lead to."""
+    scratch = Program(program.numbers)
+    builder = ProgramBuilder(scratch)
+    where: dict[int, int] = {}
+    operands: list[Val] = []
+    for s, spec in zip(node.srcs, specs, strict=True):
+        if s >= 0:
+            where[len(scratch.nodes)] = s
+            s = len(scratch.nodes)
+            scratch.nodes.append(Node(TABLE["leaf"], (), None, spec, None))
+        operands.append(Val(builder, s))
+    first = len(scratch.nodes)
+    assert node.op.decompose is not None
+    root = node.op.decompose(*operands, arg=node.arg).slot
+    for i in range(first, len(scratch.nodes)):
+        n = scratch.nodes[i]
+        parts = [builder.spec(s) for s in n.srcs]
+        made = Node(
+            n.op, tuple([where[s] if s >= 0 else s for s in n.srcs]), n.arg, n.spec, n.ctype
+        )
+        if computes(made, parts):
+            where[i] = append(program, made, parts)
+        else:
+            program.nodes.append(made)
+            where[i] = len(program.nodes) - 1
+    at = where[root]
+    if program.nodes[at].spec.strides != node.spec.strides:
+        program.nodes.append(Node(TABLE["relayout"], (at,), node.spec.strides, node.spec, None))
+        at = len(program.nodes) - 1
+    return at
 
 
 def _rounded(program: Program, node: Node, s: int, spec: Spec) -> tuple[int, Spec]:

@@ -54,7 +54,9 @@ def _check_sizes(stride: Ints, padding: Ints, dilation: Ints, groups: int) -> No
         raise RuntimeError("non-positive groups is not supported")
 
 
-def _check_types(x: Tensor, w: Tensor, bias: Tensor | None) -> None:
+def _of_one_type(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The operands, which autocast converts; otherwise they have to be of one type."""
+    x, w, bias = engine.lowered(x, w, bias)
     if x.dtype is not w.dtype:
         raise RuntimeError(
             f"expected scalar type {x.dtype.typename} but found {w.dtype.typename}: input and "
@@ -65,6 +67,7 @@ def _check_types(x: Tensor, w: Tensor, bias: Tensor | None) -> None:
             f"Input type ({_SCALAR.get(x.dtype.name, x.dtype.name)}) and bias type "
             f"({_SCALAR.get(bias.dtype.name, bias.dtype.name)}) should be the same"
         )
+    return x, w, bias
 
 
 def _check_weight(w: Tensor, groups: int) -> None:
@@ -150,7 +153,7 @@ def _convolved(
             "actual input size"
         )
     _empty_space(x)
-    _check_types(x, weight, bias)
+    x, weight, bias = _of_one_type(x, weight, bias)
     arg = (along, pads, wide, groups)
     if bias is None:
         made = apply(rows.convolve, x, weight, arg=arg)
@@ -248,7 +251,7 @@ def _transposed(
             f"Given input size per channel: ({' x '.join(map(str, x.shape[2:]))}). Calculated "
             f"output size per channel: ({' x '.join(map(str, size))}). Output size is too small"
         )
-    _check_types(x, weight, bias)
+    x, weight, bias = _of_one_type(x, weight, bias)
     pads = tuple((p, p - m) for p, m in zip(around, more, strict=True))
     made = apply(rows.convolve_input, x, weight, arg=(along, pads, wide, groups, size))
     if bias is not None:
