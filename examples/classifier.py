@@ -2,8 +2,11 @@
 
 Two classes of points in five dimensions that no plane separates; an `nn.Module` of one's own,
 binary cross-entropy, gradient descent. Then: watching the probabilities move apart, two activations
-side by side, a loss of one's own. Run it with PyTorch, or with `rushlight run`.
+side by side, a loss of one's own. Run it with PyTorch, or with `rushlight run`; `--plot` saves the
+loss and how the probabilities evolve as classifier.png.
 """
+
+import sys
 
 import torch
 from torch import nn, optim
@@ -83,6 +86,17 @@ print(f"Epoch - 1000, Loss - {losses[-1]:.3f}, accuracy {accuracy(model):.2f}")
 for epoch, p in zip((1, 100, 500, 1000), seen, strict=True):
     zero, one = p[y == 0].mean().item(), p[y == 1].mean().item()
     print(f"epoch {epoch:4}: mean probability {zero:.2f} for class 0, {one:.2f} for class 1")
+
+if "--plot" in sys.argv:
+    import matplotlib.pyplot as plt
+
+    _, (left, *others) = plt.subplots(1, 5, figsize=(15, 3))
+    left.plot(losses)
+    left.set_title("loss")
+    for axes, epoch, p in zip(others, (1, 100, 500, 1000), seen, strict=True):
+        axes.hist([p[y == 0].numpy(), p[y == 1].numpy()], bins=10, range=(0, 1))
+        axes.set_title(f"probabilities, epoch {epoch}")
+    plt.savefig("classifier.png")
 
 both = TwoActivations()
 losses, _ = train(both, nn.BCELoss(), lr=0.5, epochs=500)

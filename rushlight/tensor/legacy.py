@@ -17,11 +17,16 @@ from rushlight.tensor.install import place, sizes
 from rushlight.tensor.literals import array_of
 
 
+def _is_size(x: Any) -> bool:
+    """Whether a single argument says how many, rather than what: NumPy's arrays are data."""
+    return hasattr(x, "__index__") and not isinstance(x, np.ndarray)
+
+
 def build(kind: dtype, args: tuple[Any, ...], name: str) -> Tensor:
     """A tensor of a size (integers), of data (a sequence), or an alias of a tensor."""
     if not args:
         return filled((0,), 0, kind, place(None))
-    if len(args) == 1 and not hasattr(args[0], "__index__"):
+    if len(args) == 1 and not _is_size(args[0]):
         data = args[0]
         if isinstance(data, Tensor):
             return convert.cast(data, kind)
@@ -76,7 +81,7 @@ def entered(args: tuple[Any, ...]) -> Tensor:
                 f"{one.dtype.typename}Tensor"
             )
         return cast(Tensor, engine.become(Tensor, one, False))
-    if len(args) == 1 and not hasattr(one, "__index__") and type(one).__name__ != "Size":
+    if len(args) == 1 and not _is_size(one) and type(one).__name__ != "Size":
         a, _ = array_of(one, kind)
     else:
         a = np.zeros(sizes(args, "new") if args else (0,), kind.numpy)

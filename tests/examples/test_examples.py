@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -23,10 +24,11 @@ LOSSES = [
 ]  # fmt: skip
 
 
-def output(path):
+def output(path, *arguments, cwd=None):
     """What a program prints under Rushlight."""
     run = subprocess.run(
-        [sys.executable, "-m", "rushlight", "run", str(path)],
+        [sys.executable, "-m", "rushlight", "run", str(path), *arguments],
+        cwd=cwd,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         capture_output=True,
         text=True,
@@ -35,6 +37,12 @@ def output(path):
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+def example(name, *arguments, cwd=None):
+    """The text that an example prints, and the numbers in it."""
+    text = output(ROOT / "examples" / f"{name}.py", *arguments, cwd=cwd)
+    return text, [float(n) for n in NUMBER.findall(text)]
 
 
 def test_there_are_examples():
@@ -75,3 +83,89 @@ def test_the_classifier_learns():
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.02
     assert float(re.findall(r"two activations.* ([\d.]+), accuracy", text)[0]) < 0.05
+
+
+def test_four_optimisers_from_one_start():
+    text, _ = example("regression_optimisers")
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert list(lines) == ["SGD", "Adagrad", "RMSprop", "Adam"]
+    for name, words in (
+        ("SGD", "w = 2.519  b = 1.016  loss 0.0732, below 0.2 after 5 steps"),
+        ("RMSprop", "w = 2.519  b = 1.016  loss 0.0732, below 0.2 after 7 steps"),
+        ("Adam", "loss 0.0732, below 0.2 after 28 steps"),
+        ("Adagrad", "loss 3.0399, never below 0.2"),
+    ):
+        assert words in lines[name]
+
+
+def test_a_curve_needs_an_activation():
+    _, numbers = example("curve")
+    none, relu, tanh = numbers[:3], numbers[3:6], numbers[6:9]
+    assert none == pytest.approx([0.4086, 0.46, 0.46], abs=0.01)  # a straight line
+    assert relu[0] < 0.01 and tanh[0] < 0.01
+    assert relu[1] < -1 < 1 < relu[2]
+
+
+def test_linear_regression_finds_the_numbers_again():
+    _, numbers = example("linear_regression")
+    assert numbers[:3] == pytest.approx([0.000220, 0.000095, 0.000096], abs=3e-6)
+    assert numbers[3:6] == pytest.approx([2.0, -3.4, 4.2], abs=5e-3)
+
+
+def fashion(root):
+    """Made-up clothes in Fashion-MNIST's files: each kind has a bright row of its own."""
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 600), ("t10k", 200)):
+        labels = rng.integers(0, 10, count).astype(np.uint8)
+        images = rng.integers(0, 90, (count, 28, 28)).astype(np.uint8)
+        images[np.arange(count), 2 * labels + 4] += 120
+        shape = b"".join(n.to_bytes(4, "big") for n in images.shape)
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + shape + images.tobytes())
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(
+            b"\0\0\x08\x01" + count.to_bytes(4, "big") + labels.tobytes()
+        )
+
+
+def test_softmax_regression(tmp_path):
+    fashion(tmp_path)
+    text, numbers = example("softmax_regression", "--root", str(tmp_path), "--epochs", "8")
+    assert numbers[0] > 2 and numbers[-1] > 0.9, text
+
+
+def test_word_vectors_find_the_kinds():
+    text, numbers = example("word_vectors")
+    assert "nearest of the same kind: 12 of 12" in text
+    assert numbers[2] < 1.95
+
+
+def test_an_autoencoder_takes_noise_away():
+    _, numbers = example("autoencoder", "--epochs", "20")
+    before, mean_picture, after, noise, left = numbers[:5]
+    assert after < 0.5 * mean_picture < before and left < 0.8 * noise
+
+
+def test_translation():
+    text, numbers = example("translation", "--epochs", "15")
+    assert numbers[-1] < 0.15
+    assert int(re.findall(r"right: (\d+) of 100", text)[0]) > 75
+
+
+def test_a_gan_learns_the_ring():
+    text, numbers = example("gan", "--steps", "300")
+    assert text.splitlines()[-1].endswith("16/16 sectors")
+    assert numbers[-2] == pytest.approx(2.0, abs=0.4)
+
+
+def test_a_policy_finds_the_door():
+    _, numbers = example("policy_gradient", "--episodes", "100")
+    assert numbers[0] > 8 and numbers[4] < 6.5
+    assert min(numbers[5:]) > 0.9
+
+
+def test_plots(tmp_path):
+    pytest.importorskip("matplotlib")
+    for name in ("curve", "classifier"):
+        example(name, "--plot", cwd=tmp_path)
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")

@@ -152,6 +152,8 @@ def test_the_old_constructors():
     assert torch.Tensor([1, 2]).tolist() == [1.0, 2.0]
     assert torch.Tensor().shape == (0,)
     assert torch.LongTensor([1, 2]).dtype is torch.int64
+    assert torch.FloatTensor(np.array([1, 2])).tolist() == [1.0, 2.0]
+    assert torch.Tensor(np.ones((2, 1))).shape == (2, 1)
     assert isinstance(torch.ones(1), torch.FloatTensor)
     assert not isinstance(torch.ones(1), torch.LongTensor)
     x = torch.Tensor([[1, 2], [3, 4]])
