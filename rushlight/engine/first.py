@@ -63,6 +63,8 @@ def learn() -> None:
             kind = VIEW if mv.is_view(op) else RESHAPE if op.name == "reshape" else OTHER
         elif op.kind == ALIAS:
             kind = COPY if op.name == "relayout" else SAME
+        elif op.kind == CONTRACT:
+            kind = PRODUCT if op.name == "matmul" else OTHER
         elif op.kind == REDUCE and op.name in ("sum", "prod", "amax", "amin"):
             kind = FOLD
         else:
@@ -73,7 +75,6 @@ def learn() -> None:
 WHICH: Final[dict[str, int]] = {
     FULL: FILL,
     CONST: NUMBER,
-    CONTRACT: PRODUCT,
     WRITE: REPLACE,
     JOIN: CAT,
     COMPOSITE: PARTS,
