@@ -93,6 +93,18 @@ def test_the_shadow_ends_with_its_scope(tmp_path: Path) -> None:
     ) == [(4, "torch.nothing", "name")]
 
 
+def test_an_imported_name_that_is_given_something_else(tmp_path: Path) -> None:
+    assert found(
+        tmp_path,
+        """
+        from torch import optim
+        optim.lost
+        optim = optim.SGD([], lr=1)
+        optim.lost2()
+        """,
+    ) == [(2, "torch.optim.lost", "name")]
+
+
 def test_what_a_program_can_do_without(tmp_path: Path) -> None:
     assert found(
         tmp_path,

@@ -41,9 +41,17 @@ class _Tensor:
     """What a name means that is certainly a tensor."""
 
 
+@dataclass(frozen=True)
+class _Until:
+    """What an imported name means up to the line that assigns something else to it."""
+
+    dotted: str
+    line: int
+
+
 OTHER: Final = _Other()
 TENSOR: Final = _Tensor()
-Meaning = str | _Other | _Tensor  # a dotted name of PyTorch's, or one of the two
+Meaning = str | _Other | _Tensor | _Until  # a dotted name of PyTorch's, or one of the others
 _HANDLERS: Final = frozenset(
     {"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"}
 )
@@ -109,9 +117,11 @@ def _bindings(body: Iterable[ast.AST], reader: _Reader) -> dict[str, Meaning]:
             case ast.ExceptHandler(name=str(name)):
                 assigned.setdefault(name, []).append(None)
     scope: dict[str, Meaning] = {}
-    # imports first; what is assigned to an imported name beside that is a fallback for its lack
+    # imports first; None assigned to an imported name is a fallback for its lack
     scope.update(dict.fromkeys(assigned, OTHER))
-    scope.update(imported)
+    for name, meaning in imported.items():
+        again = [line for line, value in _assignments(body, name) if not _is_none(value)]
+        scope[name] = _Until(meaning, min(again)) if again and isinstance(meaning, str) else meaning
     reader.scopes.append(scope)
     for _ in range(2):  # twice: a name may be given one that is assigned further down
         for name, values in assigned.items():
@@ -119,6 +129,18 @@ def _bindings(body: Iterable[ast.AST], reader: _Reader) -> dict[str, Meaning]:
                 scope[name] = _common([reader.meaning(v) if v else OTHER for v in values])
     reader.scopes.pop()
     return scope
+
+
+def _assignments(body: Iterable[ast.AST], name: str) -> Iterator[tuple[int, ast.expr]]:
+    """The lines of a scope that assign to a name, with what."""
+    for node in _statements(body):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                yield node.lineno, value
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _simple(name: str, assigned: dict[str, list[ast.expr | None]], node: ast.AST) -> bool:
@@ -151,7 +173,10 @@ class _Reader(ast.NodeVisitor):
             case ast.Name(id=name):
                 for scope in reversed(self.scopes):
                     if name in scope:
-                        return scope[name]
+                        found = scope[name]
+                        if isinstance(found, _Until):
+                            return found.dotted if node.lineno <= found.line else OTHER
+                        return found
                 return OTHER
             case ast.Attribute(value=value, attr=attribute):
                 of = self.meaning(value)
