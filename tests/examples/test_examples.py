@@ -169,3 +169,16 @@ def test_plots(tmp_path):
     for name in ("curve", "classifier"):
         example(name, "--plot", cwd=tmp_path)
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_digits():
+    text, numbers = example("digits_cnn", "--epochs", "4", "--images", "900")
+    assert text.startswith("3730 weights")
+    assert numbers[:4] == sorted(numbers[:4], reverse=True) and numbers[-1] > 0.9
+
+
+def test_style_transfer():
+    _, numbers = example("style_transfer", "--steps", "20", "--size", "24")
+    contents, styles = numbers[::2], numbers[1::2]
+    assert contents[0] == 0 < contents[-1] < 0.01
+    assert styles[-1] < 0.5 * styles[0]
