@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.random import default_generator, draws
+from rushlight.tensor.creation import tensor
+from rushlight.tensor.install import FUNCTIONS
 from rushlight.tensor.kinds import get_default_dtype
 
 
@@ -27,6 +29,16 @@ def above(p: float) -> bool:
 def integer(low: int, high: int) -> int:
     """`torch.randint(low, high, (1,)).item()`: within [low, high)."""
     return int(draws.randint(default_generator, low, high, 1)[0])
+
+
+def logarithm_of(x: float) -> float:
+    """`torch.log(torch.tensor(x)).item()`"""
+    return float(FUNCTIONS["log"](tensor(x)).item())
+
+
+def exponential_of(x: float) -> float:
+    """`torch.exp(torch.tensor(x)).item()`"""
+    return float(FUNCTIONS["exp"](tensor(float(x))).item())
 
 
 def permutation(n: int) -> list[int]:
