@@ -7,7 +7,7 @@ from types import ModuleType
 
 __version__ = "0.28.0"
 
-__all__ = ["datasets", "transforms", "utils"]
+__all__ = ["datasets", "models", "ops", "transforms", "utils"]
 
 
 def __getattr__(name: str) -> ModuleType:

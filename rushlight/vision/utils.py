@@ -40,7 +40,9 @@ def make_grid(
     if isinstance(tensor, list | tuple):
         for t in tensor:
             if not isinstance(t, Tensor):
-                raise TypeError(f"tensor or list of tensors expected, got a list containing {type(t)}")
+                raise TypeError(
+                    f"tensor or list of tensors expected, got a list containing {type(t)}"
+                )
         tensor = FUNCTIONS["stack"](tensor, 0)
     elif not isinstance(tensor, Tensor):
         raise TypeError(f"tensor or list of tensors expected, got {type(tensor)}")
@@ -53,7 +55,9 @@ def make_grid(
         images = FUNCTIONS["cat"]((images, images, images), 1)
     if normalize:
         if value_range is not None and not isinstance(value_range, tuple):
-            raise TypeError("value_range has to be a tuple (min, max) if specified. min and max are numbers")
+            raise TypeError(
+                "value_range has to be a tuple (min, max) if specified. min and max are numbers"
+            )
         if scale_each:
             scaled = [_scaled(t, value_range) for t in images.unbind(0)]
             images = FUNCTIONS["stack"](scaled, 0)
@@ -158,7 +162,7 @@ def draw_bounding_boxes(
     font: str | None = None,
     font_size: int | None = None,
 ) -> Any:
-    """A copy of a uint8 or float image [C, H, W] with boxes [N, 4] of (x1, y1, x2, y2), labelled."""
+    """A copy of an image [C, H, W] with boxes [N, 4] of (x1, y1, x2, y2) and their labels."""
     from PIL import ImageDraw, ImageFont
 
     canvas, floats = _canvas(image, "draw_bounding_boxes")
@@ -166,8 +170,8 @@ def draw_bounding_boxes(
     for x1, y1, x2, y2 in corners:
         if x1 > x2 or y1 > y2:
             raise ValueError(
-                "Boxes need to be in (xmin, ymin, xmax, ymax) format. Use torchvision.ops.box_convert "
-                "to convert them"
+                "Boxes need to be in (xmin, ymin, xmax, ymax) format. Use "
+                "torchvision.ops.box_convert to convert them"
             )
     texts = labels or [None] * len(corners)
     if len(texts) != len(corners):
@@ -186,9 +190,7 @@ def draw_bounding_boxes(
 
 
 @no_grad()
-def draw_segmentation_masks(
-    image: Any, masks: Any, alpha: float = 0.8, colors: Any = None
-) -> Any:
+def draw_segmentation_masks(image: Any, masks: Any, alpha: float = 0.8, colors: Any = None) -> Any:
     """A uint8 or float image [C, H, W] with boolean masks [H, W] or [N, H, W] laid over it."""
     canvas, floats = _canvas(image, "draw_segmentation_masks")
     if masks.dtype is not dt.bool_:

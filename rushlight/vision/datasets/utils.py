@@ -171,6 +171,25 @@ def download_url(
     _retrieve(url, fpath, md5)
 
 
+def fetch_checked(url: str, fpath: str, sha256: str) -> None:
+    """Fetch a file whose SHA-256 begins as given; `RuntimeError` for any other."""
+    import hashlib
+
+    if not os.path.exists(f"{fpath}.whole"):
+        _retrieve(url, f"{fpath}.whole", None)
+    digest = hashlib.sha256()
+    with open(f"{fpath}.whole", "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    if not digest.hexdigest().startswith(sha256):
+        os.remove(f"{fpath}.whole")
+        raise RuntimeError(
+            f'invalid hash value (expected "{sha256}", got "{digest.hexdigest()}") of {url}; what '
+            "came was thrown away"
+        )
+    os.replace(f"{fpath}.whole", fpath)
+
+
 def download_file_from_google_drive(
     file_id: str, root: Name, filename: Name | None = None, md5: str | None = None
 ) -> None:
@@ -372,6 +391,7 @@ __all__ = [
     "download_file_from_google_drive",
     "download_url",
     "extract_archive",
+    "fetch_checked",
     "iterable_to_str",
     "list_dir",
     "list_files",

@@ -9,6 +9,7 @@ from rushlight.base import dtype as dt
 from rushlight.nn import functional as nf
 from rushlight.tensor.creation import tensor
 from rushlight.tensor.install import FUNCTIONS
+from rushlight.vision.transforms import _antialias
 from rushlight.vision.transforms._conversions import convert_image_dtype, largest
 from rushlight.vision.transforms._functional_pil import check_padding_mode, sides
 
@@ -118,13 +119,12 @@ def resize(img: Any, size: Sequence[int], interpolation: str, antialias: bool | 
     need_image(img)
     smooth = interpolation in ("bilinear", "bicubic")
     img, undo = cast_in(img, (dt.float32, dt.float64))
-    out: Any = nf.interpolate(
-        img,
-        size=list(size),
-        mode=interpolation,
-        align_corners=False if smooth else None,
-        antialias=bool(antialias) and smooth,
-    )
+    out: Any
+    if antialias and smooth:
+        out = _antialias.resize(img, size, interpolation)
+    else:
+        corners = False if smooth else None
+        out = nf.interpolate(img, size=list(size), mode=interpolation, align_corners=corners)
     if interpolation == "bicubic" and undo.own is dt.uint8:
         out = out.clamp(min=0, max=255)
     return undo(out)

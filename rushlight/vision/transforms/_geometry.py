@@ -183,8 +183,9 @@ def _sample(batch: Any, grid: Any, mode: str) -> tuple[Any, Any]:
 def _corner(batch: Any, x: Any, y: Any) -> tuple[Any, Any]:
     """The pixels at whole-numbered places, 0 outside of the image; and 1 inside, 0 outside."""
     h, w = batch.shape[-2:]
-    inside = ((x >= 0) & (x < w) & (y >= 0) & (y < h)).to(batch.dtype)
-    column, row = x.clamp(0, w - 1).to(dt.int64), y.clamp(0, h - 1).to(dt.int64)
+    there = (x >= 0) & (x < w) & (y >= 0) & (y < h)  # not where a place is NaN
+    inside = there.to(batch.dtype)
+    column, row = (FUNCTIONS["where"](there, v, v.new_zeros(())).to(dt.int64) for v in (x, y))
     flat = batch.reshape(*batch.shape[:2], h * w)
     values = flat.index_select(2, (row * w + column).reshape(-1))
     return values.reshape(*batch.shape[:2], *x.shape) * inside, inside

@@ -107,7 +107,10 @@ _OPERATIONS: Final[dict[str, Callable[[Any, float, dict[str, Any]], Any]]] = {
     "Invert": lambda img, m, o: F.invert(img),
 }
 _SIGNED: Final = frozenset(
-    "ShearX ShearY TranslateX TranslateY Rotate Brightness Color Contrast Sharpness".split()
+    {
+        *("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"),
+        *("Brightness", "Color", "Contrast", "Sharpness"),
+    }
 )
 
 
