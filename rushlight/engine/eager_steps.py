@@ -130,6 +130,9 @@ def _code(kind: int) -> Any:
     return code
 
 
-def product_workspace(kind: int, m: int, k: int, n: int) -> int:
-    """Bytes that a product works in."""
-    return int(_code(kind).workspace(m, k, n))
+def product_blocks(kind: int) -> tuple[int, int, int, int, int, int, int]:
+    """What the workspace of a product depends on: columns of a tile and of a block, rows of both,
+    the longest depth, elements that packing may spill, bytes of an element."""
+    b = _code(kind).sizes
+    spare = b.workspace(0, 0, 0) // ALL[kind].itemsize
+    return b.columns, b.nc, b.rows, b.mc, b.kc, spare, ALL[kind].itemsize

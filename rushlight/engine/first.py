@@ -321,7 +321,7 @@ def sources(recs: list[Rec]) -> list[int]:
 
 
 def run_first(
-    recs: list[Rec], outputs: list[int], lvals: list[Any], numbers: list[Any]
+    recs: list[Rec], outputs: Ints, lvals: list[Any], numbers: list[Any]
 ) -> tuple[list[Any], BaseException | None, int] | None:
     """Memory of the slots ``outputs``; the error that stopped the run, and its slot.
 
@@ -341,7 +341,7 @@ def run_first(
 
 
 def run(
-    runner: Runner, recs: list[Rec], outputs: list[int], lvals: list[Any], numbers: list[Any]
+    runner: Runner, recs: list[Rec], outputs: Ints, lvals: list[Any], numbers: list[Any]
 ) -> tuple[list[Any], BaseException | None, int] | None:
     """`run_first` on a runner."""
     n = len(recs)

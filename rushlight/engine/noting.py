@@ -170,7 +170,7 @@ def own_record(e: Engine, mask: bytes) -> Rec:
         assemble(info, info.numbers, info.outputs, [])
         r.info = info
         r.arg = info.leaves
-        info.leaves = list(range(len(info.leaves)))  # a replay hands over only what is read
+        info.leaves = tuple(range(len(info.leaves)))  # a replay hands over only what is read
         cur.alts[key] = r
         e.nrec += 1
     return r
@@ -330,7 +330,7 @@ class Builder:
                 except (CompileError, NotImplementedError) as error:
                     raise Refused(f"it cannot be compiled: {error}") from None
             p.plan = info.code
-        wanted: list[int] = own.arg
+        wanted: tuple[int, ...] = own.arg
         for k in wanted:
             p.leaves.append(self.source(j, k))
         self.find_places(j, info)

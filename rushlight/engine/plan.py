@@ -10,7 +10,7 @@ from ..graph.op import ALIAS, ELEMENTWISE, TABLE, Op, compute_type
 from ..graph.ops.movement import CUT
 from .core import Engine
 from .pieces import path_freed
-from .records import Rec
+from .records import NO_RECS, Rec
 from .tape import Tape, kept, resolve
 from .trie import ENTER, LEAF, get_tape
 
@@ -18,28 +18,34 @@ AS_STRIDED: Final[Op] = TABLE["as_strided"]
 RELAYOUT: Final[Op] = TABLE["relayout"]
 
 
+Pairs = tuple[tuple[int, int], ...]
+NO_USERS: Final[dict[int, int]] = {}  # never written to
+
+
 class FlushInfo:
     """What a FLUSH record knows: what leaves, where it goes, what a later backward needs, how to
     make it."""
 
     def __init__(self) -> None:
-        self.recs: list[Rec] = []  # all records by slot
-        self.plain: list[tuple[int, int]] = []  # handle index -> slot
-        self.views: list[tuple[int, int]] = []  # held differentiable views: handle index -> slot
-        self.stores: list[tuple[int, int]] = []  # storage index -> slot
-        self.users: dict[int, int] = {}  # saved slot -> mask of the nodes that need it
+        # Tuples of numbers, and nothing where there is nothing: what is kept for a stretch that
+        # never comes again must not be walked by the garbage collector.
+        self.recs: list[Rec] = NO_RECS  # all records by slot
+        self.plain: Pairs = ()  # handle index -> slot
+        self.views: Pairs = ()  # held differentiable views: handle index -> slot
+        self.stores: Pairs = ()  # storage index -> slot
+        self.users: dict[int, int] = NO_USERS  # saved slot -> mask of the nodes that need it
         self.roots: tuple[int, ...] = ()
         self.made: Program | None = None  # `program`, once somebody has asked for it
-        self.slots: list[int] = []  # slot of each node
+        self.slots: tuple[int, ...] = ()  # slot of each node
         # for each leaf node, its place among the stretch's LEAF records
-        self.leaves: list[int] = []
-        self.outputs: list[int] = []  # slots that are computed, in the program's order
+        self.leaves: tuple[int, ...] = ()
+        self.outputs: tuple[int, ...] = ()  # slots that are computed, in the program's order
         # where each slot's value is found: an output's place, or ~k for the memory of the k-th LEAF
         # record
-        self.at: dict[int, int] = {}
-        self.plain_at: list[tuple[int, int]] = []
-        self.stores_at: list[tuple[int, int, int]] = []  # storage index, slot, place
-        self.saved_at: list[tuple[int, int]] = []
+        self.at: dict[int, int] = NO_USERS
+        self.plain_at: Pairs = ()
+        self.stores_at: tuple[tuple[int, int, int], ...] = ()  # storage index, slot, place
+        self.saved_at: Pairs = ()
         self.nsts: int = 0  # storages made or written
         self.nentries: int = 0  # entries of history
         self.freed: int = 0  # nodes whose saved values backwards in the stretch released
@@ -108,26 +114,33 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
     info.nentries = len(e.gleaves)
     held: set[int] = set()
     roots: set[int] = set()
+    plain: list[tuple[int, int]] = []
+    views: list[tuple[int, int]] = []
+    stores: list[tuple[int, int]] = []
     for i in range(len(mask)):
         if mask[i]:
             t = e.live[i]
             if t.st is None:
-                info.plain.append((i, int(t.slot)))
+                plain.append((i, int(t.slot)))
                 if t.rec.rg:
                     roots.add(int(t.slot))
             else:
                 held.add(id(t.st))
                 if t.rec.rg and t.rec.region is not None and t.epoch == e.epoch:
-                    info.views.append((i, int(t.slot)))
+                    views.append((i, int(t.slot)))
                     roots.add(int(t.slot))
     for k, s in enumerate(e.sts):
         if (s.old and s.slot != s.leaf) or (not s.old and id(s) in held):
-            info.stores.append((k, int(s.slot)))
+            stores.append((k, int(s.slot)))
     for f in e.fams:
         if f.hep == e.epoch and f.rec.rg and (f.st.old or id(f.st) in held):
             roots.add(int(f.hslot))
-    info.roots = tuple(sorted(roots))
-    find_saved(e, info)
+    info.plain = tuple(plain)
+    info.views = tuple(views)
+    info.stores = tuple(stores)
+    if roots:
+        info.roots = tuple(sorted(roots))
+        find_saved(e, info)
     build(e, info)
     return info
 
@@ -138,6 +151,7 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
     freed = info.freed
     reach: set[int] = set()
     todo = list(info.roots)
+    users: dict[int, int] = {}
     tp: Tape | None = None
     while todo:
         i = todo.pop()
@@ -156,7 +170,9 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
         for u in tp.reading(n):
             for q in resolve(recs, u, None):
                 b = kept(recs, q)
-                info.users[b] = info.users.get(b, 0) | 1 << i
+                users[b] = users.get(b, 0) | 1 << i
+    if users:
+        info.users = users
 
 
 def build(e: Engine, info: FlushInfo) -> None:
@@ -166,29 +182,31 @@ def build(e: Engine, info: FlushInfo) -> None:
     for r in recs:
         if r.op == LEAF:
             place[int(r.slot)] = len(place)
-    seen: dict[
-        int, int
-    ] = {}  # several slots with one source: computed once, shared (memory is never written to)
+    seen: dict[int, int] = {}  # several slots with one source share memory: nobody writes to it
+    at: dict[int, int] = {}
     keep: list[int] = []
     slots = [s for _, s in info.plain] + [s for _, s in info.stores] + sorted(info.users)
-    for s in dict.fromkeys(slots):
+    for s in slots:
+        if s in at:
+            continue
         b = source(recs, s)
         if recs[b].op == LEAF:
-            info.at[s] = ~place[b]
+            at[s] = ~place[b]
         elif b in seen:
-            info.at[s] = seen[b]
+            at[s] = seen[b]
         else:
-            info.at[s] = seen[b] = len(keep)
+            at[s] = seen[b] = len(keep)
             keep.append(s)
-    info.outputs = keep
-    info.plain_at = [(i, info.at[s]) for i, s in info.plain]
-    info.stores_at = [(k, s, info.at[s]) for k, s in info.stores]
-    info.saved_at = [(s, info.at[s]) for s in info.users]
+    info.at = at
+    info.outputs = tuple(keep)
+    info.plain_at = tuple([(i, at[s]) for i, s in info.plain])
+    info.stores_at = tuple([(k, s, at[s]) for k, s in info.stores])
+    info.saved_at = tuple([(s, at[s]) for s in info.users])
     info.numbers = e.numbers
 
 
 def assemble(
-    info: FlushInfo, numbers: list[Any], keep: list[int], more: list[int]
+    info: FlushInfo, numbers: list[Any], keep: tuple[int, ...], more: list[int]
 ) -> dict[int, int]:
     """The program whose outputs are the slots ``keep``; also the nodes of the slots ``more``, which
     it gives."""
@@ -215,13 +233,15 @@ def assemble(
     info.made = program
     program.numbers = ["d" if isinstance(v, float) else "q" for v in numbers]
     at: dict[int, int] = {}
+    leaves: list[int] = []
+    made: list[int] = []
     narrows = any(r.spec is not None and r.spec.dtype.narrow for r in recs)
     for r in recs:
         i = int(r.slot)
         if i not in need:
             continue
         if r.op == LEAF:
-            info.leaves.append(place[i])
+            leaves.append(place[i])
         srcs = [at[source(recs, s)] if s >= 0 else s for s in operands(r)]
         specs = [recs[s].spec if s >= 0 else number_spec_of(numbers, s) for s in operands(r)]
         op: Op = AS_STRIDED if r.row.name == "reread" else r.row
@@ -232,11 +252,13 @@ def assemble(
         node = Node(op, tuple(srcs), arg, r.spec, ctype)
         if narrows and narrow.computes(node, specs):
             at[i] = narrow.append(program, node, specs)
-            info.slots.extend([i] * (at[i] - len(info.slots)))
+            made.extend([i] * (at[i] - len(made)))
         else:
             at[i] = len(program.nodes)
             program.nodes.append(node)
-        info.slots.append(i)
+        made.append(i)
+    info.leaves = tuple(leaves)
+    info.slots = tuple(made)
     program.outputs = [at[source(recs, s)] for s in keep]
     return {s: at[source(recs, s)] for s in more}
 

@@ -70,6 +70,26 @@ def row_major(shape: Ints, strides: Ints) -> bool:
     return True
 
 
+def bench_of(kind: i64, m: i64, k: i64, n: i64) -> i64:
+    """Bytes that are enough for a product to work in."""
+    blocks = BLOCKS.get(kind)
+    if blocks is None:
+        blocks = BLOCKS[kind] = eager_steps.product_blocks(int(kind))
+    columns: i64 = blocks[0]
+    wide: i64 = blocks[1]
+    rows: i64 = blocks[2]
+    high: i64 = blocks[3]
+    depth: i64 = blocks[4]
+    wide = min(wide, n)
+    high = min(high, m)
+    depth = min(depth, k)
+    panels = (wide + columns - 1) // columns * columns + (high + rows - 1) // rows * rows
+    return (panels * depth + blocks[5] + 128) * blocks[6]
+
+
+BLOCKS: Final[dict[i64, tuple[int, int, int, int, int, int, int]]] = {}
+
+
 class Steps:
     """Memory for one native program at a time, and the program as it grows."""
 
@@ -471,10 +491,10 @@ class Steps:
         self.room()
         if self.place(out, spec, leaves) == 0:
             return True
-        need = eager_steps.product_workspace(kind, count(spec.shape) // n, k, n)
-        if need + 64 > self.bench.nbytes:
+        need = bench_of(kind, count(spec.shape) // n, k, n)
+        if need > self.bench.nbytes:
             self.waiting.append(self.bench)
-            self.bench = Buffer(need + 64)
+            self.bench = Buffer(int(2 * need))
         sizes = [self.bench.address, a.strides[-2], a.strides[-1], b.strides[-2], b.strides[-1]]
         sizes.extend([n, m, k, n])
         words = self.words

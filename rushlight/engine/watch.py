@@ -486,7 +486,7 @@ class Variant:
         info = FlushInfo()
         info.recs = inner.recs
         info.follows = False
-        info.outputs = list(inner.outputs)
+        info.outputs = inner.outputs
         info.numbers = inner.numbers
         at = assemble(info, inner.numbers, inner.outputs, slots)
         builder = ProgramBuilder(info.program)
@@ -504,13 +504,13 @@ class Variant:
                         if v is None:
                             k = -1
                         else:
-                            info.outputs.append(-1)
+                            info.outputs += (-1,)
                             info.program.outputs.append(v.slot)
                         made[(c.slot, name)] = k
                     where[name] = k
                 rows.append((c, where))
             self.wants.append((p, rows))
-        info.slots.extend([0] * (len(info.program.nodes) - len(info.slots)))
+        info.slots += (0,) * (len(info.program.nodes) - len(info.slots))
         self.info: FlushInfo = info
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import rushlight as torch
 from rushlight.base.settings import override
-from rushlight.engine import eager_steps, first
+from rushlight.base.target import host
+from rushlight.engine import eager_steps, first, steps
 from rushlight.engine.eager_native import SUPPORTED
 
 F = torch.nn.functional
@@ -92,6 +93,15 @@ def test_bits_are_those_of_one_at_a_time(
     assert torch.equal(got, again)
     if SUPPORTED:
         assert not alone
+
+
+def test_products_have_room() -> None:
+    for kind in (torch.float32, torch.float64):
+        code = eager_steps.matmul.general_matmul(kind, host())
+        for m in (0, 1, 5, 13, 97, 1000):
+            for k in (1, 3, 250, 390, 5000):
+                for n in (1, 7, 33, 3000):
+                    assert steps.bench_of(kind.code, m, k, n) >= code.workspace(m, k, n)
 
 
 def test_gradients_and_steps() -> None:
