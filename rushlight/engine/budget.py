@@ -1,14 +1,15 @@
 """When compiling a plan pays: a program whose sizes vary must not wait for code it hardly uses.
 
 Running one operation at a time is the rent, compiling the price.  A second of compiling, and later
-one part in twenty of the time since, is free: a program with a few plans is compiled at once.
-Beyond that a plan is compiled when it has spent as long running one operation at a time as
-compiling it is expected to take, so that both together never take more than twice the better
-choice.
+one part in twenty of the time since, is free for a stretch that comes again soon: a program with a
+few plans is compiled at once.  Otherwise a plan is compiled when it has spent as long running one
+operation at a time as compiling it is expected to take, so that both together never take more than
+twice the better choice.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -16,6 +17,7 @@ from ..base.settings import settings
 from .plan import FlushInfo
 
 SHARE: Final = 0.05  # of the time since the start, which compiling may take without a reason
+SOON: Final = 100  # stretches that may run before one comes again
 
 
 class Spent:
@@ -25,6 +27,7 @@ class Spent:
         self.start: float = time.perf_counter()
         self.seconds: float = 0.0
         self.nodes: int = 0
+        self.runs: int = 0  # stretches that ran one operation at a time
 
 
 SPENT: Final = Spent()
@@ -32,13 +35,16 @@ SPENT: Final = Spent()
 
 def pays(info: FlushInfo) -> bool:
     """Is it time to compile this plan?"""
-    free = settings.compile_free + SHARE * (time.perf_counter() - SPENT.start)
-    if SPENT.seconds <= free or SPENT.nodes == 0:
+    if SPENT.nodes == 0 or settings.compile_free == math.inf:
         return True
-    return info.alone * SPENT.nodes >= SPENT.seconds * len(info.program.nodes)
+    if SPENT.runs - info.last <= SOON:
+        free = settings.compile_free + SHARE * (time.perf_counter() - SPENT.start)
+        if SPENT.seconds <= free:
+            return True
+    return info.alone * SPENT.nodes >= SPENT.seconds * len(info.recs)
 
 
 def compiled(info: FlushInfo, seconds: float) -> None:
     """A plan was compiled in so many seconds."""
     SPENT.seconds += seconds
-    SPENT.nodes += len(info.program.nodes)
+    SPENT.nodes += len(info.recs)

@@ -14,7 +14,7 @@ from ..runtime import pool
 from ..runtime.buffer import Buffer
 from ..runtime.jit import compile_text
 from ..runtime.native import SUPPORTED, Table, live_helpers
-from .budget import compiled, pays
+from .budget import SPENT, compiled, pays
 from .core import Engine
 from .eager import run_node
 from .first import DIRECT, run_first
@@ -193,6 +193,8 @@ def run_plan(
         return found
     if settings.eager or not info.follows:
         return one_at_a_time(info, lvals, numbers)
+    SPENT.runs += 1
+    info.last = SPENT.runs
     started = time.perf_counter()
     outs, failed = first_run(info, lvals, numbers)
     info.alone += time.perf_counter() - started

@@ -52,6 +52,7 @@ class FlushInfo:
         self.follows: bool = True  # are the records all there is to run?
         self.runs: int = 0
         self.alone: float = 0.0  # seconds spent running one operation at a time
+        self.last: int = 0  # when it did so last, counted in such runs of all stretches
         self.code: Any = None  # the native plan
         self.numbers: list[Any] = []  # the numbers of the run it was made in, for their types
         self.watched: Any = None  # what runs instead while somebody watches: see watch.py

@@ -31,7 +31,8 @@ def afresh() -> Iterator[None]:
 
 def info_with(nodes: int, alone: float) -> Any:
     made = execute.FlushInfo()
-    made.program.nodes.extend([None] * nodes)
+    made.recs = [records.NO_RECS] * nodes
+    made.last = budget.SPENT.runs
     made.alone = alone
     return made
 
@@ -47,8 +48,15 @@ def test_compiling_is_free_at_first_then_has_to_pay() -> None:
         assert not budget.pays(info_with(20, 0.06))
         budget.SPENT.start -= 60  # three more seconds have become free
         assert budget.pays(info_with(10, 0.0))
+        rare = info_with(10, 0.04)
+        rare.last -= budget.SOON + 1  # it comes again, but many others come between
+        assert not budget.pays(rare)
+        rare.alone = 0.06
+        assert budget.pays(rare)
     with override(compile_free=float("inf")):
         assert budget.pays(info_with(1000, 0.0))
+        rare.alone = 0.0
+        assert budget.pays(rare)
 
 
 def test_time_is_counted() -> None:
