@@ -177,6 +177,13 @@ _DEFERRED = {
     "load": "rushlight.serialization",
     "save": "rushlight.serialization",
 } | dict.fromkeys(_OF_NN, f"{__name__}.nn.functional")
+_DEFERRED |= dict.fromkeys(
+    [
+        "adaptive_max_pool1d", "affine_grid_generator", "convolution", "grid_sampler",
+        "grid_sampler_2d", "grid_sampler_3d",
+    ],
+    f"{__name__}.nn.functional.plain",
+)  # fmt: skip
 
 __all__ = [
     "Generator",

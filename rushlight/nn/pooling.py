@@ -337,3 +337,59 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     def forward(self, input: Any) -> Any:
         """Apply it."""
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+# ---------------------------------------------------------------- windows that are drawn
+class _FractionalMaxPoolNd(Module):
+    """The greatest elements of windows whose places are drawn."""
+
+    __constants__: ClassVar[list[str]] = [
+        "kernel_size", "return_indices", "output_size", "output_ratio",
+    ]  # fmt: skip
+    _space = 2
+    _random_samples: Tensor | None
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        n, name = self._space, type(self).__name__
+        self.kernel_size = repeated(kernel_size, n)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else repeated(output_size, n)
+        ratio = (output_ratio,) * n if isinstance(output_ratio, float) else output_ratio
+        self.output_ratio = None if ratio is None else tuple(ratio)
+        if output_size is None and output_ratio is None:
+            raise ValueError(
+                f"{name} requires specifying either an output size, or a pooling ratio"
+            )
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def forward(self, input: Tensor) -> Any:
+        """The pooled input."""
+        f: Any = F.fractional_max_pool2d if self._space == 2 else F.fractional_max_pool3d
+        return f(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+            _random_samples=self._random_samples,
+        )  # fmt: skip
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    """The greatest elements of drawn windows of (N, C, H, W), or (C, H, W)."""
+
+    _space = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    """The greatest elements of drawn windows of (N, C, D, H, W), or (C, D, H, W)."""
+
+    _space = 3

@@ -126,3 +126,14 @@ def test_a_small_net_learns() -> None:
         last = loss.item()
         first = first or last
     assert last < 0.1 * first
+
+
+def test_first_and_later_runs_agree() -> None:
+    torch.manual_seed(3)
+    layer = nn.Conv2d(4, 3, 3)
+    x = torch.randn(1, 4, 5, 5)
+    runs = [(layer(x) * 1.0).tolist() for _ in range(4)]
+    assert all(run == runs[0] for run in runs)
+    seen = F.unfold(x, 3)[0]
+    want = (layer.weight.reshape(3, -1) @ seen).reshape(1, 3, 3, 3) + layer.bias.reshape(3, 1, 1)
+    assert torch.allclose(layer(x), want, atol=1e-5)

@@ -69,6 +69,13 @@ from .dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from .fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
+from .grid import affine_grid, grid_sample
 from .heads import _canonical_mask as _canonical_mask
 from .heads import _none_or_dtype as _none_or_dtype
 from .heads import multi_head_attention_forward
@@ -104,11 +111,12 @@ from .normalization import (
     pairwise_distance,
     rms_norm,
 )
-from .padding import channel_shuffle, pad, pixel_shuffle, pixel_unshuffle, unfold
+from .padding import channel_shuffle, fold, pad, pixel_shuffle, pixel_unshuffle, unfold
 from .pooling import (
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
+    local_response_norm,
     lp_pool1d,
     lp_pool2d,
     lp_pool3d,
@@ -134,6 +142,7 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -163,9 +172,15 @@ __all__ = [
     "elu_",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -183,6 +198,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "lp_pool1d",

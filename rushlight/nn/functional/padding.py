@@ -228,3 +228,50 @@ def unfold(
     view = sh.as_strided(x, (n, c, kh, kw, rows, columns), (a, b, e * dh, f * dw, e * sh_, f * sw))
     made = apply(movement.reshape, view, arg=(n, c * kh * kw, rows * columns))
     return made if len(input.shape) == 4 else engine.view(movement.squeeze, made, (0,))
+
+
+def fold(
+    input: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Tensor:
+    """Columns (N, C * kernel elements, windows) added up where ``unfold`` read: (N, C, H, W)."""
+    (h, w), (kh, kw), (dh, dw) = _pair(output_size), _pair(kernel_size), _pair(dilation)
+    (ph, pw), (sh_, sw) = _pair(padding), _pair(stride)
+    if min(kh, kw, dh, dw, sh_, sw) <= 0 or min(ph, pw) < 0:
+        raise RuntimeError("fold: sizes, dilations and strides have to be greater than zero")
+    if len(input.shape) not in (2, 3) or 0 in input.shape[-2:]:
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
+            f"non-zero dimensions for input, but got: {list(input.shape)}"
+        )
+    columns, count = input.shape[-2:]
+    if columns % (kh * kw):
+        raise RuntimeError(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
+            f"but got input.size(1)={columns} and kernel_size=({kh}, {kw})."
+        )
+    rows = (h + 2 * ph - dh * (kh - 1) - 1) // sh_ + 1
+    across = (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
+    if count != rows * across or rows < 1 or across < 1:
+        raise RuntimeError(
+            f"Given output_size=({h}, {w}), kernel_size=({kh}, {kw}), dilation=({dh}, {dw}), "
+            f"padding=({ph}, {pw}), stride=({sh_}, {sw}), expected size of input's dimension 2 to "
+            f"match the calculated number of sliding blocks {rows} * {across} = {rows * across}, "
+            f"but got input.size(2)={count}."
+        )
+    n, c = (input.shape[0] if len(input.shape) == 3 else 1), columns // (kh * kw)
+    high, wide = h + 2 * ph, w + 2 * pw
+    y = np.arange(kh)[:, None] * dh + np.arange(rows)[None, :] * sh_
+    x = np.arange(kw)[:, None] * dw + np.arange(across)[None, :] * sw
+    at = (y[:, None, :, None] * wide + x[None, :, None, :]).reshape(-1)
+    places = engine.own_array(np.ascontiguousarray(at, np.int64), dt.int64, input.device)
+    value = sh.reshaped(input, (n, c, kh * kw * count))
+    base = engine.full((n, c, high * wide), 0, input.dtype, input.device)
+    made = apply(indexing.index_put, base, value, places, arg=((2,), True))
+    made = _cut(sh.reshaped(made, (n, c, high, wide)), [(2, -ph, -ph), (3, -pw, -pw)])
+    made = sh.contiguous(made)
+    return made if len(input.shape) == 3 else engine.view(movement.squeeze, made, (0,))

@@ -491,3 +491,27 @@ def lp_pool3d(
 ) -> Tensor:
     """The ``norm_type``-norm of each window of (N, C, D, H, W)."""
     return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+# ---------------------------------------------------------------- averages over channels
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """``x / (k + alpha * m) ** beta``, m being the mean square of ``size`` channels around."""
+    x: Any = input
+    rank = len(x.shape)
+    if rank < 3:
+        raise ValueError(
+            f"Expected 3D or higher dimensionality                          input (got {rank} "
+            "dimensions)"
+        )
+    if 0 in x.shape:
+        return input
+    n, c, *space = x.shape
+    square = sh.reshaped(x * x, (n, 1, c, numel(tuple(space))))
+    pads = ((size // 2, (size - 1) // 2), (0, 0))
+    ones = engine.full((1, 1, size, 1), 1.0, x.dtype, x.device)
+    arg = ((1, 1), pads, (1, 1), 1)
+    total: Any = apply(convolve.convolve, square, ones, arg=arg)
+    mean = sh.reshaped(total / size, tuple(x.shape))
+    return x / (mean * alpha + k).pow(beta)  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from .. import (
     embedding,
     flatten,
     lazy,
+    lazy_conv,
     lazy_norms,
     linear,
     loss,
@@ -53,6 +54,9 @@ _FILES = {
     "pooling": pooling,
     "sparse": embedding,
 }
+for _kind in vars(lazy_conv).values():
+    if isinstance(_kind, type) and _kind.__name__.startswith("LazyConv"):
+        setattr(conv, _kind.__name__, _kind)
 for _kind in vars(lazy_norms).values():
     if isinstance(_kind, type) and _kind.__name__.startswith("Lazy"):
         setattr(normalization, _kind.__name__, _kind)
