@@ -1,6 +1,6 @@
 """Neural networks: modules, layers, losses, initialisers: ``torch.nn``."""
 
-from . import functional, init, modules, parallel, parameter, utils
+from . import attention, functional, init, modules, parallel, parameter, utils
 from .activation import (
     CELU,
     ELU,
@@ -31,7 +31,7 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
-from .attention import MultiheadAttention
+from .adaptive import AdaptiveLogSoftmaxWithLoss
 from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .container import (
     Container,
@@ -61,11 +61,13 @@ from .dropout import (
 )
 from .embedding import (
     Embedding,
+    EmbeddingBag,
 )
 from .flatten import (
     Flatten,
     Unflatten,
 )
+from .functional.joint import LinearCrossEntropyOptions
 from .lazy_conv import (
     LazyConv1d,
     LazyConv2d,
@@ -113,6 +115,7 @@ from .loss import (
 from .module import (
     Module,
 )
+from .multihead import MultiheadAttention
 from .normalization import (
     BatchNorm1d,
     BatchNorm2d,
@@ -179,6 +182,7 @@ from .pooling import (
     MaxUnpool3d,
 )
 from .recurrent import GRU, LSTM, RNN, RNNBase
+from .sequence_loss import CTCLoss, LinearCrossEntropyLoss, NLLLoss2d
 from .transformer import (
     Transformer,
     TransformerDecoder,
@@ -200,6 +204,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -214,6 +219,7 @@ __all__ = [
     "BatchNorm3d",
     "Bilinear",
     "Buffer",
+    "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -238,6 +244,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
@@ -278,6 +285,8 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
@@ -298,6 +307,7 @@ __all__ = [
     "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
+    "NLLLoss2d",
     "PReLU",
     "PairwiseDistance",
     "Parameter",
@@ -351,6 +361,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "modules",

@@ -12,13 +12,13 @@ from ..engine import Tensor
 from ..tensor.creation import full
 from . import functional as F
 from .activation import GELU, ReLU
-from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
 from .functional.heads import _canonical_mask, _none_or_dtype
 from .init import xavier_uniform_
 from .linear import Linear
 from .module import Module
+from .multihead import MultiheadAttention
 from .normalization import LayerNorm
 
 Activation = str | Callable[[Tensor], Tensor]

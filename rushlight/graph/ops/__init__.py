@@ -2,11 +2,13 @@
 
 from . import (
     activations,
+    bags,
     combine,
     complexes,
     contract,
     convolve,
     core,
+    ctc,
     division,
     elementwise,
     fourier,
@@ -29,11 +31,13 @@ from . import (
 
 __all__ = [
     "activations",
+    "bags",
     "combine",
     "complexes",
     "contract",
     "convolve",
     "core",
+    "ctc",
     "division",
     "elementwise",
     "fourier",

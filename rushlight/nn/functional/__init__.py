@@ -52,6 +52,7 @@ from .adaptive import (
     adaptive_max_pool3d_with_indices,
 )
 from .attention import scaled_dot_product_attention
+from .bags import embedding, embedding_bag
 from .conv import (
     conv1d,
     conv2d,
@@ -79,7 +80,8 @@ from .grid import affine_grid, grid_sample
 from .heads import _canonical_mask as _canonical_mask
 from .heads import _none_or_dtype as _none_or_dtype
 from .heads import multi_head_attention_forward
-from .linear import bilinear, embedding, linear, one_hot
+from .joint import linear_cross_entropy
+from .linear import bilinear, linear, one_hot
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -131,6 +133,7 @@ from .pooling import (
     max_unpool3d,
 )
 from .resize import interpolate, upsample, upsample_bilinear, upsample_nearest
+from .sequences import ctc_loss
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -164,6 +167,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -171,6 +175,7 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
@@ -198,6 +203,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

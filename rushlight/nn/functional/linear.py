@@ -1,4 +1,4 @@
-"""Products with weights: ``linear``, ``bilinear``; looking rows up: ``embedding``, ``one_hot``."""
+"""Products with weights: ``linear``, ``bilinear``; numbers as vectors: ``one_hot``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ... import engine
 from ...base import dtype as dt
 from ...engine import Tensor, apply
-from ...graph.ops import contract, indexing
+from ...graph.ops import contract
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -40,47 +40,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     pairs = (rows @ w.permute(1, 0, 2).reshape(a, out * b)).reshape(-1, out, b)
     made = (pairs * y.reshape(-1, 1, b)).sum(-1).reshape(*x.shape[:-1], out)
     return made if bias is None else made + bias  # type: ignore[no-any-return]
-
-
-def embedding(
-    input: Tensor,
-    weight: Tensor,
-    padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False,
-    sparse: bool = False,
-) -> Tensor:
-    """The rows of ``weight`` at the places ``input`` says: (*) to (*, width).
-
-    ``sparse`` changes nothing: gradients are dense.
-    """
-    rows = weight.shape[0]
-    if padding_idx is not None:
-        if padding_idx >= rows or padding_idx < -rows:
-            raise AssertionError("Padding_idx must be within num_embeddings")
-        padding_idx %= rows
-    if scale_grad_by_freq:
-        raise NotImplementedError(
-            "embedding: scale_grad_by_freq is not supported; scale the loss instead"
-        )
-    if max_norm is not None:
-        _renormalise(weight, input, max_norm, norm_type)
-    return apply(indexing.embedding, weight, input, arg=padding_idx)
-
-
-def _renormalise(weight: Tensor, places: Tensor, max_norm: float, norm_type: float) -> None:
-    """Scale the rows that are about to be read down to ``max_norm``, in place."""
-    before = engine.set_grad_enabled(False)
-    try:
-        used = np.unique(engine.read(places))
-        values = np.array(engine.read(weight))
-        norms = np.linalg.norm(values[used].astype(np.float64), norm_type, axis=1)
-        scale = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
-        values[used] = (values[used] * scale[:, None]).astype(values.dtype)
-        engine.assign(weight, engine.own_array(values, weight.dtype, weight.device))
-    finally:
-        engine.set_grad_enabled(before)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import (
     activation,
-    attention,
+    adaptive,
     cells,
     container,
     conv,
@@ -25,16 +25,19 @@ from .. import (
     linear,
     loss,
     module,
+    multihead,
     normalization,
     padding,
     parameter_containers,
     pooling,
     recurrent,
+    sequence_loss,
     transformer,
 )
 
 # PyTorch's file -> ours.
 _FILES = {
+    "adaptive": adaptive,
     "transformer": transformer,
     "activation": activation,
     "batchnorm": normalization,
@@ -62,7 +65,11 @@ for _kind in vars(lazy_norms).values():
         setattr(normalization, _kind.__name__, _kind)
 for _kind in (cells.RNNCellBase, cells.RNNCell, cells.LSTMCell, cells.GRUCell):
     setattr(recurrent, _kind.__name__, _kind)
-activation.__dict__["MultiheadAttention"] = attention.MultiheadAttention
+for _kind in (
+    sequence_loss.CTCLoss, sequence_loss.NLLLoss2d, sequence_loss.LinearCrossEntropyLoss,
+):  # fmt: skip
+    setattr(loss, _kind.__name__, _kind)
+activation.__dict__["MultiheadAttention"] = multihead.MultiheadAttention
 # PyTorch has these two among the other containers.
 for _kind in (parameter_containers.ParameterList, parameter_containers.ParameterDict):
     setattr(container, _kind.__name__, _kind)

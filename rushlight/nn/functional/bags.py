@@ -1,0 +1,188 @@
+"""Looking rows of a table up: one by one (``embedding``), or summed in bags (``embedding_bag``)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ... import engine
+from ...base import dtype as dt
+from ...engine import Tensor, apply
+from ...graph.ops import bags, indexing
+
+__all__ = ["embedding", "embedding_bag"]
+
+
+def _within(padding_idx: int | None, rows: int, name: str) -> int | None:
+    if padding_idx is None:
+        return None
+    if padding_idx >= rows or padding_idx < -rows:
+        raise AssertionError(f"{name} must be within num_embeddings")
+    return padding_idx % rows
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of ``weight`` at the places ``input`` says: (*) to (*, width).
+
+    ``max_norm``: rows that are longer are scaled down first, in place.  ``scale_grad_by_freq``:
+    gradients are divided by how often the row is looked up.  ``sparse`` changes nothing: gradients
+    are dense.
+    """
+    pad = _within(padding_idx, weight.shape[0], "Padding_idx")
+    if max_norm is not None:
+        _renormalise(weight, input, max_norm, norm_type)
+    out = apply(indexing.embedding, weight, input, arg=pad)
+    return _shared(out, input) if scale_grad_by_freq and engine.needs_grad(out) else out
+
+
+def _shared(rows: Tensor, places: Tensor) -> Tensor:
+    """``rows`` whose gradients are divided by how often their place occurs."""
+    at = engine.read(places)
+    _, inverse, counts = np.unique(at, return_inverse=True, return_counts=True)
+    factor = (1.0 / counts[inverse.reshape(at.shape)])[..., None].astype(rows.dtype.numpy)
+    return apply(bags.scaled_back, rows, engine.from_array(factor, rows.dtype, rows.device))
+
+
+def _renormalise(weight: Tensor, places: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are about to be read down to ``max_norm``, in place."""
+    before = engine.set_grad_enabled(False)
+    try:
+        used: Any = engine.from_array(np.unique(engine.read(places)), dt.int64, weight.device)
+        table: Any = weight
+        rows = table.index_select(0, used)
+        norms = rows.norm(norm_type, 1, keepdim=True)
+        scaled = (norms > max_norm).to(rows.dtype) * (max_norm / (norms + 1e-7) - 1.0) + 1.0
+        table.index_copy_(0, used, rows * scaled)
+    finally:
+        engine.set_grad_enabled(before)
+
+
+def _bag_places(count: int, offsets: Any, last: bool) -> tuple[Any, Any]:
+    """For every bag of ``count`` entries the entries' places (B, longest), and which there are."""
+    starts = engine.read(offsets).astype(np.int64)
+    if starts.size and starts[0] != 0:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+            f"position 0. However, got {starts[0]}"
+        )
+    if starts.size and starts[-1] > count:
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length({count}), but got offsets[-1] "
+            f"of {starts[-1]}"
+        )
+    if last:
+        if not starts.size:
+            raise RuntimeError("include_last_offset: number of offsets should be at least 1")
+        starts, ends = starts[:-1], starts[1:]
+    else:
+        ends = np.append(starts[1:], count)
+    column = np.arange(max(int((ends - starts).max(initial=0)), 1))
+    there = column < (ends - starts)[:, None]
+    return np.where(there, starts[:, None] + column, 0), there
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Sums, means or maxima of rows of ``weight``: bags of a fixed size (B, n), or of entries (n)
+    that begin at ``offsets`` (B); the result is (B, width).
+
+    An empty bag gives zeros.  ``per_sample_weights``: factors of the entries, for sums.
+    """
+    x: Any = input
+    w: Any = weight
+    if w.dtype is dt.int64 and x.is_floating_point():
+        warnings.warn(
+            "Argument order of nn.functional.embedding_bag was changed. "
+            "Usage `embedding_bag(weight, input, ...)` is deprecated, "
+            "and should now be `embedding_bag(input, weight, ...)`.",
+            stacklevel=2,
+        )
+        w, x = x, w
+    factors: Any = per_sample_weights
+    if factors is not None and x.shape != factors.shape:
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({factors.shape}) is not None, "
+            f"then it must have the same shape as the input ({x.shape})"
+        )
+    if w.dim() != 2:
+        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {w.dim()}")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
+    if factors is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. "
+            "per_sample_weights is only supported for mode='sum' "
+            f"(got mode='{mode}'). Please open a feature request on GitHub."
+        )
+    pad = _within(padding_idx, w.shape[0], "padding_idx")
+    starts: Any = offsets
+    if x.dim() == 2:
+        if starts is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None"
+                ", as input is treated is a mini-batch of"
+                " fixed length sequences. However, found "
+                f"offsets of type {type(starts)}"
+            )
+    elif x.dim() != 1:
+        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {x.dim()}")
+    elif starts is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    elif starts.dim() != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    if max_norm is not None:
+        _renormalise(w, x, max_norm, norm_type)
+    there: Any = None  # (B, n, 1): which entries count
+    if x.dim() == 1:
+        if not x.shape[0]:
+            bags_wanted = starts.shape[0] - include_last_offset
+            return w.new_zeros((bags_wanted, w.shape[1])) + w.sum() * 0  # type: ignore[no-any-return]
+        places, known = _bag_places(x.shape[0], starts, include_last_offset)
+        at: Any = engine.from_array(places, dt.int64, w.device)
+        x = x[at]
+        factors = None if factors is None else factors[at]
+        if not known.all():
+            there = engine.from_array(known[..., None], dt.bool_, w.device)
+    if pad is not None:
+        real = (x != pad).unsqueeze(-1)
+        there = real if there is None else there & real
+    rows: Any = embedding(x, w, pad, scale_grad_by_freq=scale_grad_by_freq)
+    rows = rows if factors is None else rows * factors.unsqueeze(-1)
+    if mode == "max":
+        if there is not None:
+            rows = rows.masked_fill(~there, float("-inf"))
+        best: Any = rows.max(1).values
+        return best if there is None else best.masked_fill(~there.any(1), 0.0)  # type: ignore[no-any-return]
+    if there is not None:
+        rows = rows.masked_fill(~there, 0.0)
+    total = rows.sum(1)
+    if mode == "sum":
+        return total  # type: ignore[no-any-return]
+    if there is None:
+        return total / max(x.shape[1], 1)  # type: ignore[no-any-return]
+    return total / there.sum(1).clamp(min=1).to(w.dtype)  # type: ignore[no-any-return]
