@@ -38,6 +38,8 @@ def embedding(
     gradients are divided by how often the row is looked up.  ``sparse`` changes nothing: gradients
     are dense.
     """
+    if len(weight.shape) != 2:
+        raise RuntimeError("'weight' must be 2-D")
     pad = _within(padding_idx, weight.shape[0], "Padding_idx")
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
