@@ -140,6 +140,7 @@ _LAZY = frozenset(
         "doctor",
         "export",
         "fft",
+        "func",
         "fx",
         "hub",
         "io",
@@ -173,7 +174,9 @@ _AMP = (
 )
 _DEFERRED = {
     **dict.fromkeys(_AMP.split(), "rushlight.amp"),
+    "GradScaler": "rushlight.amp",
     "explain": "rushlight.lab.explain",
+    "vmap": "rushlight.func",
     "load": "rushlight.serialization",
     "save": "rushlight.serialization",
 } | dict.fromkeys(_OF_NN, f"{__name__}.nn.functional")

@@ -17,7 +17,8 @@ LAYERS = [
     "base", "graph", "compiler", "codegen", "runtime", "engine", "random", "tensor",
     "autograd", "linalg", "fft", "special", "signal", "masked", "distributions",
     "nn", "optim", "capture",
-    "multiprocessing", "utils", "io", "vision", "distributed", "amp", "cuda", "backends",
+    "multiprocessing", "utils", "func", "testing", "io", "vision", "distributed", "amp",
+    "cuda", "backends",
     "doctor", "lab", "cli",
 ]  # fmt: skip
 LEVEL = {name: level for level, name in enumerate(LAYERS)}

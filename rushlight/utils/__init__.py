@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["data"]
+__all__ = ["_pytree", "checkpoint", "data"]
 
 
 def __getattr__(name: str) -> ModuleType:
