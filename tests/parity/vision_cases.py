@@ -1,6 +1,6 @@
 """What transforms make of images, written to a file: run under PyTorch and under Rushlight.
 
-    python vision_cases.py out.npz        rushlight run vision_cases.py out.npz
+python vision_cases.py out.npz        rushlight run vision_cases.py out.npz
 """
 
 import random
@@ -19,7 +19,7 @@ from torchvision import transforms as T
 from torchvision.transforms import functional as F
 from torchvision.utils import make_grid
 
-I = T.InterpolationMode  # noqa: E741
+I = T.InterpolationMode
 
 
 def smooth(height, width, channels):
@@ -94,7 +94,11 @@ ON_FLOATS = {
     "erasing colour": T.RandomErasing(0.9, value=(0.1, 0.2, 0.3)),
     "to uint8": T.ConvertImageDtype(torch.uint8),
     "whitening": T.Compose(
-        [T.CenterCrop(2), T.Lambda(torch.Tensor.contiguous), T.LinearTransformation(torch.eye(12) * 2, torch.ones(12))]
+        [
+            T.CenterCrop(2),
+            T.Lambda(torch.Tensor.contiguous),
+            T.LinearTransformation(torch.eye(12) * 2, torch.ones(12)),
+        ]
     ),
     "to image": T.ToPILImage(),
 }

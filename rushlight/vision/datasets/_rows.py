@@ -50,7 +50,10 @@ def _is_of(values: Any, kind: dt.dtype) -> bool:
 def _taken(values: Any, rows: Any) -> Tensor:
     """A copy of some rows."""
     data = engine.read(values) if isinstance(values, Tensor) else values
-    out = data[rows].copy() if isinstance(rows, slice) else data.take(rows, axis=0)
+    if isinstance(rows, slice):
+        out = data[rows].copy()
+    else:  # `take` would copy all of an array with gaps
+        out = data.take(rows, axis=0) if data.flags.c_contiguous else data[rows]
     return engine.own_array(out, dt.from_numpy(out.dtype), CPU)
 
 

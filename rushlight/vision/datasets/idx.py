@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.engine import Tensor
-from rushlight.vision.datasets.utils import open_compressed
+from rushlight.vision.datasets.utils import damage, open_compressed
 
 #: The third byte of a file says what its elements are; they are stored big end first.
 TYPES: Final = {
@@ -43,7 +42,7 @@ def read(path: str, dimensions: int | None = None) -> Any:
     try:
         with open_compressed(file, os.path.splitext(file)[1] if file != path else None) as opened:
             data = bytearray(opened.read())
-    except (OSError, EOFError, zlib.error) as error:
+    except damage() as error:
         raise RuntimeError(f"{file} is truncated or corrupt: {error}; delete it") from error
     return _parsed(file, data, dimensions)
 

@@ -240,6 +240,14 @@ def open_compressed(path: Name, compression: str | None) -> IO[bytes] | Any:
     return open(path, "rb")
 
 
+def damage() -> tuple[type[Exception], ...]:
+    """What reading a truncated or damaged compressed file raises."""
+    import lzma
+    import zlib
+
+    return OSError, EOFError, zlib.error, lzma.LZMAError
+
+
 def _detect_file_type(file: Name) -> tuple[str, str | None, str | None]:
     """The suffix of a file, and the kinds of archive and of compression that it names."""
     suffixes = Path(file).suffixes
@@ -269,7 +277,6 @@ def _decompress(
 ) -> Path:
     """Write what a compressed file holds, under its name without the suffix."""
     import shutil
-    import zlib
 
     suffix, archive, compression = _detect_file_type(from_path)
     if not compression:
@@ -279,7 +286,7 @@ def _decompress(
     try:
         with open_compressed(from_path, compression) as source, open(part, "wb") as file:
             shutil.copyfileobj(source, file, _CHUNK)
-    except (OSError, EOFError, zlib.error) as error:
+    except damage() as error:
         if os.path.exists(part):
             os.remove(part)
         raise RuntimeError(f"{from_path} is truncated or corrupt: {error}") from error
@@ -387,6 +394,7 @@ __all__ = [
     "calculate_md5",
     "check_integrity",
     "check_md5",
+    "damage",
     "download_and_extract_archive",
     "download_file_from_google_drive",
     "download_url",
