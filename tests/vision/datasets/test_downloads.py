@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: whole or not at all, continued, checked, from mirrors."""
+"""Downloads from a server on this machine: whole or not at all, continued, checked, mirrored."""
 
 import gzip
 import hashlib
@@ -203,7 +203,7 @@ def test_a_damaged_file_is_named(tmp_path, name):
 
 
 def test_unknown_kinds():
-    with pytest.raises(RuntimeError, match="Unknown compression or archive type: '.rar'"):
+    with pytest.raises(RuntimeError, match=r"Unknown compression or archive type: .\.rar"):
         utils.extract_archive("a.rar")
     with pytest.raises(RuntimeError, match="has no suffixes"):
         utils.extract_archive("a")
