@@ -20,6 +20,7 @@ NODE_NAMES: Final[dict[str, str]] = {
     "clamp_max": "ClampMaxBackward0", "softmax": "SoftmaxBackward0",
     "log_softmax": "LogSoftmaxBackward0", "gather": "GatherBackward0", "amax": "AmaxBackward0",
     "reread": "AsStridedBackward0", "logsumexp": "LogsumexpBackward0",
+    "cross_entropy": "NllLossBackward0", "cross_entropy_soft": "DivBackward1",
 }  # fmt: skip
 
 

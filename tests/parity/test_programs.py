@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,11 @@ SEEDED = """\
 import random, runpy, sys
 import numpy, torch
 random.seed(0), numpy.random.seed(0), torch.manual_seed(0)
+try:  # environments that are given no seed take one of the system's
+    from gymnasium.utils import seeding
+    seeding.np_random.__defaults__ = (0,)
+except ImportError:
+    pass
 del sys.argv[0]
 sys.path[0] = __import__("os").path.dirname(sys.argv[0]) or "."
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -50,12 +56,13 @@ THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended, what it printed, and the seconds of its own part."""
+    """How a run ended, what it printed, the seconds of its own part, and those of processors."""
 
     status: int
     stdout: str
     stderr: str
     seconds: float
+    cpu: float = 0.0
 
 
 @pytest.mark.timeout(900)
@@ -73,13 +80,27 @@ def test_program(program, tmp_path):
         pytest.skip(f"not run: PyTorch's own run ended with {last}")
     ours = [sys.executable, "-m", "rushlight", "run"]
     found = run(program, Path(folder), tmp_path / "rushlight", ours)
-    print(f"{program.id}: PyTorch {expected.seconds:.1f} s, Rushlight {found.seconds:.1f} s")
+    print(
+        f"{program.id}: PyTorch {expected.seconds:.1f} s ({expected.cpu:.1f} of processors), "
+        f"Rushlight {found.seconds:.1f} s ({found.cpu:.1f})"
+    )
     assert found.status == 0, found.stderr[-3000:]
-    compare(expected.stdout, found.stdout)
+    try:
+        compare(expected.stdout, found.stdout)
+    except AssertionError:
+        # Long training magnifies the last bit in which sums differ: PyTorch's own, too.
+        others = [
+            run(program, Path(folder), tmp_path / level, [sys.executable], level).stdout
+            for level in ("default", "avx2")
+        ]
+        compare(expected.stdout, found.stdout, others)
 
 
-def run(program, programs, folder, command):
-    """Run a program, with its edits, in a copy of its own folder."""
+def run(program, programs, folder, command, capability=""):
+    """Run a program, with its edits, in a copy of its own folder.
+
+    `capability`: the instructions that PyTorch uses, where not the best.
+    """
     source = programs / program.repository / program.path
     inside = folder.joinpath(*Path(program.path).parent.parts)
     shutil.copytree(source.parent, inside, dirs_exist_ok=True)
@@ -95,11 +116,13 @@ def run(program, programs, folder, command):
     start.write_text(SEEDED, "utf-8")
     settings = os.environ | THREADS
     settings |= {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+    if capability:
+        settings["ATEN_CPU_CAPABILITY"] = capability
     # some import their own repository as if it were installed
     paths = [str(folder), os.environ.get("PYTHONPATH", "")]
     settings["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     for step in [*([name] for name in program.first), [script, *program.arguments]]:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), used()
         done = subprocess.run(
             [*command, str(start), *step],
             cwd=inside,
@@ -109,10 +132,16 @@ def run(program, programs, folder, command):
             check=False,
             timeout=400,
         )
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, used() - before
         if done.returncode:
             break
-    return Outcome(done.returncode, done.stdout, done.stderr, seconds)
+    return Outcome(done.returncode, done.stdout, done.stderr, seconds, cpu)
+
+
+def used():
+    """The seconds of processors that finished children have used."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def edit(program, files):
@@ -142,15 +171,23 @@ def settled(line):
     return line
 
 
-def compare(expected, found):
-    """Line by line: the same words, and numbers that differ little."""
-    theirs = [settled(line) for line in expected.splitlines()]
-    ours = [settled(line) for line in found.splitlines()]
+def compare(expected, found, others=()):
+    """Line by line: the same words, and numbers that differ little.
+
+    `others`: the same program's output in PyTorch with other instructions; a number may be away by
+    three times as much as those are from each other.
+    """
+    theirs, ours, *rest = (
+        [settled(line) for line in text.splitlines()] for text in (expected, found, *others)
+    )
     for line, (e, f) in enumerate(zip(theirs, ours, strict=False), 1):
         where = f"line {line}:\n  PyTorch:   {e}\n  Rushlight: {f}"
         assert NUMBER.sub("#", e).split() == NUMBER.sub("#", f).split(), where
-        for x, y in zip(NUMBER.findall(e), NUMBER.findall(f), strict=True):
-            close = float(x) == pytest.approx(float(y), rel=RTOL, abs=ATOL, nan_ok=True)
+        spread = [NUMBER.findall(lines[line - 1]) for lines in rest if len(lines) >= line]
+        for i, (x, y) in enumerate(zip(NUMBER.findall(e), NUMBER.findall(f), strict=True)):
+            near = pytest.approx(float(y), rel=RTOL, abs=ATOL, nan_ok=True)
+            away = [abs(float(x) - float(s[i])) for s in spread if len(s) > i]
+            close = float(x) == near or abs(float(x) - float(y)) <= 3 * max(away, default=0)
             assert close, where
     assert len(theirs) == len(ours), "one of the two prints more lines"
 
@@ -159,6 +196,9 @@ def test_comparison_tells():
     """What the comparison lets pass, and what it does not."""
     compare("loss 1.0000 at 3", "loss 1.0001 at 3")
     compare("loss 1.0 in 31.2ms at 0x7f12", "loss 1.0 in 4ms at 0x9a")
+    compare("loss 1.00 at 3", "loss 1.05 at 3", ["loss 1.02 at 3", "loss 0.99 at 3"])
+    with pytest.raises(AssertionError):
+        compare("loss 1.00 at 3", "loss 1.07 at 3", ["loss 1.02 at 3", "loss 0.99 at 3"])
     for other in ("loss 1.1 at 3", "lost 1.0 at 3", "loss 1.0 at 3\nmore"):
         with pytest.raises(AssertionError):
             compare("loss 1.0 at 3", other)
