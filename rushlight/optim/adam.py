@@ -17,7 +17,14 @@ from typing import Any, ClassVar
 
 from ..engine import Tensor
 from ..graph.ops.elementwise import maximum, sqrt
-from .optimizer import Optimizer, ParamsT, as_number, check_at_least_zero, check_fused
+from .optimizer import (
+    Optimizer,
+    ParamsT,
+    as_number,
+    check_at_least_zero,
+    check_fused,
+    check_lr_tensor,
+)
 
 
 def lerp(start: Any, end: Any, weight: Any, small: bool) -> Any:
@@ -54,6 +61,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
+        check_lr_tensor(foreach, capturable, lr=lr)
         check_at_least_zero(learning_rate=lr, epsilon=eps)
         for i, beta in enumerate(betas):
             if isinstance(beta, Tensor) and beta.shape.numel() != 1:
@@ -66,6 +74,7 @@ class Adam(Optimizer):
             or all(isinstance(beta, Tensor) for beta in betas)
         ):
             raise ValueError("betas must be either both floats or both Tensors")
+        check_lr_tensor(foreach, capturable, **{"betas[0]": betas[0], "betas[1]": betas[1]})
         check_fused(fused, foreach, differentiable)
         super().__init__(
             params,

@@ -260,10 +260,10 @@ class Optimizer:
         self._stale = self._counts_steps
         if kept.steps is None and (len(columns) == len(rows) or not kept.names):
             same = kept.settled(group)
-            static = kept.static if same else self._static(group)
             final = kept.count == self._enough_steps
             if not final:
                 kept.count += 1
+            static = kept.static if same else self._static_at(group, kept.count)
             numbers = self._numbers(group, kept.count)
             if final or not same:
                 kept.settle(group, numbers if final else None, static)
@@ -280,7 +280,8 @@ class Optimizer:
         kept.count = steps[0]
         kept.steps = None if steps.count(steps[0]) == len(steps) else steps
         for count, part in by_count.items():
-            engine.update(kept.rule, part, self._numbers(group, count), self._static(group))
+            static = self._static_at(group, count)
+            engine.update(kept.rule, part, self._numbers(group, count), static)
 
     def _next(self, count: int) -> int:
         return count if count == self._enough_steps else count + 1
@@ -298,7 +299,8 @@ class Optimizer:
                     kept.rows.append((p, ()))
                     continue
                 own = state.get(p, {})
-                fresh = any(own.get(name) is None for name in names)
+                mine = self._names_of(p, group)
+                fresh = any(own.get(name) is None for name in mine)
                 if fresh:
                     if p.grad is None:
                         kept.bare.append(p)
@@ -306,10 +308,10 @@ class Optimizer:
                     own = state[p]
                     if self._counts_steps:
                         own.setdefault("step", number_tensor(0.0))
-                    for name in names:
+                    for name in mine:
                         if own.get(name) is None:
                             own[name] = self._new_state(p, name, group)
-                kept.rows.append((p, tuple([own[name] for name in names])))
+                kept.rows.append((p, tuple([own[name] for name in mine])))
                 steps.append(int(own["step"].item()) if self._counts_steps else 0 if fresh else 1)
             if steps:
                 kept.count = steps[0]
@@ -322,6 +324,10 @@ class Optimizer:
         """The state tensors a group's settings ask for."""
         return self._state_names
 
+    def _names_of(self, p: Tensor, group: dict[str, Any]) -> tuple[str, ...]:
+        """The state tensors of one parameter."""
+        return self._names(group)
+
     def _new_state(self, p: Tensor, name: str, group: dict[str, Any]) -> Tensor:
         """A state tensor before the first step."""
         return full_like(p, 0.0)
@@ -329,6 +335,10 @@ class Optimizer:
     def _static(self, group: dict[str, Any]) -> Any:
         """The settings that decide which rows the rule writes."""
         return None
+
+    def _static_at(self, group: dict[str, Any], step: int) -> Any:
+        """The same, where the rows depend on the step as well."""
+        return self._static(group)
 
     def _numbers(self, group: dict[str, Any], step: int) -> list[float]:
         """The numbers of step ``step`` (counted from 1)."""
@@ -526,6 +536,22 @@ def check_at_least_zero(**settings: Any) -> None:
                 name, f"{name} value"
             )
             raise ValueError(f"Invalid {words}: {value}")
+
+
+def check_betas(betas: tuple[Any, Any]) -> None:
+    """``ValueError`` in PyTorch's words for a running mean that forgets nothing."""
+    for i, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+
+
+def check_lr_tensor(foreach: Any, capturable: Any, **settings: Any) -> None:
+    """``ValueError`` for settings that PyTorch does not take as tensors with ``foreach``."""
+    for name, value in settings.items():
+        if isinstance(value, Tensor) and foreach and not capturable:
+            raise ValueError(
+                f"{name} as a Tensor is not supported for capturable=False and foreach=True"
+            )
 
 
 def check_fused(fused: Any, foreach: Any, differentiable: Any) -> None:
