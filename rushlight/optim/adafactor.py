@@ -39,6 +39,7 @@ class Adafactor(Optimizer):
     """``torch.optim.Adafactor``."""
 
     _counts_steps: ClassVar[bool] = True
+    _phases: ClassVar[bool] = True
     _state_names: ClassVar[tuple[str, ...]] = ("row_var", "col_var")
     _group_defaults: ClassVar[Mapping[str, Any]] = {"foreach": None}
 

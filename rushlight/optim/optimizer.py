@@ -71,6 +71,7 @@ class Optimizer:
     _state_names: ClassVar[tuple[str, ...]] = ()
     _counts_steps: ClassVar[bool] = False  # state["step"]
     _enough_steps: ClassVar[int | None] = None  # from which count on its numbers stay the same
+    _phases: ClassVar[bool] = False  # do the rows depend on the step
     _group_defaults: ClassVar[Mapping[str, Any]] = {}  # settings that old pickles lack
 
     _state: defaultdict[Any, Any]
@@ -263,7 +264,10 @@ class Optimizer:
             final = kept.count == self._enough_steps
             if not final:
                 kept.count += 1
-            static = kept.static if same else self._static_at(group, kept.count)
+            if same and not self._phases:
+                static = kept.static
+            else:
+                static = self._static_at(group, kept.count)
             numbers = self._numbers(group, kept.count)
             if final or not same:
                 kept.settle(group, numbers if final else None, static)

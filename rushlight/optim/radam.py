@@ -31,6 +31,7 @@ class RAdam(Optimizer):
     """``torch.optim.RAdam``."""
 
     _counts_steps: ClassVar[bool] = True
+    _phases: ClassVar[bool] = True
     _state_names: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     _group_defaults: ClassVar[Mapping[str, Any]] = {
         "foreach": None, "maximize": False, "differentiable": False,

@@ -44,6 +44,85 @@ def test_five_steps(name, settings, expected):
     assert p.tolist() == pytest.approx(expected, rel=2e-6)
 
 
+def test_phases_of_radam():
+    """The step that corrects the variance begins with the sixth, for these betas."""
+    p = torch.tensor([1.0], requires_grad=True)
+    opt = optim.RAdam([p], lr=0.1)
+    want, m, v = 1.0, 0.0, 0.0
+    rho = 2 / (1 - 0.999) - 1
+    for t in range(1, 9):
+        opt.zero_grad()
+        (p**2).sum().backward()
+        opt.step()
+        g = 2 * want
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        now = rho - 2 * t * 0.999**t / (1 - 0.999**t)
+        step = 0.1 * m / (1 - 0.9**t)
+        if now > 5:
+            r = ((now - 4) * (now - 2) * rho / ((rho - 4) * (rho - 2) * now)) ** 0.5
+            step *= r * (1 - 0.999**t) ** 0.5 / (v**0.5 + 1e-8)
+        want -= step
+        assert p.item() == pytest.approx(want, rel=1e-5)
+
+
+def test_rprop_by_the_formula():
+    p = torch.tensor([1.0, -2.0], requires_grad=True)
+    opt = optim.Rprop([p], lr=0.5)
+    want, step, last = np.array([1.0, -2.0]), np.array([0.5, 0.5]), np.zeros(2)
+    for _ in range(6):
+        opt.zero_grad()
+        (p**2).sum().backward()
+        opt.step()
+        g = 2 * want
+        turn = np.sign(g * last)
+        step = np.clip(step * np.where(turn > 0, 1.2, np.where(turn < 0, 0.5, 1)), 1e-6, 50)
+        g = np.where(turn < 0, 0, g)
+        want = want - np.sign(g) * step
+        last = g
+        assert p.tolist() == pytest.approx(want.tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_solves_a_quadratic(search):
+    a = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+    b = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    x = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    opt = optim.LBFGS([x], max_iter=50, line_search_fn=search)
+
+    def closure():
+        opt.zero_grad()
+        loss = 0.5 * x @ a @ x - b @ x
+        loss.backward()
+        return loss
+
+    opt.step(closure)
+    assert x.tolist() == pytest.approx([0.6, -0.8], abs=1e-6)
+    with pytest.raises(ValueError, match="parameter groups"):
+        optim.LBFGS([{"params": [x]}, {"params": [torch.ones(1, requires_grad=True)]}])
+
+
+def test_muon_takes_matrices_only():
+    with pytest.raises(ValueError, match="2D parameters"):
+        optim.Muon([torch.ones(3, requires_grad=True)])
+    w = torch.eye(3).requires_grad_()
+    opt = optim.Muon([w], lr=0.1, weight_decay=0.0)
+    (w * w).sum().backward()
+    opt.step()
+    # The update of a multiple of the identity is nearly the identity.
+    assert (w.detach() - torch.eye(3) * w[0, 0].item()).abs().max().item() < 0.02
+    assert 0.85 < w[0, 0].item() < 0.97
+
+
+def test_averages():
+    model = torch.nn.Linear(1, 1, bias=False)
+    mean = optim.swa_utils.AveragedModel(model)
+    for value in (1.0, 2.0, 6.0):
+        model.weight.data.fill_(value)
+        mean.update_parameters(model)
+    assert mean.module.weight.item() == pytest.approx(3.0)
+    assert mean.n_averaged.item() == 3
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_by_the_formula(nesterov):
     p = torch.tensor([1.0, -0.5], requires_grad=True)

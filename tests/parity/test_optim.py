@@ -27,6 +27,22 @@ CASES = [
     ("RMSprop", {}),
     ("RMSprop", {"centered": True, "momentum": 0.9, "weight_decay": 0.01}),
     ("RMSprop", {"momentum": 0.5}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.1, "betas": (0.3, 0.9), "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "momentum_decay": 6e-3}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.05}),
+    ("RAdam", {"lr": 0.05, "betas": (0.9, 0.8), "weight_decay": 0.1}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.5, "weight_decay": 0.1}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.6, 1.5), "step_sizes": (0.05, 0.3), "maximize": True}),
+    ("ASGD", {}),
+    ("ASGD", {"lr": 0.1, "t0": 3, "lambd": 0.1, "weight_decay": 0.1}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.1, "d": 1.5, "eps": (1e-8, 1e-2), "weight_decay": 0.1}),
 ]
 WAYS = ["plain", "reload", "skip"]
 
@@ -72,6 +88,8 @@ def test_trainings(name, settings, way):
             np.testing.assert_allclose(value.numpy(), b["state"][key][part].numpy(), 1e-4, 1e-5)
 
 
+NAMES = [*dict.fromkeys(name for name, _ in CASES), "LBFGS", "Muon", "SparseAdam", "lr_scheduler",
+         "swa_utils"]  # fmt: skip
 ERRORS = [
     "SGD([])", "SGD(p)", "SGD([p], lr=-1)", "SGD([p], momentum=-1)", "SGD([p], weight_decay=-1)",
     "SGD([p], nesterov=True)", "Adam([p], betas=(1., .9))", "Adam([p], betas=(.5, -1.))",
@@ -90,6 +108,14 @@ ERRORS = [
     "lr_scheduler.OneCycleLR(o, [1, 2], 5)", "lr_scheduler.CyclicLR(o, 1, 2, mode='x')",
     "lr_scheduler.ReduceLROnPlateau(o, 'x')", "lr_scheduler.ReduceLROnPlateau(o, factor=2)",
     "lr_scheduler.ReduceLROnPlateau(o, min_lr=[1, 2])", "lr_scheduler.SequentialLR(o, [], [])",
+    "Adamax([p], betas=(1., .9))", "NAdam([p], momentum_decay=-1)", "RAdam([p], eps=-1)",
+    "Adadelta([p], rho=2)", "Rprop([p], etas=(2., .5))", "ASGD([p], weight_decay=-1)",
+    "Adafactor([p], beta2_decay=1)", "Adafactor([p], d=0)", "Muon([p])", "Muon([p], momentum=-1)",
+    "Muon([p], adjust_lr_fn='x')", "LBFGS([{'params': [p]}, {'params': [q]}])",
+    "LBFGS([p], lr=-1)", "SparseAdam([p], lr=0)", "Adam([p], lr=t, foreach=True)",
+    "Adam([p], betas=(t, t), foreach=True)", "swa_utils.SWALR(o, .1, -1)",
+    "swa_utils.SWALR(o, .1, 3, 'x')", "swa_utils.SWALR(o, [.1, .2])",
+    "swa_utils.get_ema_avg_fn(2)",
     "lr_scheduler.ChainedScheduler([])", "lr_scheduler.CosineAnnealingWarmRestarts(o, 0)",
 ]  # fmt: skip
 
@@ -99,10 +125,9 @@ def test_errors(text):
     found = []
     for module in (rushlight, torch):
         p = module.ones(2, requires_grad=True)
-        names = {"p": p, "o": module.optim.SGD([p]), "lr_scheduler": module.optim.lr_scheduler}
-        names |= {
-            n: getattr(module.optim, n) for n in ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop")
-        }
+        q = module.ones(2, requires_grad=True)
+        names = {"p": p, "q": q, "t": module.tensor(0.5), "o": module.optim.SGD([p])}
+        names |= {n: getattr(module.optim, n) for n in NAMES}
         try:
             found.append(repr(eval(text, names)))
         except Exception as error:
@@ -171,3 +196,77 @@ def test_schedules(text, argument, reload):
         ours = course(rushlight, text, argument, reload)
         theirs = course(torch, text, argument, reload)
     assert ours == theirs
+
+
+def averaged(module, how, use_buffers):
+    """An averaged model after some updates, and the rates of an annealed schedule."""
+    module.manual_seed(0)
+    model = module.nn.Sequential(module.nn.Linear(3, 4), module.nn.BatchNorm1d(4))
+    utils = module.optim.swa_utils
+    settings = {
+        "equal": {},
+        "multi": {"multi_avg_fn": utils.get_swa_multi_avg_fn()},
+        "ema": {"avg_fn": utils.get_ema_avg_fn(0.9)},
+        "multi ema": {"multi_avg_fn": utils.get_ema_multi_avg_fn(0.9)},
+    }[how]
+    mean = utils.AveragedModel(model, use_buffers=use_buffers, **settings)
+    optimizer = module.optim.SGD(model.parameters(), lr=0.1)
+    schedule = utils.SWALR(optimizer, 0.05, 4, "linear" if use_buffers else "cos")
+    rates = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        x = module.randn(8, 3)
+        ((model(x) - x.sum(1, keepdim=True)) ** 2).sum().backward()
+        optimizer.step()
+        mean.update_parameters(model)
+        schedule.step()
+        rates.append(schedule.get_last_lr())
+    utils.update_bn([module.randn(8, 3), [module.randn(8, 3), 1]], mean)
+    return mean.state_dict(), rates, sorted(k for k in schedule.state_dict() if k[0] != "_")
+
+
+# With buffers "multi" fails in PyTorch: it does not divide integers in place.
+@pytest.mark.parametrize(
+    ("how", "use_buffers"),
+    [(h, b) for h in ("equal", "multi", "ema", "multi ema") for b in (False, True)
+     if (h, b) != ("multi", True)],
+)  # fmt: skip
+def test_averages(how, use_buffers):
+    ours, theirs = averaged(rushlight, how, use_buffers), averaged(torch, how, use_buffers)
+    assert ours[1:] == theirs[1:]
+    assert list(ours[0]) == list(theirs[0])
+    for name, value in ours[0].items():
+        np.testing.assert_allclose(value.numpy(), theirs[0][name].numpy(), 1e-5, 1e-6)
+
+
+def rosenbrock(module, settings):
+    """Where L-BFGS gets to in the narrow valley, and what it remembers."""
+    p = module.tensor([-1.5, 2.0], dtype=module.float64, requires_grad=True)
+    optimizer = module.optim.LBFGS([p], **settings)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+        loss.backward()
+        return loss
+
+    losses = [optimizer.step(closure).item() for _ in range(4)]
+    return p.tolist(), losses, optimizer.state_dict()["state"][0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "history_size": 3, "max_iter": 7},
+        {"lr": 1e-3},
+        {"line_search_fn": "strong_wolfe", "max_eval": 9, "lr": 0.5},
+    ],
+)
+def test_lbfgs(settings):
+    ours, theirs = rosenbrock(rushlight, settings), rosenbrock(torch, settings)
+    np.testing.assert_allclose(ours[0], theirs[0], 1e-6)
+    np.testing.assert_allclose(ours[1], theirs[1], 1e-6, 1e-12)
+    assert list(ours[2]) == list(theirs[2])
+    assert ours[2]["func_evals"] == theirs[2]["func_evals"]
+    assert ours[2]["n_iter"] == theirs[2]["n_iter"]
