@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,21 @@ from rushlight.tensor.creation import filled
 from rushlight.tensor.install import place
 from rushlight.utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["checkpoint", "checkpoint_sequential"]
+__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential", "noop_context_fn"]
+
+
+class CheckpointError(RuntimeError):
+    """The second run of a function did not give what the first one gave."""
+
+
+def noop_context_fn() -> tuple[Any, Any]:
+    """Contexts for the two runs that do nothing."""
+    return contextlib.nullcontext(), contextlib.nullcontext()
+
+
+def _description(outputs: Sequence[Any]) -> list[Any]:
+    """What a second run has to give again: sizes and types."""
+    return [(tuple(o.shape), o.dtype) if isinstance(o, Tensor) else type(o) for o in outputs]
 
 
 class _Again(Function):
@@ -64,6 +79,10 @@ class _Run:
         self.wanted = [t.requires_grad for t in self.tensors]
         self.state = get_rng_state() if keep else None
         self.shape: Any = None
+        self.first: Any = contextlib.nullcontext()
+        self.second: Any = contextlib.nullcontext()
+        self.checked = True
+        self.given: list[Any] = []
 
     def call(self, tensors: Sequence[Tensor]) -> Any:
         leaves = list(self.leaves)
@@ -73,26 +92,36 @@ class _Run:
         return self.function(*args, **kwargs)
 
     def outputs(self, tensors: Sequence[Tensor]) -> Any:
-        flat, self.shape = tree_flatten(self.call(tensors))
+        with self.first:
+            flat, self.shape = tree_flatten(self.call(tensors))
+        self.given = _description(flat)
         return tuple(flat)
 
     def again(self, tensors: Sequence[Tensor]) -> list[Any]:
         """The outputs with their history, from the same random numbers."""
-        if self.state is None:
-            return tree_flatten(self.call(tensors))[0]
         before = get_rng_state()
-        set_rng_state(self.state)
+        if self.state is not None:
+            set_rng_state(self.state)
         try:
-            return tree_flatten(self.call(tensors))[0]
+            with self.second:
+                found: list[Any] = tree_flatten(self.call(tensors))[0]
         finally:
-            set_rng_state(before)
+            if self.state is not None:
+                set_rng_state(before)
+        if self.checked and _description(found) != self.given:
+            raise CheckpointError(
+                "torch.utils.checkpoint: Recomputed values for the following tensors have "
+                "different metadata than during the forward pass: "
+                f"{_description(found)} for {self.given}"
+            )
+        return found
 
 
 def checkpoint(
     function: Callable[..., Any],
     *args: Any,
     use_reentrant: bool | None = None,
-    context_fn: Any = None,
+    context_fn: Callable[[], tuple[Any, Any]] = noop_context_fn,
     determinism_check: str = "default",
     debug: bool = False,
     early_stop: bool = True,
@@ -109,9 +138,23 @@ def checkpoint(
             "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly.",
             stacklevel=2,
         )
+        use_reentrant = True
+    if use_reentrant and (context_fn is not noop_context_fn or debug):
+        raise ValueError(
+            "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+        )
+    if use_reentrant and kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+    if determinism_check not in ("default", "none"):
+        raise ValueError(
+            "determinism_check should be one of ['default', 'none'] but got "
+            f"{determinism_check}"
+        )
     if not is_grad_enabled():
         return function(*args, **kwargs)
     run = _Run(function, args, kwargs, preserve_rng_state)
+    run.first, run.second = context_fn()
+    run.checked = determinism_check != "none" and not use_reentrant
     # Without an input that wants a gradient, parameters inside may want one.
     start = filled((), 0.0, dt.float32, place(None), use_reentrant is not True)
     if use_reentrant and not any(run.wanted):
