@@ -147,8 +147,7 @@ def checkpoint(
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     if determinism_check not in ("default", "none"):
         raise ValueError(
-            "determinism_check should be one of ['default', 'none'] but got "
-            f"{determinism_check}"
+            f"determinism_check should be one of ['default', 'none'] but got {determinism_check}"
         )
     if not is_grad_enabled():
         return function(*args, **kwargs)
