@@ -75,6 +75,8 @@ class ParametrizationList(ModuleList):
     ``original0``, ``original1`` ... where the first one takes several tensors.
     """
 
+    original: Any
+
     def __init__(self, modules: Sequence[Module], original: Any, unsafe: bool = False) -> None:
         if len(modules) == 0:
             raise ValueError("ParametrizationList requires one or more modules.")
@@ -105,7 +107,7 @@ class ParametrizationList(ModuleList):
                         f"{kind}.\noriginal.{kind}: {a}\nright_inverse(original).{kind}: {b}"
                     )
             if new is not original:
-                engine.set_data(original, new.detach())  # type: ignore[attr-defined]
+                engine.set_data(original, new.detach())
             _register(self, "original", original)
         else:
             for i, part in enumerate(new):

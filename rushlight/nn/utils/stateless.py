@@ -37,12 +37,18 @@ def swapped(
 ) -> Iterator[None]:
     """A block in which the module holds the given tensors."""
     owners = _owners(module)
-    unknown = [name for name in given if name not in owners]
-    if unknown and strict:
-        raise RuntimeError(f"Unexpected key(s): {', '.join(unknown)}.")
-    missing = [name for name in owners if name not in given]
-    if strict and missing:
-        raise RuntimeError(f"Missing key(s): {', '.join(missing)}.")
+    if strict:
+        told = []
+        for what, keys in (
+            ("Unexpected", [name for name in given if name not in owners]),
+            ("Missing", [name for name in owners if name not in given]),
+        ):
+            if keys:
+                told.append(f"{what} key(s): {', '.join(map(repr, keys))}.")
+        if told:
+            raise RuntimeError(
+                f"Error(s) in reparametrizing for {type(module).__name__}:\n\t" + "\n\t".join(told)
+            )
     changes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
     for name, value in given.items():
         if not isinstance(value, Tensor):
