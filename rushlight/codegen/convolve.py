@@ -9,8 +9,8 @@ zeros that take part; an element of a weight's gradient is one such chain over (
     void @conv_<type>_weight(ptr geometry, ptr gw, ptr x, ptr g, ptr work, i64 first, i64 last)
 
 The first computes images `first` to `last`, the second what channels `first` to `last` of x
-contribute. All operands are row-major. `geometry` points to the numbers of `Sizes.numbers`, and
-`work` to `Sizes.workspace` bytes. An image is first copied into the workspace with its padding,
+contribute. All operands are row-major. `geometry` points to the numbers of `prepared`, and
+`work` to as many bytes as it says. An image is first copied into the workspace with its padding,
 columns of one phase of the stride side by side; from there the convolution is the blocked matrix
 product whose panels of B are windows (`emit_windows`), and the gradient reads it in place.
 """
@@ -18,9 +18,9 @@ product whose panels of B are windows (`emit_windows`), and the gradient reads i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from typing import Literal
 
 from rushlight.base.dtype import dtype, float32, float64
 from rushlight.base.target import Target
@@ -28,6 +28,8 @@ from rushlight.codegen.convolve_direct import WIDE, emit_direct, near_k, near_ro
 from rushlight.codegen.convolve_image import (
     NAMES,
     Geometry,
+    Prepared,
+    Shared,
     Text,
     Tiles,
     emit_clear,
@@ -36,7 +38,7 @@ from rushlight.codegen.convolve_image import (
 )
 from rushlight.codegen.convolve_weight import emit_taps, emit_weight
 from rushlight.codegen.matmul_blocked import blocking, call_pack, emit_blocked
-from rushlight.codegen.matmul_pack import PackKind, spill
+from rushlight.codegen.matmul_pack import PLAIN, PackKind, emit_pack, spill
 from rushlight.codegen.matmul_tile import Vector
 from rushlight.codegen.text import Emitter, Value, module_text, type_bytes
 from rushlight.graph.ops.convolve import Conv
@@ -47,126 +49,107 @@ _SHORT = {float32: "f32", float64: "f64"}
 _LINE = 64  # elements: parts of the workspace begin at multiples of it
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """What a kernel is told of one convolution. `workspace`: bytes for each task."""
-
-    symbol: str
-    numbers: tuple[int, ...]
-    workspace: int
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of one type: a module's text, and how it cuts."""
-
-    symbol: str
-    sizes: Tiles
-    text: str
-
-    @property
-    def declarations(self) -> set[str]:
-        """What a module that calls them needs."""
-        kinds = "ptr, ptr, ptr, ptr, ptr, i64, i64"
-        return {f"declare void @{self.symbol}{end}({kinds})" for end in ("", "_direct", "_weight")}
-
-    def numbers(self, conv: Conv, weight: bool = False) -> Sizes:
-        """The geometry of a convolution, or of the gradient of its weight."""
-        c, s = conv.three(), self.sizes
-        item = type_bytes(s.vector.element)
-        groups = c.groups
-        channels, outputs = c.channels // groups, c.outputs // groups
-        taps, places = prod(c.kernel), prod(c.places)
-        k = channels * taps
-        need = [
-            (q - 1) * st + (t - 1) * d + 1
-            for q, st, t, d in zip(c.places, c.stride, c.kernel, c.dilation, strict=True)
-        ]
-        phases = c.stride[2]
-        wide = -(-need[2] // phases)
-        row = phases * wide
-        plane = need[1] * row
-        image = need[0] * plane
-        if image * item % 1024 == 0:  # channels would share a few sets of the first cache
-            image += 64 // item
-        first = [max(0, p) for p in c.before]
-        last = [
-            max(a, min(m, n + p)) for a, m, n, p in zip(first, need, c.space, c.before, strict=True)
-        ]
-        per_row = -(-c.places[2] // s.vector.lanes)
-        vectors = per_row * c.places[0] * c.places[1]
-        direct = not weight and pays(s, c.places[2], outputs, k, taps)
-        tile = near_rows(s, outputs) if direct else s.rows
-        table = _lines((k + s.rows) * 8) // item
-        at_a = table
-        if weight:
-            panels = -(-outputs // s.columns)
-            b = panels * s.columns * places + spill(s.vector)
-            at_b = at_a
-            tiles = -(-k // s.rows) * s.rows
-            at_d = at_b + _lines(b)
-            at_image = at_d + _lines(tiles * panels * s.columns)
-            a_group = tiles * s.columns
-        else:
-            a_group = -(-outputs // tile) * tile * k
-            at_b = at_a + _lines(groups * a_group + spill(s.vector))
-            panels = -(-min(places, s.nc) // s.columns)
-            b = panels * s.columns * min(k, s.k_block(k)) + 2 * s.columns
-            if direct:
-                b = 2 * (vectors + WIDE) * 8 // item
-            at_image, at_d = at_b + _lines(b), 0
-        total = channels * image + 2 * s.columns + s.vector.lanes
-        values = {
-            "groups": groups, "channels": channels, "outputs": outputs, "k": k, "places": places,
-            "taps": taps, "d": c.space[0], "h": c.space[1], "w": c.space[2], "kd": c.kernel[0],
-            "kh": c.kernel[1], "kw": c.kernel[2], "pd": c.before[0], "ph": c.before[1],
-            "pw": c.before[2], "od": c.places[0], "oh": c.places[1], "ow": c.places[2],
-            "wide": wide, "phases": phases, "row": row, "plane": plane, "image_size": image,
-            "step_d": c.dilation[0] * plane, "step_h": c.dilation[1] * row,
-            "step_w": c.dilation[2], "stride_d": c.stride[0] * plane,
-            "stride_h": c.stride[1] * row, "a_at": at_a, "b_at": at_b, "image_at": at_image,
-            "image_total": _lines(total), "a_group": a_group, "da": first[0], "db": last[0],
-            "ha": first[1], "hb": last[1], "wa": first[2], "wb": last[2], "images": c.images,
-            "d_at": at_d, "per_row": per_row, "spots": vectors, "near_rows": tile,
-            "near_k": near_k(k, c.kernel[2]),
-        }  # fmt: skip
-        end = "_weight" if weight else "_direct" if direct else ""
-        return Sizes(
-            self.symbol + end, tuple(values[n] for n in NAMES), (at_image + _lines(total)) * item
-        )
-
-
-def _lines(elements: int) -> int:
-    return -(-elements // _LINE) * _LINE
+End = Literal["", "_direct", "_weight"]
 
 
 @lru_cache(maxsize=8)
-def kernels(kind: dtype, target: Target) -> Kernels:
-    """The kernels for `float32` or `float64`."""
+def tiles(kind: dtype, target: Target) -> Tiles:
+    """How products are cut for a type."""
     vector = Vector(ELEMENTS[kind], target.lanes(kind.itemsize))
     base = blocking(vector, target.registers)
     rows = min(base.rows, 8) if target.registers == 32 else base.rows
     columns = base.columns if rows == base.rows else 3 * vector.lanes
-    sizes = Tiles(
-        vector, rows, columns, base.kc, base.mc // rows * rows, base.nc // columns * columns
-    )
-    symbol = f"conv_{_SHORT[kind]}"
-    code = emit_blocked(
-        f"{symbol}_blocked", sizes, a_kinds=_COLUMNS, b_kinds=_COLUMNS, linkage="internal"
-    )
-    functions = list(code.functions)
-    declarations = set(code.declarations)
-    for write in (
-        emit_table, emit_clear, emit_image, emit_windows, emit_forward, emit_taps,
-        emit_weight,
-    ):  # fmt: skip
-        text, declared = write(symbol, sizes)
-        functions.append(text)
-        declarations |= declared
-    for text, declared in emit_direct(symbol, sizes):
-        functions.append(text)
-        declarations |= declared
-    return Kernels(symbol, sizes, module_text(functions, declarations))
+    mc, nc = base.mc // rows * rows, base.nc // columns * columns
+    return Tiles(vector, rows, columns, base.kc, mc, nc)
+
+
+@lru_cache(maxsize=16)
+def shared(kind: dtype, target: Target, end: End) -> Shared:
+    """One of the kernels for `float32` or `float64`."""
+    sizes, symbol = tiles(kind, target), f"conv_{_SHORT[kind]}"
+    texts = [write(symbol, sizes) for write in (emit_table, emit_clear, emit_image)]
+    if end == "":
+        blocked = f"{symbol}_blocked"
+        code = emit_blocked(blocked, sizes, a_kinds=_COLUMNS, b_kinds=_COLUMNS, linkage="internal")
+        texts += [(text, set(code.declarations)) for text in code.functions]
+        texts += [emit_windows(symbol, sizes), emit_forward(symbol, sizes)]
+    else:
+        texts.append(emit_pack(f"{symbol}_blocked_pack_columns", "columns", sizes.vector))
+        if end == "_direct":
+            texts += emit_direct(symbol, sizes)
+        else:
+            texts += [emit_taps(symbol, sizes), emit_weight(symbol, sizes)]
+    module = module_text([text for text, _ in texts], {d for _, found in texts for d in found})
+    return Shared(symbol + end, module, "ptr, ptr, ptr, ptr, ptr, i64, i64")
+
+
+def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> Prepared:
+    """The kernel for a convolution, or for the gradient of its weight, and its geometry."""
+    c, s = conv.three(), tiles(kind, target)
+    item = type_bytes(s.vector.element)
+    groups = c.groups
+    channels, outputs = c.channels // groups, c.outputs // groups
+    taps, places = prod(c.kernel), prod(c.places)
+    k = channels * taps
+    need = [
+        (q - 1) * st + (t - 1) * d + 1
+        for q, st, t, d in zip(c.places, c.stride, c.kernel, c.dilation, strict=True)
+    ]
+    phases = c.stride[2]
+    wide = -(-need[2] // phases)
+    row = phases * wide
+    plane = need[1] * row
+    image = need[0] * plane
+    if image * item % 1024 == 0:  # channels would share a few sets of the first cache
+        image += 64 // item
+    first = [max(0, p) for p in c.before]
+    last = [
+        max(a, min(m, n + p)) for a, m, n, p in zip(first, need, c.space, c.before, strict=True)
+    ]
+    per_row = -(-c.places[2] // s.vector.lanes)
+    vectors = per_row * c.places[0] * c.places[1]
+    direct = not weight and pays(s, c.places[2], outputs, k, taps)
+    tile = near_rows(s, outputs) if direct else s.rows
+    table = _lines((k + s.rows) * 8) // item
+    at_a = table
+    if weight:
+        panels = -(-outputs // s.columns)
+        b = panels * s.columns * places + spill(s.vector)
+        at_b = at_a
+        tall = -(-k // s.rows) * s.rows
+        at_d = at_b + _lines(b)
+        at_image = at_d + _lines(tall * panels * s.columns)
+        a_group = tall * s.columns
+    else:
+        a_group = -(-outputs // tile) * tile * k
+        at_b = at_a + _lines(groups * a_group + spill(s.vector))
+        panels = -(-min(places, s.nc) // s.columns)
+        b = panels * s.columns * min(k, s.k_block(k)) + 2 * s.columns
+        if direct:
+            b = 2 * (vectors + WIDE) * 8 // item
+        at_image, at_d = at_b + _lines(b), 0
+    total = channels * image + 2 * s.columns + s.vector.lanes
+    values = {
+        "groups": groups, "channels": channels, "outputs": outputs, "k": k, "places": places,
+        "taps": taps, "d": c.space[0], "h": c.space[1], "w": c.space[2], "kd": c.kernel[0],
+        "kh": c.kernel[1], "kw": c.kernel[2], "pd": c.before[0], "ph": c.before[1],
+        "pw": c.before[2], "od": c.places[0], "oh": c.places[1], "ow": c.places[2],
+        "wide": wide, "phases": phases, "row": row, "plane": plane, "image_size": image,
+        "step_d": c.dilation[0] * plane, "step_h": c.dilation[1] * row,
+        "step_w": c.dilation[2], "stride_d": c.stride[0] * plane,
+        "stride_h": c.stride[1] * row, "a_at": at_a, "b_at": at_b, "image_at": at_image,
+        "image_total": _lines(total), "a_group": a_group, "da": first[0], "db": last[0],
+        "ha": first[1], "hb": last[1], "wa": first[2], "wb": last[2], "images": c.images,
+        "d_at": at_d, "per_row": per_row, "spots": vectors, "near_rows": tile,
+        "near_k": near_k(k, c.kernel[2]),
+    }  # fmt: skip
+    end: End = "_weight" if weight else "_direct" if direct else ""
+    numbers = tuple(values[n] for n in NAMES)
+    return Prepared(shared(kind, target, end), numbers, (at_image + _lines(total)) * item)
+
+
+def _lines(elements: int) -> int:
+    return -(-elements // _LINE) * _LINE
 
 
 # ---------------------------------------------------------------- the convolution
@@ -372,4 +355,4 @@ def emit_forward(symbol: str, sizes: Tiles) -> Text:
         "ptr %geo", "ptr noalias %y", "ptr noalias %x", "ptr noalias %w", "ptr noalias %work",
         "i64 %from", "i64 %to",
     ]  # fmt: skip
-    return e.function(symbol, parameters, attributes="nounwind noinline"), e.declarations
+    return e.function(symbol, parameters, attributes=PLAIN), e.declarations

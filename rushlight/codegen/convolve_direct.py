@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from rushlight.codegen.convolve_image import Geometry, Text, Tiles, less
 from rushlight.codegen.matmul_blocked import call_pack
+from rushlight.codegen.matmul_pack import PLAIN
 from rushlight.codegen.text import Emitter, Value
 
 WIDE = 3
@@ -63,7 +64,7 @@ def _emit_spots(symbol: str, sizes: Tiles) -> Text:
     e.emit("ret void")
     text = e.function(
         f"{symbol}_spots", ["ptr %geo", "ptr noalias %spots"], linkage="internal",
-        attributes="nounwind noinline",
+        attributes=PLAIN,
     )  # fmt: skip
     return text, e.declarations
 
@@ -197,7 +198,7 @@ def _emit_entry(symbol: str, sizes: Tiles) -> Text:
         "i64 %from", "i64 %to",
     ]  # fmt: skip
     name = f"{symbol}_direct"
-    return e.function(name, parameters, attributes="nounwind noinline"), e.declarations
+    return e.function(name, parameters, attributes=PLAIN), e.declarations
 
 
 def near_rows(sizes: Tiles, outputs: int) -> int:

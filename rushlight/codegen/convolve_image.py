@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rushlight.codegen.matmul_blocked import Blocking
+from rushlight.codegen.matmul_pack import PLAIN
 from rushlight.codegen.text import Emitter, Value
 
 # What stands where in a kernel's geometry.
@@ -16,6 +18,29 @@ NAMES = (
     "spots", "near_rows", "near_k",
 )  # fmt: skip
 _AT = {name: i for i, name in enumerate(NAMES)}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A kernel with run-time sizes, in a module of its own that all plans share."""
+
+    symbol: str
+    text: str
+    parameters: str
+
+    @property
+    def declaration(self) -> str:
+        """What a module that calls it needs."""
+        return f"declare void @{self.symbol}({self.parameters})"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A kernel, what it is told, and the bytes of workspace that each task needs."""
+
+    kernel: Shared
+    numbers: tuple[int, ...]
+    workspace: int = 0
 
 
 class Tiles(Blocking):
@@ -96,9 +121,7 @@ def emit_table(symbol: str, sizes: Tiles) -> Text:
         e.store(final, e.gep("%table", e.add(end, i), "i64"), "i64")
     e.emit("ret void")
     parameters = ["ptr %geo", "ptr noalias %table", "i64 %channels"]
-    text = e.function(
-        f"{symbol}_table", parameters, linkage="internal", attributes="nounwind noinline"
-    )
+    text = e.function(f"{symbol}_table", parameters, linkage="internal", attributes=PLAIN)
     return text, e.declarations
 
 

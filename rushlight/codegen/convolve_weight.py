@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rushlight.codegen.convolve_image import Geometry, Text, Tiles, less, more
 from rushlight.codegen.matmul_blocked import call_pack
+from rushlight.codegen.matmul_pack import PLAIN
 from rushlight.codegen.text import Emitter, Value
 
 
@@ -146,4 +147,4 @@ def emit_weight(symbol: str, sizes: Tiles) -> Text:
         "i64 %from", "i64 %to",
     ]  # fmt: skip
     name = f"{symbol}_weight"
-    return e.function(name, parameters, attributes="nounwind noinline"), e.declarations
+    return e.function(name, parameters, attributes=PLAIN), e.declarations

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rushlight.base.target import Target
 from rushlight.codegen import convolve, window
+from rushlight.codegen.convolve_image import Prepared
 from rushlight.codegen.text import Emitter, Value
 
 if TYPE_CHECKING:
@@ -19,21 +20,19 @@ class WholeWriter:
     share those, and have a workspace each.
     """
 
-    inner: str
-    numbers: tuple[int, ...]
-    operands: int
-    units: int
-    share_bytes = 0
+    operands = 2
     checks = False
 
-    def __init__(self, tasks: int, target: Target, declarations: set[str], module: str) -> None:
+    def __init__(self, prepared: Prepared, units: int, tasks: int, target: Target) -> None:
         tasks = min(tasks, 2 * target.cores) if target.cores > 1 else 1
-        self.share = -(-self.units // tasks)
-        self.tasks = -(-self.units // self.share)
-        self.workspace = self.share_bytes * self.tasks
+        self.inner, self.numbers = prepared.kernel.symbol, prepared.numbers
+        self.units, self.share = units, -(-units // tasks)
+        self.tasks = -(-units // self.share)
+        self.share_bytes = prepared.workspace
+        self.workspace = prepared.workspace * self.tasks
         self.whole: list[tuple[str, Value]] = []
-        self.declarations = declarations
-        self.modules = [module]
+        self.declarations = {prepared.kernel.declaration}
+        self.modules = [prepared.kernel.text]
         self.symbol = self.task_symbol = ""
 
     def functions(self, name: str) -> list[str]:
@@ -68,22 +67,16 @@ class WholeWriter:
 class ConvolutionWriter(WholeWriter):
     """A convolution: tasks take images, or channels for the gradient of a weight."""
 
-    operands = 2
-
     def __init__(self, c: Convolution, target: Target) -> None:
-        code = convolve.kernels(c.dtype, target)
-        sizes = code.numbers(c.conv, c.weight)
-        self.units = c.conv.channels if c.weight else c.conv.images
-        self.inner, self.numbers, self.share_bytes = sizes.symbol, sizes.numbers, sizes.workspace
-        super().__init__(c.tasks, target, code.declarations, code.text)
+        units = c.conv.channels if c.weight else c.conv.images
+        prepared = convolve.prepared(c.conv, c.dtype, target, c.weight)
+        super().__init__(prepared, units, c.tasks, target)
 
 
 class PoolingWriter(WholeWriter):
     """Max pooling: tasks take planes."""
 
     def __init__(self, p: Pooling, target: Target) -> None:
-        code = window.kernels(p.dtype, target)
-        self.inner, self.numbers = code.entry(p.job, p.windows), window.numbers(p.windows)
         self.operands = 2 if p.job == "back" else 1
-        self.units = p.planes
-        super().__init__(p.tasks, target, code.declarations, code.text)
+        prepared = window.prepared(p.windows, p.dtype, target, p.job)
+        super().__init__(prepared, p.planes, p.tasks, target)

@@ -13,13 +13,12 @@ result, places whose windows lie inside the plane are taken as vectors where the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
 from rushlight.base.dtype import dtype
 from rushlight.base.target import Target
-from rushlight.codegen.convolve_image import less, more
+from rushlight.codegen.convolve_image import Prepared, Shared, less, more
 from rushlight.codegen.llvm_scalar import ELEMENT
 from rushlight.codegen.text import (
     Emitter,
@@ -41,32 +40,6 @@ Job = Literal["value", "index", "back"]
 ENDS: dict[Job, str] = {"value": "", "index": "_index", "back": "_back"}
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of one type."""
-
-    symbol: str
-    text: str
-
-    pairs: bool
-
-    def entry(self, job: Job, windows: Windows) -> str:
-        """The name of the kernel that does a job."""
-        pairs = self.pairs and job != "index" and side_by_side(windows)
-        return self.symbol + ("_pairs" if pairs else "") + ENDS[job]
-
-    @property
-    def declarations(self) -> set[str]:
-        """What a module that calls them needs."""
-        three = "ptr, ptr, ptr, i64, i64"
-        found = {f"declare void @{self.symbol}{end}({three})" for end in ("", "_index")}
-        found.add(f"declare void @{self.symbol}_back(ptr, {three})")
-        if self.pairs:
-            found.add(f"declare void @{self.symbol}_pairs({three})")
-            found.add(f"declare void @{self.symbol}_pairs_back(ptr, {three})")
-        return found
-
-
 def side_by_side(windows: Windows) -> bool:
     """Whether windows of 2 by 2 elements neither overlap nor have gaps or padding."""
     w = windows.three()
@@ -81,23 +54,24 @@ def numbers(windows: Windows) -> tuple[int, ...]:
     return (*w.space, *w.kernel, *w.stride, *w.padding, *w.dilation, *w.places)
 
 
-@lru_cache(maxsize=16)
-def kernels(kind: dtype, target: Target) -> Kernels:
-    """The kernels for a type."""
-    symbol = f"pool_{kind.name}"
-    texts, declarations = [], set()
-    jobs: tuple[Job, ...] = ("value", "index", "back")
-    for job in jobs:
-        writer = _Writer(kind, target, job)
-        texts.append(writer.function(symbol + ENDS[job]))
-        declarations |= writer.e.declarations
-    pairs = kind.kind == "f" and target.lanes(kind.itemsize) > 1
+@lru_cache(maxsize=32)
+def shared(kind: dtype, target: Target, job: Job, pairs: bool) -> Shared:
+    """One of the kernels for a type."""
+    name = f"pool_{kind.name}" + ("_pairs" if pairs else "") + ENDS[job]
     if pairs:
-        for back in (False, True):
-            text, declared = emit_pairs(symbol, kind, target, back)
-            texts.append(text)
-            declarations |= declared
-    return Kernels(symbol, module_text(texts, declarations), pairs)
+        text, declarations = emit_pairs(name, kind, target, job == "back")
+    else:
+        writer = _Writer(kind, target, job)
+        text, declarations = writer.function(name), writer.e.declarations
+    operands = "ptr, ptr, ptr, ptr" if job == "back" else "ptr, ptr, ptr"
+    return Shared(name, module_text([text], declarations), f"{operands}, i64, i64")
+
+
+def prepared(windows: Windows, kind: dtype, target: Target, job: Job) -> Prepared:
+    """The kernel for a job, and its geometry."""
+    vectors = kind.kind == "f" and target.lanes(kind.itemsize) > 1
+    pairs = vectors and job != "index" and side_by_side(windows)
+    return Prepared(shared(kind, target, job, pairs), numbers(windows))
 
 
 class _Writer:

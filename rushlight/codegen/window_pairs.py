@@ -10,10 +10,9 @@ from rushlight.codegen.text import Emitter, Value, splat_literal, vector_type
 _SIZES = {"d": 0, "h": 1, "w": 2, "oh": 16, "ow": 17}  # in the geometry of `window.NAMES`
 
 
-def emit_pairs(symbol: str, kind: dtype, target: Target, back: bool) -> tuple[str, set[str]]:
-    """`@<symbol>_pairs` or `@<symbol>_pairs_back`, and its declarations."""
+def emit_pairs(name: str, kind: dtype, target: Target, back: bool) -> tuple[str, set[str]]:
+    """The kernel `@name`, and its declarations."""
     writer = _Writer(kind, target, back)
-    name = f"{symbol}_pairs" + ("_back" if back else "")
     return writer.function(name), writer.e.declarations
 
 

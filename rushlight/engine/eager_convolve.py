@@ -15,37 +15,37 @@ from ..graph.ops.convolve import Conv, convolve_weight, described
 from .eager_native import kernel, workspace
 
 if TYPE_CHECKING:
-    from ..codegen.convolve import Kernels
+    from ..codegen.convolve_image import Prepared, Shared
 
 codegen: Final[Any] = later("rushlight.codegen.convolve")
 text: Final[Any] = later("rushlight.codegen.text")
 
-_GEOMETRY: Final[dict[Any, tuple[str, Any, int]]] = {}
+_KNOWN: Final[dict[Any, tuple[Shared, Any, int]]] = {}
 
 
-def _text(code: Kernels, symbol: str, inner: str, numbers: int) -> str:
+def _text(code: Shared, symbol: str, numbers: int) -> str:
     """A kernel that does all units: their number stands behind the geometry."""
     function = f"""\
 define void @{symbol}(ptr %g, ptr %out, ptr %x, ptr %y, ptr %work) {{
 entry:
   %units.at = getelementptr i64, ptr %g, i64 {numbers}
   %units = load i64, ptr %units.at
-  call void @{inner}(ptr %g, ptr %out, ptr %x, ptr %y, ptr %work, i64 0, i64 %units)
+  call void @{code.symbol}(ptr %g, ptr %out, ptr %x, ptr %y, ptr %work, i64 0, i64 %units)
   ret void
 }}"""
-    return str(text.module_text([function], code.declarations, [code.text]))
+    return str(text.module_text([function], {code.declaration}, [code.text]))
 
 
-def _known(code: Kernels, conv: Conv, weight: bool, name: str) -> tuple[str, Any, int]:
+def _known(conv: Conv, weight: bool, name: str) -> tuple[Shared, Any, int]:
     key = (conv, weight, name)
-    found = _GEOMETRY.get(key)
+    found = _KNOWN.get(key)
     if found is None:
-        if len(_GEOMETRY) > 4096:
-            _GEOMETRY.clear()
-        sizes = code.numbers(conv, weight)
+        if len(_KNOWN) > 4096:
+            _KNOWN.clear()
+        made: Prepared = codegen.prepared(conv, by_name(name), host(), weight)
         units = conv.channels if weight else conv.images
-        numbers = np.array([*sizes.numbers, units], dtype=np.int64)
-        found = _GEOMETRY[key] = (sizes.symbol, numbers, sizes.workspace)
+        numbers = np.array([*made.numbers, units], dtype=np.int64)
+        found = _KNOWN[key] = (made.kernel, numbers, made.workspace)
     return found
 
 
@@ -54,13 +54,9 @@ def convolved(op: Op, arg: Any, x: Any, y: Any, out: Any) -> Any:
     if not (out.size and x.size and y.size):
         out[...] = 0
         return out
-    name, weight = x.dtype.name, op is convolve_weight
-    code: Kernels = codegen.kernels(by_name(name), host())
     conv = described(op, x.shape, y.shape, arg)
-    inner, numbers, need = _known(code, conv, weight, name)
-    symbol = f"{inner}_alone"
-    run: Callable[..., Any] = kernel(
-        symbol, 5, lambda: _text(code, symbol, inner, len(numbers) - 1)
-    )
+    code, numbers, need = _known(conv, op is convolve_weight, x.dtype.name)
+    symbol = f"{code.symbol}_alone"
+    run: Callable[..., Any] = kernel(symbol, 5, lambda: _text(code, symbol, len(numbers) - 1))
     run(numbers, out, np.ascontiguousarray(x), np.ascontiguousarray(y), workspace(need))
     return out
