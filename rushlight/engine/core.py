@@ -24,11 +24,13 @@ from ..graph.op import TABLE, Op
 from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
 from .methods import Methods
 from .records import (
+    CREDIT,
     NONE,
     NUM_I,
     ROOT,
     Rec,
     Storage,
+    forget,
     in_int64,
     number_code,
 )
@@ -96,16 +98,14 @@ class Engine:
     """A recorder, one for each thread.  Epochs come from one counter, so no two share one."""
 
     __slots__ = (
-        "calls", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live", "lnow", "lock",
-        "loose", "lvals", "misses", "nflush", "now", "nplan", "nrec", "numbers", "pending",
-        "policies", "policy", "ready", "roots", "solo", "sts", "tail", "taken", "tape", "tapecur",
-        "thread", "uses", "watch", "yields",
+        "calls", "credit", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live",
+        "lnow", "lock", "loose", "lvals", "met", "misses", "nflush", "now", "nplan", "nrec",
+        "numbers", "pending", "policies", "policy", "ready", "roots", "sign", "solo", "sts", "tail",
+        "taken", "tape", "tapecur", "thread", "uses", "watch", "yields",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.roots: list[Rec] = [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]
-        for q in self.roots:
-            q.nxt = DUMMY
         self.cur: Rec = self.roots[1]
         self.epoch: i64 = next(EPOCHS)
         self.gm: bool = True  # gradient mode
@@ -135,6 +135,10 @@ class Engine:
         self.policy: Any = None  # autocast's, see graph/autocast.py
         self.policies: dict[Any, list[Rec]] = {}  # roots of the tries under other policies
         self.watch: Any = None  # a `noting.Noting` while a step is watched
+        # New records the trie still takes; below zero they stay out of it, see `trie.adopt`.
+        self.credit: i64 = CREDIT
+        self.sign: i64 = 0  # of a stretch that is kept apart: what it did so far
+        self.met: set[int] = set()  # signs of stretches that were kept apart
         self.misses: int = 0
         self.nflush: int = 0
         self.nplan: int = 0
@@ -322,7 +326,6 @@ class Tensor(Methods):
 
 
 EPOCHS: Final = itertools.count(2)
-DUMMY: Final = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)  # next of a record that has none
 MAIN: Final = Engine()
 OWN: Final[Any] = threading.local()
 
@@ -347,6 +350,7 @@ class Leaving:
             pass
         e.thread = GONE
         RECORDERS.pop(int(e.epoch), None)
+        forget(e.roots)
 
 
 GONE: Final = -1  # the thread of a recorder that records nothing any more

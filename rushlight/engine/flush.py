@@ -15,16 +15,16 @@ from ..runtime.buffer import Buffer
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
 from .backward import backward_root
-from .core import DUMMY, MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
+from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
 from .execute import Due, run_plan
 from .handles import OWN_BASE, find, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
 from .memory import Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .record import Recorder
-from .records import FLUSH, NONE, ROOT, Rec, Storage, size_of
+from .records import CREDIT, FLUSH, NONE, ROOT, Rec, Storage, enter, size_of
 from .stretch import bound, clear, foreign, mend
-from .trie import LEAF, WATCH, new_branch
+from .trie import LEAF, WATCH, came_again, forget_path, new_branch
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union
@@ -47,7 +47,7 @@ def flush_slow(e: Engine, cur: Rec, mask: bytes) -> Rec:
                     del cur.alts[k]
             q = make_flush(e, cur, union)
         # the union is met again through `mask` as well
-        cur.alts[mask] = q
+        enter(cur, mask, q)
         cur.nxt = q
         return q
     return make_flush(e, cur, mask)
@@ -66,11 +66,14 @@ def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
     r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
     r.mask = mask
     r.info = plan_flush(e, cur, mask)
-    cur.alts[mask] = r
-    cur.nxt = r
-    r.nxt = DUMMY
     e.nplan += 1
-    e.nrec += 1
+    if cur.apart:
+        r.apart = True
+        came_again(e, mask)
+    else:
+        enter(cur, mask, r)
+        cur.nxt = r
+        e.nrec += 1
     if WATCH:
         WATCH[0].planned(e, r)
     return r
@@ -104,6 +107,8 @@ def flush_engine(e: Engine) -> None:
         r = one_off(e, cur, LIVE[0](live))
     elif r.op != FLUSH or not LIVE[1](live, r.mask):
         r = flush_slow(e, cur, LIVE[0](live))
+    elif e.credit < CREDIT:
+        e.credit = min(CREDIT, e.credit + cur.end)
     info: FlushInfo = r.info
     if info.nsts != len(e.sts) or info.nentries != len(e.gleaves):
         e.dirty = True
@@ -177,6 +182,8 @@ def flush_engine(e: Engine) -> None:
         if f.hep == ep and f.rec.rg:
             f.hist = Hist(frame, int(f.hslot))
     clear(e)
+    if cur.apart and not info.roots:
+        forget_path(cur)
     if failed is not None:
         if not isinstance(failed, Due):
             raise failed

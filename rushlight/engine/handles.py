@@ -14,6 +14,7 @@ from typing import Any, Final
 from mypy_extensions import i64
 
 from ..base.settings import settings
+from ..base.shape import numel
 from ..graph.op import TABLE, Spec
 from .core import MAIN, Engine, Fam, Hist, Tensor, follow, mine, peek
 from .memory import Window
@@ -387,7 +388,10 @@ def find(e: Engine, t: Tensor) -> i64:
             part = (region[0], region[1], region[2] - f.root[2])
             t.slot = follow(e, REREAD, b, NONE, NONE, part).slot
     elif f.hist is None and s.mem is not None and settled(e, s) and t.rec.dense:
-        t.slot = window(e, s, t.rec)
+        t.slot = window(e, s, t.rec.spec)
+    elif f.hist is None and s.mem is not None and s.epoch != e.epoch and numel(t.rec.size):
+        part = reach(t.rec)
+        t.slot = follow(e, REREAD, window(e, s, part[0]), NONE, NONE, part[1]).slot
     else:
         b = fslot(e, f)
         r = follow(e, REREAD, b, NONE, NONE, t.rec.region)
@@ -418,11 +422,25 @@ def settled(e: Engine, s: Storage) -> bool:
     return s.epoch != e.epoch or s.slot == s.leaf
 
 
-def window(e: Engine, s: Storage, r: Rec) -> i64:
+def reach(r: Rec) -> Any:
+    """Of a view with gaps or overlap: the part of memory that it reaches over, and where it lies
+    in it."""
+    found = r.info
+    if found is None:
+        shape, strides, offset = r.region
+        n = 1
+        for d, step in zip(shape, strides):
+            n += (d - 1) * step
+        have: Spec = r.spec
+        found = (Spec((n,), have.dtype, (1,), have.device, offset=offset), (shape, strides, 0))
+        r.info = found
+    return found
+
+
+def window(e: Engine, s: Storage, spec: Spec) -> i64:
     """A view without history of memory that stands still enters by itself: where it lies in its
-    storage is no part of
-    what is recognised, so `x[i : i + n]` makes one plan for all `i`."""
-    spec: Spec = r.spec
+    storage is no part of what is recognised, so `x[i : i + n]` makes one plan for all `i`.  Views
+    with gaps are read from the part of memory that they reach over."""
     if e.cur.nleaf != len(e.lvals):
         mend(e)
     q = e.cur.nxt

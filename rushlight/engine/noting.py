@@ -31,7 +31,7 @@ from .core import Engine, Fam, Hist, Tensor
 from .execute import NativePlan
 from .handles import loose_key
 from .plan import FlushInfo, assemble, plan_flush
-from .records import FLUSH, NONE, STEP, Rec, Storage
+from .records import FLUSH, NONE, STEP, Rec, Storage, enter
 from .trie import LEAF
 
 CAPTURED: Final = "captured"  # the key of a stretch's FLUSH record for replays
@@ -171,7 +171,7 @@ def own_record(e: Engine, mask: bytes) -> Rec:
         r.info = info
         r.arg = info.leaves
         info.leaves = tuple(range(len(info.leaves)))  # a replay hands over only what is read
-        cur.alts[key] = r
+        enter(cur, key, r)
         e.nrec += 1
     return r
 

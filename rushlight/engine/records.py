@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from ..base.size import Size
 
@@ -28,54 +28,54 @@ TEMPLATE: Final = 100_003
 STEP: Final = 100_004
 FLUSH: Final = 100_005
 
+CREDIT: Final = 8192  # new records without one known stretch, after which a trie takes no more
 
+NO_RECS: Final[list[Rec]] = []
+NO_PAIRS: Final[list[tuple[int, Rec]]] = []
+NO_MORE: Final[list[int]] = []  # never appended to
+NO_ALTS: Final[dict[Any, Rec]] = {}  # never written to
+FIRST: Final[list[Rec]] = []  # DUMMY, once it is made
+
+
+@mypyc_attr(acyclic=True)  # the garbage collector need not walk tries: `forget` breaks their cycles
 class Rec:
     """One interned record.  Everything here is a function of the path from the root, and static.
 
     ``a b c key`` is what recognition compares (slots, codes of numbers, the static argument with
-    the slots of
-    further operands); ``srcs`` are all operands, a number ``k`` as ``~k``; ``end`` is the next free
-    slot after it.
+    the slots of further operands); ``srcs`` are all operands, a number ``k`` as ``~k``; ``end`` is
+    the next free slot after it.
+
+    What most records have in common stands in the class: they are made in few steps.
     """
 
-    __slots__ = (
-        "a",
-        "alts",
-        "arg",
-        "b",
-        "c",
-        "dense",
-        "end",
-        "freed",
-        "gidx",
-        "grads",
-        "info",
-        "key",
-        "li",
-        "mask",
-        "ncall",
-        "nent",
-        "nleaf",
-        "nlive",
-        "nnum",
-        "nxt",
-        "op",
-        "parent",
-        "pend",
-        "reader",
-        "region",
-        "rg",
-        "row",
-        "seen",
-        "sidx",
-        "size",
-        "slot",
-        "spec",
-        "srcs",
-        "subs",
-        "templates",
-        "where",
-    )
+    row: Any = None  # the operation's row, None for the recorder's own records
+    srcs: tuple[int, ...] = ()
+    spec: Any = None
+    size: Any = None  # the shape as users see it
+    rg: bool = False  # does a gradient flow into it
+    region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
+    dense: bool = False  # of a view: has it neither gaps nor overlap
+    apart: bool = False  # not kept in the trie: gone when its stretch is over
+    seen: Any = None  # of a LEAF: the spec of what entered as it last
+    reader: Any = None  # how `item` reads the one element
+    li: i64 = 0  # index among the handles of its stretch
+    nlive: i64 = 0  # handles made so far, this record's included
+    sidx: i64 = 0  # index of its first number
+    nnum: i64 = 0  # numbers taken so far, this record's included
+    nleaf: i64 = 0  # LEAF records so far, this one included
+    nent: i64 = 0  # entries of history so far, this one included
+    gidx: i64 = 0  # index among the stretch's entries of history
+    ncall: i64 = 0  # calls into Python (custom functions) so far
+    alts: dict[Any, Rec] = NO_ALTS  # what followed, by what recognition compares; see `enter`
+    # Only the recorder's own records have these; they bring lists of their own.
+    subs: list[Rec] = NO_RECS  # a gradient program's or an optimiser step's own records
+    grads: list[tuple[int, Rec]] = NO_PAIRS  # gradients that leave: (entry index, record)
+    pend: list[tuple[int, Rec]] = NO_PAIRS  # seeds that go on below a call into Python
+    freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
+    mask: bytes = b""
+    info: Any = None
+    templates: dict[Any, Any] | None = None  # a flushed stretch's gradient programs
+    where: Any = None  # the user's line that first recorded it
 
     def __init__(
         self, op: i64, a: i64, b: i64, c: i64, key: object, slot: i64, parent: Rec | None
@@ -87,41 +87,31 @@ class Rec:
         self.key: object = key
         self.slot: i64 = slot
         self.end: i64 = slot + 1
-        self.nxt: Rec = self
-        self.alts: dict[Any, Rec] = {}
+        self.nxt: Rec = FIRST[0] if FIRST else self  # what followed last, or DUMMY
         self.parent: Rec | None = parent
         self.arg: Any = key
-        self.row: Any = None  # the operation's row, None for the recorder's own records
-        self.srcs: tuple[int, ...] = ()
-        self.spec: Any = None
-        self.size: Any = None  # the shape as users see it
-        self.rg: bool = False  # does a gradient flow into it
-        self.region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
-        self.dense: bool = False  # of a view: has it neither gaps nor overlap
-        self.seen: Any = None  # of a LEAF: the spec of what entered as it last
-        self.reader: Any = None  # how `item` reads the one element
-        self.li: i64 = 0  # index among the handles of its stretch
-        self.nlive: i64 = 0  # handles made so far, this record's included
-        self.sidx: i64 = 0  # index of its first number
-        self.nnum: i64 = 0  # numbers taken so far, this record's included
-        self.nleaf: i64 = 0  # LEAF records so far, this one included
-        self.nent: i64 = 0  # entries of history so far, this one included
-        self.gidx: i64 = 0  # index among the stretch's entries of history
-        self.ncall: i64 = 0  # calls into Python (custom functions) so far
-        # Only the recorder's own records have these; they bring lists of their own.
-        self.subs: list[Rec] = NO_RECS  # a gradient program's or an optimiser step's own records
-        self.grads: list[tuple[int, Rec]] = NO_PAIRS  # gradients that leave: (entry index, record)
-        self.pend: list[tuple[int, Rec]] = NO_PAIRS  # seeds that go on below a call into Python
-        self.freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
-        self.mask: bytes = b""
-        self.info: Any = None
-        self.templates: dict[Any, Any] | None = None  # a flushed stretch's gradient programs
-        self.where: Any = None  # the user's line that first recorded it
 
 
-NO_RECS: Final[list[Rec]] = []
-NO_PAIRS: Final[list[tuple[int, Rec]]] = []
-NO_MORE: Final[list[int]] = []  # never appended to
+def enter(r: Rec, key: Any, q: Rec) -> None:
+    """``q`` may follow ``r``: recognised by ``key``."""
+    if r.alts is NO_ALTS:
+        r.alts = {}
+    r.alts[key] = q
+
+
+DUMMY: Final = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)  # follows what nothing followed
+FIRST.append(DUMMY)
+
+
+def forget(roots: list[Rec]) -> None:
+    """Take a trie apart: children keep their parents alive, but not the other way round."""
+    todo = list(roots)
+    while todo:
+        r = todo.pop()
+        if r.alts is not NO_ALTS:
+            todo.extend(r.alts.values())
+            r.alts = NO_ALTS
+            r.nxt = DUMMY
 
 
 class Storage:

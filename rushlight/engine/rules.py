@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ..base import dtype as dt
 from ..base.device import CPU
 from ..graph.op import Op, Spec
@@ -22,6 +24,7 @@ READS: Final[dict[Any, tuple[int, ...]]] = {}  # places whose values a rule read
 _steps: Final[list[int]] = [0]
 
 
+@mypyc_attr(acyclic=True)
 class Step:
     """One record of a rule (``op``), or a gradient handed on: of ``operand``, at ``srcs[0]``."""
 
@@ -38,6 +41,7 @@ class Step:
         self.operand: int = operand
 
 
+@mypyc_attr(acyclic=True)
 class Lesson:
     """What a rule does with operands of a kind."""
 

@@ -13,9 +13,9 @@ from mypy_extensions import i64
 
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
-from .core import DUMMY, EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
+from .core import EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
 from .memory import new_memory
-from .records import BACKWARD, FLUSH, ROOT, TEMPLATE, Rec
+from .records import BACKWARD, DUMMY, FLUSH, ROOT, TEMPLATE, Rec, forget
 from .trie import ENTER, LEAF, WATCH, get_tape, new_root
 
 MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh
@@ -32,7 +32,9 @@ def finish_clear(e: Engine) -> None:
     """The rest of `clear`: may be done again after an interrupt."""
     if e.nrec > MAX_RECORDS:
         e.nrec = 0
+        old = e.roots
         e.roots = new_root()
+        forget(old)
     e.cur = e.roots[1 if e.gm else 0]
     e.live = []
     e.uses = []

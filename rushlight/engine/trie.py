@@ -16,8 +16,8 @@ from mypy_extensions import i64
 from ..base.shape import is_dense
 from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
-from .core import DUMMY, Engine
-from .records import MODE, NONE, ROOT, Rec
+from .core import Engine
+from .records import CREDIT, DUMMY, MODE, NONE, ROOT, Rec, enter
 from .specs import alike, inferred, number_spec, sized
 
 WATCH: Final[list[Any]] = []  # who is told of what is new: see watch.py
@@ -150,7 +150,9 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
     end.
 
     After an exception in the recorder (``dirty``) the path is kept out of the trie: what is counted
-    here may be off.
+    here may be off.  When many records came and no stretch was met again (``credit``), what is new
+    is kept apart: it is gone when its stretch is over, but for a sign by which the stretch is known
+    when it comes again.
     """
     cur = e.cur
     e.tapecur = DUMMY  # no tape is known until everything below is done
@@ -164,25 +166,65 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
     r.gidx = cur.nent
     r.nent = cur.nent + (1 if (r.op == LEAF or r.op == ENTER) and r.rg else 0)
     r.ncall = len(e.calls)
-    r.nxt = DUMMY
-    if not e.dirty:
-        cur.alts[key] = r
-        cur.nxt = r
+    if cur.apart or (e.credit < 0 and e.watch is None and not WATCH):
+        r.apart = True
+        e.sign = signed(e.sign if cur.apart else 0, r)
+    else:
+        if not e.dirty:
+            enter(cur, key, r)
+            cur.nxt = r
+        e.credit -= 1
+        e.nrec += 1 + len(r.subs)
     e.tapecur = r
     e.misses += 1
-    e.nrec += 1 + len(r.subs)
     if WATCH:
         WATCH[0].created(e, r, tape)
+
+
+def signed(sign: i64, r: Rec) -> i64:
+    """The sign of a stretch that goes on with ``r``: equal for equal paths, and hardly ever
+    else."""
+    key = r.key
+    mixed: i64 = sign * 8191 + r.op * 131 + r.a * 17 + r.b * 31 + r.c * 61
+    if key is not None:
+        mixed ^= hash(key) & SIGN_BITS
+    return mixed & SIGN_BITS
+
+
+SIGN_BITS: Final[i64] = (1 << 48) - 1
+MOST_SIGNS: Final = 8192
+
+
+def came_again(e: Engine, mask: bytes) -> None:
+    """A stretch that was kept apart ends.  When it was met before, what comes is kept: the program
+    has begun to repeat."""
+    sign = int(e.sign) ^ (hash(mask) & ((1 << 48) - 1))
+    if sign in e.met:
+        e.credit = CREDIT // 4
+        e.met.clear()
+    elif len(e.met) >= MOST_SIGNS:
+        e.met.clear()
+    e.met.add(sign)
+
+
+def forget_path(r: Rec | None) -> None:
+    """Cut a path that was kept apart: handles on its records do not keep all of it."""
+    while r is not None and r.apart:
+        before = r.parent
+        r.parent = None
+        r = before
 
 
 def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
     """The record of something done here for the first time."""
     cur = e.cur
-    k = (int(op), int(a), int(b), int(c), key)
-    q = cur.alts.get(k)
-    if q is not None:
-        cur.nxt = q
-        return q
+    k: Any = None
+    if not cur.apart:
+        k = (int(op), int(a), int(b), int(c), key)
+        q = cur.alts.get(k)
+        if q is not None:
+            cur.nxt = q
+            return q
     tape = get_tape(e)
     r = Rec(op, a, b, c, key, cur.end, cur)
     if op == MODE:
@@ -211,7 +253,4 @@ PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + o
 
 def new_root() -> list[Rec]:
     """Two empty tries: without and with gradient mode."""
-    out = [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]
-    for q in out:
-        q.nxt = DUMMY
-    return out
+    return [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]

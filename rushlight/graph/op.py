@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ..base import dtype as dt
 from ..base.device import CPU, device
 from ..base.dtype import dtype
@@ -18,6 +20,7 @@ from ..base.shape import Ints, contiguous_strides
 from .value import Val
 
 
+@mypyc_attr(acyclic=True)
 class Spec:
     """What is known of a value before it is computed.
 

@@ -13,11 +13,11 @@ from rushlight.base.settings import settings
 from rushlight.base.target import host
 from rushlight.compiler import lower
 from rushlight.compiler.loops import LoopProgram
-from rushlight.engine.core import DUMMY, Engine, mine
+from rushlight.engine.core import Engine, mine
 from rushlight.engine.execute import REFUSED
 from rushlight.engine.memory import nbytes
 from rushlight.engine.plan import FlushInfo
-from rushlight.engine.records import BACKWARD, FLUSH, MODE, ROOT, STEP, TEMPLATE, Rec
+from rushlight.engine.records import BACKWARD, DUMMY, FLUSH, MODE, ROOT, STEP, TEMPLATE, Rec
 
 _WORDS = {
     BACKWARD: "backward",

@@ -7,6 +7,8 @@ import re
 import traceback
 from dataclasses import dataclass
 
+from rushlight.engine.records import CREDIT
+
 from . import ways
 from .compare import Difference, differ
 from .program import Program, Trace
@@ -23,6 +25,7 @@ class Options:
     checking: bool = False
     again: int = 1
     limit: int = 1000
+    credit: int = CREDIT
     torch: bool = True
     strides: bool = True
 
@@ -41,6 +44,8 @@ def options(seed: int, torch: bool, native: float = 0.3) -> Options:
     o.checking = r.random() < 0.25
     if r.random() < 0.15:
         o.limit = r.choice((5, 12, 40))
+    if r.random() < 0.3:
+        o.credit = r.choice((-1, -1, 10, 60))
     return o
 
 
@@ -58,7 +63,9 @@ def check(p: Program, o: Options) -> Difference | None:
     except Exception as error:
         return broke("one at a time", error)
     try:
-        traces = ways.recorded(p, o.fuse_after, o.verify, o.checking, o.again, o.limit, codes)
+        traces = ways.recorded(
+            p, o.fuse_after, o.verify, o.checking, o.again, o.limit, codes, o.credit
+        )
     except Exception as error:
         return broke("recorded", error)
     for k, t in enumerate(traces):

@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import engine
 from rushlight.base.settings import override
 from rushlight.engine import core, stretch, trie
+from rushlight.engine.records import CREDIT
 
 from .program import Program, Trace, run
 
@@ -39,6 +40,8 @@ def fresh() -> None:
     e.tape = []
     e.nrec = 0
     e.tail = None
+    e.credit = CREDIT
+    e.met = set()
 
 
 def one_at_a_time(p: Program, codes: dict[str, Any] | None = None) -> Trace:
@@ -68,9 +71,12 @@ def recorded(
     again: int = 1,
     limit: int = 1000,
     codes: dict[str, Any] | None = None,
+    credit: int = CREDIT,
 ) -> list[Trace]:
-    """Way 2: as users run it, ``again`` times with what was learnt kept."""
+    """Way 2: as users run it, ``again`` times with what was learnt kept; ``credit``: new records
+    that are kept before the recorder takes the program for one that does not repeat."""
     fresh()
+    core.mine().credit = credit
     was = flush.CHECKING[0]
     flush.CHECKING[0] = checking
     out = []
