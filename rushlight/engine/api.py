@@ -13,7 +13,7 @@ from . import backward as bw
 from . import flush as fl
 from . import handles, leaves, record, step, stretch, tape, trie
 from .core import NOTHING, SLOW, Tensor, mine, peek, record1, record2, record3
-from .records import Rec, forget
+from .records import Rec
 
 
 def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
@@ -359,7 +359,5 @@ def set_default_float(d: Any) -> None:
     fl.flush_engine(e)
     if dt.Defaults.float is not d:
         dt.Defaults.float = d
-        old = e.roots
-        e.roots = trie.new_root()
-        forget(old)
+        stretch.start_afresh(e)
         stretch.clear(e)

@@ -1,12 +1,10 @@
 """The hot core: records, storages, the tensor handle, and recognition of what comes again.
 
 Every record is a pure function of immutable slots.  A write is a record too (old base, new value,
-region);
-what changes is only which slot a storage's value, a family's history and a handle stand for.  When
-the program
-does the expected next thing, ``record1``/``record2`` compare a few integers and step along;
-everything else goes
-through ``Slow``, implemented above (``trie.py``).  Compiled by mypyc; runs as plain Python too.
+region); what changes is only which slot a storage's value, a family's history and a handle stand
+for.  When the program does the expected next thing, ``record1``/``record2`` compare a few integers
+and step along; everything else goes through ``Slow``, implemented above (``trie.py``).  Compiled by
+mypyc; runs as plain Python too.
 """
 
 from __future__ import annotations
@@ -137,8 +135,8 @@ class Engine:
         self.watch: Any = None  # a `noting.Noting` while a step is watched
         # New records the trie still takes; below zero they stay out of it, see `trie.adopt`.
         self.credit: i64 = CREDIT
-        self.sign: i64 = 0  # of a stretch that is kept apart: what it did so far
-        self.met: set[int] = set()  # signs of stretches that were kept apart
+        self.sign: i64 = 0  # of a stretch that is kept apart
+        self.met: set[int] = set()  # signs of those that were
         self.misses: int = 0
         self.nflush: int = 0
         self.nplan: int = 0
@@ -207,9 +205,8 @@ class Tensor(Methods):
 
     def __init__(self, rec: Rec, epoch: i64) -> None:
         self.rec: Rec = rec
-        self.epoch: i64 = (
-            epoch  # the guard of the hot path: slot is its value while this is the recorder's
-        )
+        # the guard of the hot path: slot is its value while this is the recorder's
+        self.epoch: i64 = epoch
         self.slot: i64 = rec.slot
         self.st: Storage | None = None  # None: plain, nobody else can share its memory
         self.fam: Fam | None = None
@@ -310,8 +307,7 @@ class Tensor(Methods):
     def __itruediv__(self, o: object) -> Any:
         return SLOW[0].inplace(DIV, self, o)
 
-    # The tensor layer puts its own in their place; a native class needs them here to have the slots
-    # at all.
+    # The tensor layer puts its own in their place; a native class needs them to have the slots.
     def __len__(self) -> int:
         if not self.rec.spec.shape:
             raise TypeError("len() of a 0-d tensor")
@@ -350,7 +346,8 @@ class Leaving:
             pass
         e.thread = GONE
         RECORDERS.pop(int(e.epoch), None)
-        forget(e.roots)
+        for trie in (e.roots, *e.policies.values()):
+            forget(trie)
 
 
 GONE: Final = -1  # the thread of a recorder that records nothing any more
@@ -487,8 +484,7 @@ def slow_record(
 
 
 def peek(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
-    """The record that comes next: the expected one, a known other one, or a new branch.  Nothing is
-    entered yet."""
+    """The record that comes next: the expected one, a known one, or a new branch; not entered."""
     r = e.cur.nxt
     if r.op != op or r.a != a or r.b != b or r.c != c or (r.key is not key and r.key != key):
         r = SLOW[0].branch(e, op, a, b, c, key)
@@ -504,8 +500,7 @@ def follow(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
 
 def made(e: Engine, r: Rec) -> Tensor:
     """Enter a record that gives the user a handle.  What it brings is appended before the step: an
-    exception in between
-    leaves lists that are too long, which the next record notices."""
+    exception in between leaves lists that are too long, which the next record notices."""
     t = Tensor(r, e.epoch)
     e.live.append(t)
     e.cur = r

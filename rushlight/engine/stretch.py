@@ -28,13 +28,20 @@ def clear(e: Engine) -> None:
     finish_clear(e)
 
 
+def start_afresh(e: Engine) -> None:
+    """Nothing is recognised any more."""
+    tries = [e.roots, *e.policies.values()]
+    e.nrec = 0
+    e.roots = new_root()
+    e.policies = {}
+    for trie in tries:
+        forget(trie)
+
+
 def finish_clear(e: Engine) -> None:
     """The rest of `clear`: may be done again after an interrupt."""
     if e.nrec > MAX_RECORDS:
-        e.nrec = 0
-        old = e.roots
-        e.roots = new_root()
-        forget(old)
+        start_afresh(e)
     e.cur = e.roots[1 if e.gm else 0]
     e.live = []
     e.uses = []
