@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.public import disable, reset
+from rushlight.compiler.public import allow_in_graph, disable, reset
 
-__all__ = ["config", "disable", "explain", "is_compiling", "optimize", "reset"]
+__all__ = ["allow_in_graph", "config", "disable", "explain", "is_compiling", "optimize", "reset"]
 
 
 class _Config:

@@ -265,6 +265,7 @@ def test_what_is_known() -> None:
     assert known.look_up("torch.nn.Linear").value is rushlight.nn.Linear
     assert known.look_up("torch.nn.Linear.lost").missing == "torch.nn.Linear.lost"
     assert known.look_up("torch.backends.cudnn.benchmark").missing is None
+    assert known.look_up("torch.version.cuda").missing is None
     assert known.look_up("torch.backends.cudnn.lost").missing == "torch.backends.cudnn.lost"
     assert known.keywords(rushlight.nn.Linear) >= {"in_features", "bias"}
     assert known.keywords(print) is None or "sep" in known.keywords(print)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from rushlight.base.lacking import Lacking
 from rushlight.cli import alias
 
+_NOTHING: Final = object()
 # Methods that give a tensor and whose signature does not say so.
 _TENSORS: Final = frozenset(f"Tensor.{name}" for name in ("detach", "matmul", "t", "view"))
 ROOTS: Final = frozenset(alias.ALIASES) | frozenset(alias.OTHERS)
@@ -40,7 +41,7 @@ def look_up(dotted: str) -> Found:
     for at, part in enumerate(parts[1:], 2):
         name = ".".join(parts[:at])
         followed = _step(value, part)
-        if followed is None:
+        if followed is _NOTHING:
             return Found(missing=name, nearest=_nearest(value, part, parts[: at - 1]))
         if isinstance(followed, Lacking) or _says_so(followed):
             return Found(missing=name)
@@ -61,13 +62,14 @@ def _holds_switches(value: Any) -> bool:
 
 
 def _step(value: Any, part: str) -> Any:
-    """The part of a module or class; None: there is none."""
+    """The part of a module or class; `_NOTHING`: there is none."""
     try:
         return getattr(value, part)
     except Exception:  # a module may raise what it likes for what it lacks
         if not isinstance(value, ModuleType):
-            return None
-    return _module(f"{value.__name__}.{part}")
+            return _NOTHING
+    found = _module(f"{value.__name__}.{part}")
+    return _NOTHING if found is None else found
 
 
 def _module(name: str) -> ModuleType | None:
