@@ -157,6 +157,7 @@ _LAZY = frozenset(
         "quantization",
         "serialization",
         "signal",
+        "sparse",
         "special",
         "testing",
         "utils",

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "rushlight"
 # Bottom first. A module imports only from its own package and from those before it in this list.
 LAYERS = [
     "base", "graph", "compiler", "codegen", "runtime", "engine", "random", "tensor",
-    "autograd", "linalg", "fft", "special", "signal", "masked", "distributions",
+    "autograd", "linalg", "sparse", "fft", "special", "signal", "masked", "distributions",
     "nn", "optim", "capture",
     "multiprocessing", "utils", "func", "testing", "io", "vision", "distributed", "amp",
     "cuda", "backends",

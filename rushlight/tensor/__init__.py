@@ -34,6 +34,7 @@ from rushlight.tensor import (
     samples,
     shape,
     sharing,
+    sparse,
     special,
     windows,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "samples",
     "shape",
     "sharing",
+    "sparse",
     "special",
     "windows",
 ]

@@ -80,6 +80,8 @@ setattr(Tensor, "__rmatmul__", named(_reflected, "__rmatmul__", "Tensor."))
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices."""
     if not isinstance(input, Tensor):
+        if getattr(input, "is_sparse", False):
+            return input @ mat2
         need_tensor(input, "mm")
     if not isinstance(mat2, Tensor):
         need_tensor(mat2, "mm", "mat2", 2)

@@ -1,0 +1,393 @@
+"""Sparse tensors by coordinates: places, values, a shape.
+
+A ``SparseTensor`` is not a ``Tensor``: it holds two, and what is done with it is recorded on them.
+Gradients flow to its values and to dense operands, always as dense tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import engine
+from rushlight.base import dtype as dt
+from rushlight.base.size import Size
+from rushlight.engine import Tensor
+from rushlight.tensor import display
+from rushlight.tensor.creation import as_tensor, zeros
+from rushlight.tensor.install import function, method
+from rushlight.tensor.join import cat
+from rushlight.tensor.kinds import sparse_coo
+
+__all__ = ["SparseTensor", "sparse_coo_tensor", "spmm"]
+
+
+class SparseTensor:
+    """``indices`` (sparse dimensions, count) and ``values`` (count, *) of a tensor that is 0
+    elsewhere; places that come twice are added.
+    """
+
+    __module__ = "torch"
+    is_sparse = True
+    is_sparse_csr = False
+    layout = sparse_coo
+
+    def __init__(self, indices: Any, values: Any, shape: Any, coalesced: bool = False) -> None:
+        self._at: Any = indices
+        self._held: Any = values
+        self.shape: Any = Size(shape)
+        self._coalesced = coalesced
+
+    # ------------------------------------------------------------ what it is
+    @property
+    def dtype(self) -> Any:
+        return self._held.dtype
+
+    @property
+    def device(self) -> Any:
+        return self._held.device
+
+    @property
+    def is_cuda(self) -> bool:
+        return bool(self._held.is_cuda)
+
+    @property
+    def requires_grad(self) -> bool:
+        return bool(self._held.requires_grad)
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self._held.requires_grad = flag
+
+    @property
+    def grad(self) -> Any:
+        """The gradient, with the places of this tensor."""
+        g = self._held.grad
+        return None if g is None else self._with(g)
+
+    @property
+    def is_leaf(self) -> bool:
+        return engine.is_leaf(self._held)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def requires_grad_(self, requires_grad: bool = True) -> SparseTensor:
+        """Whether the values want a gradient."""
+        self._held.requires_grad_(requires_grad)
+        return self
+
+    def dim(self) -> int:
+        """How many dimensions it has."""
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Its shape, or one size."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        """The elements of the dense tensor."""
+        return int(self.shape.numel())
+
+    def sparse_dim(self) -> int:
+        """The dimensions that indices say."""
+        return int(self._at.shape[0])
+
+    def dense_dim(self) -> int:
+        """The dimensions of one value."""
+        return len(self.shape) - self.sparse_dim()
+
+    def is_coalesced(self) -> bool:
+        """Is every place there once, in order?"""
+        return self._coalesced
+
+    def is_floating_point(self) -> bool:
+        """Are the values floats?"""
+        return bool(self._held.is_floating_point())
+
+    def _nnz(self) -> int:
+        return int(self._at.shape[1])
+
+    def _indices(self) -> Any:
+        return self._at
+
+    def _values(self) -> Any:
+        return self._held
+
+    def indices(self) -> Any:
+        """The places, of a coalesced tensor."""
+        self._need_coalesced("indices")
+        return self._at
+
+    def values(self) -> Any:
+        """The values, of a coalesced tensor."""
+        self._need_coalesced("values")
+        return self._held
+
+    def _need_coalesced(self, what: str) -> None:
+        if not self._coalesced:
+            raise RuntimeError(
+                f"Cannot get {what} on an uncoalesced tensor, please call .coalesce() first"
+            )
+
+    def __repr__(self) -> str:
+        places = repr(self._at.detach()).replace("\n", "\n" + " " * 15)
+        held = self._held.detach()
+        body = display.tensor_text(engine.read(held), held.dtype).replace("\n", "\n" + " " * 14)
+        more = ", requires_grad=True" if self.requires_grad and self.is_leaf else ""
+        return (
+            f"tensor(indices={places},\n       values={body},\n       "
+            f"size={tuple(self.shape)}, nnz={self._nnz()}, layout=torch.sparse_coo{more})"
+        )
+
+    # ------------------------------------------------------------ other forms
+    def _with(self, values: Any) -> SparseTensor:
+        return SparseTensor(self._at, values, self.shape, self._coalesced)
+
+    def _flat(self) -> Any:
+        """Each place as one number."""
+        sizes = self.shape[: self.sparse_dim()]
+        at = engine.read(self._at)
+        return np.ravel_multi_index(tuple(at), sizes) if self._nnz() else np.zeros(0, np.int64)
+
+    def coalesce(self) -> SparseTensor:
+        """The same with every place once, in order."""
+        if self._coalesced:
+            return self
+        flat, where = np.unique(self._flat(), return_inverse=True)
+        at = np.stack(np.unravel_index(flat, self.shape[: self.sparse_dim()])).astype(np.int64)
+        to = engine.from_array(where.reshape(-1).astype(np.int64), dt.int64, self.device)
+        total = self._held.new_zeros((len(flat), *self._held.shape[1:]))
+        values = total.index_add(0, to, self._held)
+        return SparseTensor(engine.from_array(at, dt.int64, self.device), values, self.shape, True)
+
+    def to_dense(self, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
+        """The dense tensor."""
+        n = self.sparse_dim()
+        rows = Size(self.shape[:n]).numel()
+        rest = tuple(self.shape[n:])
+        flat = engine.from_array(self._flat().astype(np.int64), dt.int64, self.device)
+        out = self._held.new_zeros((rows, *rest)).index_add(0, flat, self._held)
+        out = out.reshape(tuple(self.shape))
+        return out if dtype is None else out.to(dtype)
+
+    def to_sparse(self, *args: Any, **kwargs: Any) -> SparseTensor:
+        """Itself."""
+        return self
+
+    def detach(self) -> SparseTensor:
+        """The same values without history."""
+        return self._with(self._held.detach())
+
+    def clone(self) -> SparseTensor:
+        """A copy."""
+        return SparseTensor(self._at.clone(), self._held.clone(), self.shape, self._coalesced)
+
+    def to(self, *args: Any, **kwargs: Any) -> SparseTensor:
+        """Values of another dtype, or everything on another device."""
+        held = self._held.to(*args, **kwargs)
+        if held is self._held:
+            return self
+        return SparseTensor(self._at.to(held.device), held, self.shape, self._coalesced)
+
+    def cuda(self, *args: Any, **kwargs: Any) -> SparseTensor:
+        """On a GPU."""
+        held = self._held.cuda(*args, **kwargs)
+        return SparseTensor(self._at.to(held.device), held, self.shape, self._coalesced)
+
+    def cpu(self) -> SparseTensor:
+        """In CPU memory."""
+        return SparseTensor(self._at.cpu(), self._held.cpu(), self.shape, self._coalesced)
+
+    def float(self) -> SparseTensor:
+        """As float32."""
+        return self._with(self._held.float())
+
+    def double(self) -> SparseTensor:
+        """As float64."""
+        return self._with(self._held.double())
+
+    def t(self) -> SparseTensor:
+        """The transpose of a matrix."""
+        if self.dim() != 2:
+            raise RuntimeError(
+                f"t() expects a tensor with <= 2 sparse and 0 dense dimensions, but got "
+                f"{self.sparse_dim()} sparse, {self.dense_dim()} dense dimensions"
+            )
+        return SparseTensor(self._at.flip(0), self._held, (self.shape[1], self.shape[0]))
+
+    def transpose(self, dim0: int, dim1: int) -> SparseTensor:
+        """Two sparse dimensions exchanged."""
+        n = self.dim()
+        a, b = dim0 % n, dim1 % n
+        if max(a, b) >= self.sparse_dim():
+            raise RuntimeError("transpose: only sparse dimensions can be exchanged")
+        order, shape = list(range(self.sparse_dim())), list(self.shape)
+        order[a], order[b] = order[b], order[a]
+        shape[a], shape[b] = shape[b], shape[a]
+        return SparseTensor(self._at[order], self._held, shape)
+
+    @property
+    def T(self) -> SparseTensor:
+        return self.t()
+
+    # ------------------------------------------------------------ arithmetic
+    def _scaled(self, other: Any, what: Callable[[Any, Any], Any]) -> SparseTensor:
+        scalar = not isinstance(other, Tensor) or not other.shape
+        if isinstance(other, SparseTensor) or not scalar:
+            raise NotImplementedError(
+                "a sparse tensor can be multiplied by or divided by a number only; use .to_dense()"
+            )
+        return self._with(what(self._held, other))
+
+    def __mul__(self, other: Any) -> SparseTensor:
+        return self._scaled(other, lambda v, k: v * k)
+
+    __rmul__ = mul = __mul__
+
+    def __truediv__(self, other: Any) -> SparseTensor:
+        return self._scaled(other, lambda v, k: v / k)
+
+    div = __truediv__
+
+    def __neg__(self) -> SparseTensor:
+        return self._with(-self._held)
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, SparseTensor):
+            return other + self.to_dense()
+        if self.shape != other.shape:
+            raise RuntimeError(
+                f"add: expected sizes of 'self' and 'other' to match, but {list(self.shape)} != "
+                f"{list(other.shape)}"
+            )
+        at = np.concatenate([engine.read(self._at), engine.read(other._at)], 1)
+        values = cat([self._held, other._held])
+        both = SparseTensor(engine.from_array(at, dt.int64, self.device), values, self.shape)
+        return both.coalesce()
+
+    __radd__ = add = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other)
+
+    def __matmul__(self, other: Any) -> Any:
+        return spmm(self, other)
+
+    matmul = mm = mv = __matmul__
+
+    def sum(self, dim: Any = None) -> Any:
+        """The sum of everything, or over dimensions of the dense tensor."""
+        return self._held.sum() if dim is None else self.to_dense().sum(dim)
+
+
+@function()
+def sparse_coo_tensor(
+    indices: Any,
+    values: Any = None,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    check_invariants: bool | None = None,
+    is_coalesced: bool | None = None,
+) -> SparseTensor:
+    """A sparse tensor of places (dimensions, count), values (count, *) and a size, which else is
+    the smallest that has all places.  Only a size: no values.
+    """
+    if values is None:
+        shape = tuple(indices) if size is None else tuple(size)
+        at: Any = zeros((len(shape), 0), dtype=dt.int64, device=device)
+        none = zeros((0,), dtype=dtype, device=device)
+        return SparseTensor(at, none, shape, True).requires_grad_(requires_grad)
+    at = as_tensor(indices, device=device)
+    at = at.to(dt.int64)
+    held: Any = as_tensor(values, dtype=dtype, device=device)
+    if at.dim() == 1 and at.numel() == 0:
+        at = at.reshape(0 if size is None else len(size), 0)
+    if at.dim() != 2:
+        raise RuntimeError(f"indices must be sparse_dim x nnz, but got: {list(at.shape)}")
+    if not held.dim():
+        held = held.expand(at.shape[1]).clone()
+    if held.shape[0] != at.shape[1]:
+        raise RuntimeError(
+            f"number of dimensions must be sparse_dim ({at.shape[0]}) + dense_dim "
+            f"({held.dim() - 1}), and indices and values must have same nnz, but got nnz from "
+            f"indices: {at.shape[1]}, nnz from values: {held.shape[0]}"
+        )
+    places = engine.read(at)
+    n = places.shape[0]
+    if size is None:
+        top = places.max(1) + 1 if places.shape[1] else np.zeros(n, np.int64)
+        shape = (*(int(v) for v in top), *held.shape[1:])
+    else:
+        shape = tuple(int(v) for v in size)
+    if len(shape) != n + held.dim() - 1:
+        raise RuntimeError(
+            f"number of dimensions must be sparse_dim ({n}) + dense_dim ({held.dim() - 1}), but "
+            f"got {len(shape)}"
+        )
+    for d in range(n):
+        if places.shape[1] and places[d].min() < 0:
+            raise RuntimeError(f"found negative index {places[d].min()} for dim {d}")
+        if places.shape[1] and places[d].max() >= shape[d]:
+            raise RuntimeError(
+                f"size is inconsistent with indices: for dim {d}, size is {shape[d]} but found "
+                f"index {places[d].max()}"
+            )
+    made = SparseTensor(at, held.detach() if requires_grad else held, shape, bool(is_coalesced))
+    return made.requires_grad_(True) if requires_grad else made
+
+
+@function("spmm")
+def spmm(mat1: Any, mat2: Any) -> Any:
+    """A sparse matrix (m, k) times a dense matrix (k, n) or vector (k): dense."""
+    if not isinstance(mat1, SparseTensor):
+        return mat1 @ (mat2.to_dense() if isinstance(mat2, SparseTensor) else mat2)
+    dense = mat2.to_dense() if isinstance(mat2, SparseTensor) else mat2
+    if mat1.dim() != 2 or mat1.sparse_dim() != 2:
+        raise RuntimeError(
+            f"sparse.mm: expected a sparse matrix, got {mat1.sparse_dim()} sparse and "
+            f"{mat1.dense_dim()} dense dimensions"
+        )
+    if dense.shape[0] != mat1.shape[1]:
+        rest = "x".join(map(str, dense.shape))
+        raise RuntimeError(
+            "mat1 and mat2 shapes cannot be multiplied "
+            f"({mat1.shape[0]}x{mat1.shape[1]} and {rest})"
+        )
+    if dense.dtype is not mat1.dtype:
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {mat1.dtype} != {dense.dtype}"
+        )
+    rows, columns = mat1._indices()[0], mat1._indices()[1]
+    values = mat1._values()
+    parts = dense.index_select(0, columns)
+    parts = parts * (values if dense.dim() == 1 else values.unsqueeze(1))
+    out = dense.new_zeros((mat1.shape[0], *dense.shape[1:]))
+    return out.index_add(0, rows, parts)
+
+
+# ---------------------------------------------------------------- methods of dense tensors
+@method()
+def to_sparse(self: Tensor, sparse_dim: int | None = None, *, layout: Any = None) -> SparseTensor:
+    """The sparse tensor of what is not 0; the last dimensions stay dense with ``sparse_dim``."""
+    if layout is not None and layout is not sparse_coo:
+        raise NotImplementedError(f"to_sparse: layout {layout} is not supported, only sparse_coo")
+    x: Any = self
+    n = x.dim() if sparse_dim is None else sparse_dim
+    there = engine.read(x) != 0
+    places = np.stack(np.nonzero(there.reshape(*there.shape[:n], -1).any(-1))).astype(np.int64)
+    at: Any = engine.from_array(places, dt.int64, x.device)
+    return SparseTensor(at, x[tuple(at.unbind(0))], x.shape, True)
+
+
+@method()
+def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
+    """The tensor itself, which is dense."""
+    x: Any = self
+    return x if dtype is None else x.to(dtype)  # type: ignore[no-any-return]
