@@ -60,7 +60,10 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes of the operands, `AccumulateGrad` for leaves, None where no gradient flows."""
-        return tuple((_node_of(self._rec, s), 0) for s in self._rec.srcs)
+        slots = self._rec.srcs
+        if type(self).__name__ == "AddmmBackward0" and len(slots) == 3:
+            slots = (slots[2], *slots[:2])  # as PyTorch's addmm has them: what is added first
+        return tuple((_node_of(self._rec, s), 0) for s in slots)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
@@ -94,6 +97,8 @@ def _node_of(rec: Any, slot: int) -> Node | None:
         return None
     if at.row is None or at.row.name in ("leaf", "enter"):
         return node(at, "AccumulateGrad")
+    if at.row.name == "graft":  # a value with another's history: that is what made it
+        return _node_of(at, at.srcs[0]) or node(at, "AccumulateGrad")
     return node(at, node_name(at))
 
 

@@ -64,6 +64,15 @@ def test_only_the_inputs_asked_for():
     assert y.grad is None
 
 
+def test_a_layer_is_reached_as_in_pytorch():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    loss = torch.nn.functional.mse_loss(net(torch.ones(2, 3)), torch.zeros(2, 2))
+    (last, _), *_ = loss.grad_fn.next_functions
+    assert last.name() == "AddmmBackward0"
+    names = [node.name() for node, _ in last.next_functions]
+    assert names == ["AccumulateGrad", "ReluBackward0", "AccumulateGrad"]
+
+
 def test_leaves():
     x = torch.ones(2, requires_grad=True)
     y = x * 2
