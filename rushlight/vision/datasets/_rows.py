@@ -12,6 +12,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.engine import Tensor
 from rushlight.random import Generator
+from rushlight.tensor.entering import entered, kind_of
 from rushlight.utils.data import default_collate
 from rushlight.utils.data._utils.ahead import plain
 from rushlight.vision.datasets.vision import Column
@@ -54,7 +55,12 @@ def _taken(values: Any, rows: Any) -> Tensor:
         out = data[rows].copy()
     else:  # `take` would copy all of an array with gaps
         out = data.take(rows, axis=0) if data.flags.c_contiguous else data[rows]
-    return engine.own_array(out, dt.from_numpy(out.dtype), CPU)
+    kind = kind_of(out.shape, dt.from_numpy(out.dtype), CPU)
+    return entered(out.reshape(-1), kind) if out.flags.c_contiguous else _dense(out)
+
+
+def _dense(array: Any) -> Tensor:
+    return engine.own_array(np.ascontiguousarray(array), dt.from_numpy(array.dtype), CPU)
 
 
 def _classes(targets: Any) -> Column | None:

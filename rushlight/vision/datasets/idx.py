@@ -12,6 +12,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.engine import Tensor
+from rushlight.tensor.entering import entered, kind_of
 from rushlight.vision.datasets.utils import damage, open_compressed
 
 #: The third byte of a file says what its elements are; they are stored big end first.
@@ -41,17 +42,17 @@ def read(path: str, dimensions: int | None = None) -> Any:
         raise RuntimeError(f"{path} does not exist, nor with {' or '.join(_SUFFIXES[1:])}")
     try:
         with open_compressed(file, os.path.splitext(file)[1] if file != path else None) as opened:
-            data = bytearray(opened.read())
+            data = opened.read()
     except damage() as error:
         raise RuntimeError(f"{file} is truncated or corrupt: {error}; delete it") from error
     return _parsed(file, data, dimensions)
 
 
-def _parsed(file: str, data: bytearray, dimensions: int | None) -> Tensor:
+def _parsed(file: str, data: bytes, dimensions: int | None) -> Tensor:
     kind = TYPES.get(data[2]) if len(data) >= 4 and data[:2] == b"\0\0" else None
     count = data[3] if kind else 0
     if kind is None or not 1 <= count <= 3:
-        raise RuntimeError(f"{file} is not an IDX file: it begins with {bytes(data[:4])!r}")
+        raise RuntimeError(f"{file} is not an IDX file: it begins with {data[:4]!r}")
     if dimensions is not None and (count != dimensions or kind[0] is not dt.uint8):
         what = "images" if dimensions == 3 else "labels"
         raise RuntimeError(
@@ -68,8 +69,10 @@ def _parsed(file: str, data: bytearray, dimensions: int | None) -> Tensor:
             f"{file} is {state}: {len(data)} bytes, where its sizes {sizes} of {own} need "
             f"{head + math.prod(sizes) * width}; delete it"
         )
-    elements: Any = np.frombuffer(data, stored, offset=head).reshape(sizes)
-    return engine.own_array(elements.astype(own.numpy, copy=True), own, CPU)
+    elements: Any = np.frombuffer(data, stored, offset=head).astype(own.numpy)  # a copy
+    if not elements.size:
+        return engine.from_array(elements.reshape(sizes), own, CPU)
+    return entered(elements, kind_of(tuple(sizes), own, CPU))
 
 
 __all__ = ["find", "read"]
