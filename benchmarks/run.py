@@ -28,6 +28,7 @@ BUDGET = {
     "by hand": (10.0, None),
     "variant": (8.0, None),
     "medium": (2.0, None),
+    "convolutions": (1.1, None),
     "captured": (60.0, None),
 }
 
