@@ -1,8 +1,9 @@
 """General kernels: one operation whose sizes are known only when it runs, as a step of a program.
 
 A program is a row of 64-bit words.  A step is the address of its kernel and the words that the
-kernel reads; ``ptr kernel(ptr step)`` gives the step after it.  An address of zero ends the
-program.  ``nest`` runs another kernel over the rows of operands with any strides.
+kernel reads; ``ptr kernel(ptr step)`` gives the step after it, or null where a value is not
+allowed.  An address of zero ends the program.  ``nest`` runs another kernel over the rows of
+operands with any strides.
 """
 
 from __future__ import annotations
@@ -185,6 +186,72 @@ def strided_copy_text(symbol: str, size: int) -> str:
     return module_text([e.function(symbol, ["ptr %step"], returns="ptr")], e.declarations)
 
 
+# ---------------------------------------------------------------- reading and adding at places
+def place_text(symbol: str, size: int, bits: int, element: str = "") -> str:
+    """Elements at places that values say: words kernel, n, out, x, index, the byte strides of out,
+    x and index from one place to the next, the byte stride along the indexed dimension, its size,
+    what is added to a negative index, bytes of a block (where ``size`` is 0).
+
+    ``out = x[index]`` of elements of ``size`` bytes, or of blocks; with ``element`` blocks of such
+    are added to ``out[index]``.  An index that is outside ends the program.
+    """
+    e = Emitter()
+    words = [_word(e, "%step", i, "ptr" if 1 < i < 5 else "i64") for i in range(1, 12)]
+    n, out, x, index, to, step, next_index, along, limit, shift, block = words
+
+    def one(i: Value, _: list[Value]) -> None:
+        at = e.load(e.gep(index, e.multiply(i, next_index), "i8"), f"i{bits}")
+        if bits < 64:
+            at = e.value(f"sext i{bits} {at} to i64")
+        below = e.value(f"icmp slt i64 {at}, 0")
+        more = e.value(f"select i1 {below}, i64 {shift}, i64 0")
+        at = e.add(at, more)
+        inside = e.value(f"icmp ult i64 {at}, {limit}")
+        go = e.new("inside")
+        e.emit(f"br i1 {inside}, label %{go}, label %outside")
+        e.label(go)
+        place = e.multiply(at, along)
+        target = e.gep(out, e.multiply(i, to), "i8")
+        source = e.gep(x, e.multiply(i, step), "i8")
+        if element:
+            target = e.gep(target, place, "i8")
+        else:
+            source = e.gep(source, place, "i8")
+        if size:
+            e.store(e.load(source, f"i{8 * size}"), target, f"i{8 * size}")
+        else:
+            _block(e, source, target, block, element)
+
+    e.loop(0, n, 1, one, may_be_empty=True)
+    e.emit(f"ret ptr {e.gep('%step', 12, 'i64')}")
+    e.label("outside")
+    e.emit("ret ptr null")
+    return module_text([e.function(symbol, ["ptr %step"], returns="ptr")], e.declarations)
+
+
+def _block(e: Emitter, source: Value, target: Value, length: Value, element: str) -> None:
+    """Copies ``length`` bytes, or adds so many bytes of elements."""
+    kind = element or "i8"
+    size = {"": 1, "float": 4, "double": 8}[element]
+    count = e.divide(length, size)
+    width = 32 // size
+    whole = e.multiply(e.divide(count, width), width)
+
+    def lanes(many: int) -> Callable[[Value, list[Value]], None]:
+        def some(j: Value, _: list[Value]) -> None:
+            have = e.load(e.gep(source, j, kind), kind, many)
+            place = e.gep(target, j, kind)
+            if element:
+                old = e.load(place, kind, many)
+                have = e.value(f"fadd {vector_type(kind, many)} {old}, {have}")
+            e.store(have, place, kind, many)
+
+        return some
+
+    e.loop(0, whole, width, lanes(width), may_be_empty=True)
+    e.loop(whole, count, 1, lanes(1), may_be_empty=True)
+
+
 # ---------------------------------------------------------------- kernels written for a geometry
 def step_text(symbol: str, inner: str, pointers: int, work: int, sizes: int) -> str:
     """``@symbol``: the step of a function ``void inner(ptr sizes, pointers..., work...)``.
@@ -204,6 +271,8 @@ def step_text(symbol: str, inner: str, pointers: int, work: int, sizes: int) -> 
 def program_text(run: str, nest: str) -> str:
     """``i64 run(ptr table)`` runs the program that a table holds; ``nest`` is a step.
 
+    ``run`` gives 1 when a value ended the program.
+
     Words of a nest: kernel, the row's kernel, its length, its pointers, its further words, outer
     dimensions; then the pointers, the further words, and for each outer dimension, the innermost
     first, its size and the byte stride of every pointer.
@@ -219,7 +288,10 @@ head:
   br i1 %end, label %done, label %body
 body:
   %next = call ptr %kernel(ptr %step)
-  br label %head
+  %failed = icmp eq ptr %next, null
+  br i1 %failed, label %stop, label %head
+stop:
+  ret i64 1
 done:
   ret i64 0
 }}
@@ -270,8 +342,9 @@ clear.body:
   %z.next = add i64 %z, 1
   br label %clear
 one:
-  %unused = call ptr %kernel(ptr %row)
-  br label %turn
+  %came = call ptr %kernel(ptr %row)
+  %failed = icmp eq ptr %came, null
+  br i1 %failed, label %stop, label %turn
 turn:
   %d = phi i64 [ 0, %one ], [ %d.next, %back.done ]
   %d.more = icmp ult i64 %d, %rank
@@ -308,6 +381,8 @@ moved:
 back.done:
   %d.next = add i64 %d, 1
   br label %turn
+stop:
+  ret ptr null
 done:
   ret ptr %after
 }}
@@ -321,5 +396,5 @@ def module_of(functions: Sequence[str], before: Sequence[str] = ()) -> str:
 
 __all__ = [
     "FLOAT_NUMBER", "INT_NUMBER", "UNIFORM", "VECTOR", "copy_text", "elementwise_text",
-    "module_of", "program_text", "step_text", "strided_copy_text",
+    "module_of", "place_text", "program_text", "step_text", "strided_copy_text",
 ]  # fmt: skip

@@ -87,6 +87,22 @@ def program() -> list[int]:
     return _program
 
 
+# ---------------------------------------------------------------- places
+def places(size: int, index: int) -> int:
+    """Elements of ``size`` bytes (0: blocks of bytes) read at places of the type ``index``."""
+    bits = 8 * ALL[index].itemsize
+    symbol = f"places_{size}_{bits}"
+    return _made(symbol, symbol, lambda: str(general.place_text(symbol, size, bits)))
+
+
+def added(kind: int, index: int) -> int:
+    """Blocks of floats added at places of the type ``index``."""
+    bits = 8 * ALL[index].itemsize
+    element, suffix = _ELEMENT[ALL[kind].name]
+    symbol = f"added_{suffix}_{bits}"
+    return _made(symbol, symbol, lambda: str(general.place_text(symbol, 0, bits, element)))
+
+
 # ---------------------------------------------------------------- reductions
 _ELEMENT: Final = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 

@@ -37,9 +37,10 @@ from ..graph.ops.indexing import CHECK
 from ..runtime.buffer import Buffer
 from . import eager, eager_steps
 from .memory import hold
+from .places import Placing
 from .records import NUM_B, NUM_F, Rec, number_code
 from .specs import number_spec
-from .steps import WORDS, Cell, Ints, Steps, count, row_major
+from .steps import WORDS, Cell, Ints, count, row_major
 from .trie import REREAD
 
 NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
@@ -83,7 +84,7 @@ WHICH: Final[dict[str, int]] = {
 }
 
 
-class Runner(Steps):
+class Runner(Placing):
     """Runs operations one after the other."""
 
     def node(
@@ -135,7 +136,20 @@ class Runner(Steps):
         elif kind == PARTS:
             self.parts(op, xs, arg, spec, leaves, out)
             return
+        elif kind == AT_ONCE and self.placed(op, xs, arg, spec, leaves, out):
+            return
         self.by_numpy(op, xs, arg, spec, out)
+
+    def placed(
+        self, op: Any, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell
+    ) -> bool:
+        """An operation that reads indices; False when there is no kernel for it."""
+        name = op.name
+        if name == "gather" or name == "pick":
+            return self.gather(op, xs, arg, spec, leaves, out)
+        if name == "index":
+            return self.index(op, xs, arg, spec, leaves, out)
+        return name == "index_put" and self.put(op, xs, arg, spec, leaves, out)
 
     def view(
         self, code: i64, op: Any, x: Cell, arg: Any, spec: Spec, exact: bool, out: Cell
@@ -393,6 +407,7 @@ def run(
             else:
                 xs.append(given[~s])
         c = Cell()
+        runner.slot = i
         try:
             if len(srcs) != len(r.srcs) and KINDS[op] == REPLACE:
                 runner.node(RELAYOUT, None, xs, None, r.spec, last[i] == n, True, c)
@@ -411,6 +426,17 @@ def run(
                     if x is not None:
                         runner.let_go(x)
                         cells[b] = None
+    if failed is None:
+        try:
+            runner.flush()
+        except Exception as error:
+            failed = error
+            where = n
+    if failed is not None and runner.failed >= 0:  # it was an earlier record's
+        where = int(runner.failed)
+        runner.failed = -1
+        for i in range(where, n):
+            cells[i] = None
     outs: list[Any] = []
     for s in outputs:
         b = at[s]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..base import dtype as dt
+from ..base.shape import is_contiguous
 from ..graph.op import TABLE, Spec
 from .first import Direct, Runner, constant
 from .steps import Cell, count
@@ -91,6 +93,57 @@ def log_softmax(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, o
     return True
 
 
+def number(value: float | int, like: Spec) -> Cell:
+    """A number beside a value of a type."""
+    out = Cell()
+    constant((value, like.dtype), Spec((), like.dtype), out)
+    return out
+
+
+def nll_loss(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
+    """What was expected of each example's class, of rows of classes without weights."""
+    x = xs[0].spec
+    t = xs[1].spec
+    reduction, ignore = arg
+    rank = len(x.shape)
+    if len(xs) != 2 or rank < 2 or t.dtype is not dt.int64 or reduction not in ("mean", "sum"):
+        return False
+    if type(ignore) is not int or not is_contiguous(t.shape, t.strides):
+        return False
+    flat = Spec(t.shape, dt.bool_)
+    counts = r.step(NE, [xs[1], number(ignore, t)], None, flat)
+    at = r.step(WHERE, [counts, xs[1], number(0, t)], None, Spec(t.shape, t.dtype))
+    index = Cell()
+    r.same(at, Spec((t.shape[0], 1, *t.shape[1:]), t.dtype), index)
+    each = Spec(t.shape, x.dtype)
+    picked = r.step(PICK, [xs[0], index], 1, Spec(index.spec.shape, x.dtype))
+    squeezed = Cell()
+    r.same(picked, each, squeezed)
+    v = r.step(WHERE, [counts, r.step(NEG, [squeezed], None, each), number(0.0, x)], None, each)
+    every = (tuple(range(len(t.shape))), False)
+    if reduction == "sum":
+        r.node(SUM.code, SUM, [v], every, spec, leaves, True, out)
+        return True
+    total = r.step(SUM, [v], every, spec)
+    by = r.step(SUM, [r.step(CAST, [counts], x.dtype, each)], every, spec)
+    r.node(DIV.code, DIV, [total, by], None, spec, leaves, True, out)
+    return True
+
+
+def cross_entropy(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
+    """`nll_loss` of a `log_softmax`."""
+    x = xs[0].spec
+    reduction, ignore, smoothing = arg
+    if smoothing or len(xs) != 2 or len(x.shape) < 2 or count(x.shape) == 0:
+        return False
+    if xs[1].spec.dtype is not dt.int64 or reduction not in ("mean", "sum"):
+        return False
+    low = Cell()
+    if not log_softmax(r, [xs[0]], 1, Spec(x.shape, x.dtype), False, low):
+        return False
+    return nll_loss(r, [low, xs[1]], (reduction, ignore), spec, leaves, out)
+
+
 SUM: Final = TABLE["sum"]
 AMAX: Final = TABLE["amax"]
 ADD: Final = TABLE["add"]
@@ -98,7 +151,18 @@ SUB: Final = TABLE["sub"]
 DIV: Final = TABLE["div"]
 EXP: Final = TABLE["exp"]
 LOG: Final = TABLE["log"]
+CAST: Final = TABLE["cast"]
+NE: Final = TABLE["ne"]
+NEG: Final = TABLE["neg"]
+PICK: Final = TABLE["pick"]
+WHERE: Final = TABLE["where"]
 MATMUL: Final = TABLE["matmul"]
 PARTS: Final[dict[str, Direct]] = {
-    made.__name__: made for made in (mean, linear, addmm, softmax, log_softmax)
+    "mean": mean,
+    "linear": linear,
+    "addmm": addmm,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "nll_loss": nll_loss,
+    "cross_entropy": cross_entropy,
 }

@@ -125,10 +125,20 @@ class Steps:
                 pack = PACKS[n] = Struct(f"{n}q").pack_into
             pack(self.memory, 0, *words)
             self.words = []
-            self.call()
+            if self.call() is None:
+                self.passed()
+            else:
+                self.stopped()
         if self.waiting:
             self.waiting = []
             self.idle = 0
+
+    def passed(self) -> None:
+        """The program ran to its end."""
+
+    def stopped(self) -> None:
+        """The program was ended by a value that is not allowed."""
+        raise AssertionError("a program without checks was stopped")
 
     def room(self) -> None:
         """Make room for one more step."""
@@ -501,6 +511,7 @@ class Steps:
         batch = spec.shape[:-2]
         if len(b.shape) == 2 and row_major(a.shape, a.strides):
             sizes[6] = count(spec.shape) // n  # one long product over all rows
+            sizes[1:3] = [k, 1]  # a dimension of one row may have any stride
             batch = ()
         if count(batch) == 1:
             words.extend([address, 0, int(out.at), int(x.at), int(y.at)])

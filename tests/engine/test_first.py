@@ -35,6 +35,13 @@ def filled(*shape: int, dtype: Any = torch.float32) -> torch.Tensor:
     return torch.tensor(a.tolist()).to(dtype) if n else torch.zeros(shape, dtype=dtype)
 
 
+def places(x: torch.Tensor) -> torch.Tensor:
+    """Integers of x's shape that are indices into both of its dimensions."""
+    rows, columns = x.shape
+    line = [[(3 * i + 5 * j) % min(rows, columns) for j in range(columns)] for i in range(rows)]
+    return torch.tensor(line)
+
+
 def ops() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     return {
         "rows": lambda x: (x * 2 + 1).relu() - x.exp(),
@@ -58,6 +65,7 @@ def ops() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
         "product": lambda x: x @ x.t() @ x,
         "batches": lambda x: (x[None] * 2) @ x.t().expand(4, *x.t().shape),
         "rows of batches": lambda x: torch.stack([x, x + 1]) @ x.t(),
+        "rows turned": lambda x: F.linear(x[None].transpose(0, 1), x * 0.5),
         "linear": lambda x: F.linear(torch.stack([x, x]), x * 0.5, x.sum(1)),
         "softmax": lambda x: x.softmax(1) + x.log_softmax(0) + x.t().softmax(0).t(),
         "spread": lambda x: x.var(1) + x.logsumexp(1),
@@ -65,6 +73,13 @@ def ops() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
         "cat across": lambda x: torch.cat([x.t(), x[:, :2].t() * 3], 0),
         "stack": lambda x: torch.stack([x, -x], 2),
         "reshape": lambda x: x.t().reshape(-1) * x.reshape(-1),
+        "gather": lambda x: x.gather(1, places(x)) + x.t().gather(0, places(x).t()).t(),
+        "narrow places": lambda x: x.gather(0, (places(x) * 0)[:, :1].expand(*x.shape)),
+        "rows at": lambda x: x[places(x)[0]] * 2 + x[-1],
+        "columns at": lambda x: x[:, places(x)[:1]].sum(1),
+        "embedding": lambda x: F.embedding(places(x), x),
+        "added at": lambda x: x.index_add(0, places(x)[0], x[places(x)[0]] * 0.3),
+        "classes": lambda x: F.cross_entropy(x, places(x)[:, 0]) + F.nll_loss(x, places(x)[:, 0]),
         "full": lambda x: torch.full((3, 5), 2.5) * torch.ones(5, dtype=torch.int32),
     }
 
@@ -127,6 +142,24 @@ def test_views_writes_and_empties() -> None:
         assert (y[:0] * 2).sum().item() == 0
         assert tuple((y[:, :0] @ y[:0, :]).shape) == (6, 4)
         assert (y[:, :0] @ y[:0, :]).abs().sum().item() == 0
+
+
+def test_an_index_outside_is_told_with_its_line() -> None:
+    """The program is ended where it stands: what came before is there, what comes after is not."""
+    table = filled(5, 3)
+    for n in range(2, 6):
+        i = torch.tensor([0, n - 7, n + 3] if n < 4 else [[0, 1], [4, 3 + n]])
+        before = table[:n] * 2
+        bad = table[i]
+        after = table[:n] * 3
+        with pytest.raises(IndexError, match="out of") as error:
+            (bad.sum() + after.sum()).item()
+        assert any("test_first.py" in note for note in error.value.__notes__)
+        assert torch.equal(before, table[:n] * 2)
+        with pytest.raises(IndexError, match="Target"):
+            F.nll_loss(table, torch.arange(5) * n).item()
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            table.gather(1, torch.full((5, n), 3)).sum().item()
 
 
 def test_a_failure_in_the_middle_keeps_what_came_before() -> None:
