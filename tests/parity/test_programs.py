@@ -175,8 +175,9 @@ def compare(expected, found, others=()):
     """Line by line: the same words, and numbers that differ little.
 
     `others`: the same program's output in PyTorch with other instructions; a number may be away by
-    three times as much as those are from each other.
+    three times as much, relatively, as those were from each other up to that line.
     """
+    worst = 0.0
     theirs, ours, *rest = (
         [settled(line) for line in text.splitlines()] for text in (expected, found, *others)
     )
@@ -186,9 +187,11 @@ def compare(expected, found, others=()):
         spread = [NUMBER.findall(lines[line - 1]) for lines in rest if len(lines) >= line]
         for i, (x, y) in enumerate(zip(NUMBER.findall(e), NUMBER.findall(f), strict=True)):
             near = pytest.approx(float(y), rel=RTOL, abs=ATOL, nan_ok=True)
-            away = [abs(float(x) - float(s[i])) for s in spread if len(s) > i]
-            close = float(x) == near or abs(float(x) - float(y)) <= 3 * max(away, default=0)
-            assert close, where
+            size = abs(float(x))
+            for other in spread:
+                if len(other) > i and size > 0.01:
+                    worst = max(worst, abs(float(x) - float(other[i])) / size)
+            assert float(x) == near or abs(float(x) - float(y)) <= 3 * worst * size, where
     assert len(theirs) == len(ours), "one of the two prints more lines"
 
 
