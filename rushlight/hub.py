@@ -1,17 +1,22 @@
-"""`torch.hub`: models of a folder on this machine; downloads of repositories are refused.
+"""`torch.hub`: models of a folder on this machine, weights of any; no repositories are fetched.
 
-A repository's code is a program for PyTorch that would be fetched and run unseen, with weights for
-it: fetch it yourself and give its folder, `torch.hub.load(folder, name, source="local")`.
+A repository's code is a program for PyTorch that would be fetched and run unseen: fetch it yourself
+and give its folder, `torch.hub.load(folder, name, source="local")`.  Weights are fetched once, and
+are data only.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, Final
+
+from rushlight.io import checkpoint
+from rushlight.io.atomic import replacing
 
 __all__ = [
     "download_url_to_file",
@@ -109,18 +114,76 @@ def _entry(module: ModuleType, name: str) -> Any:
     return found
 
 
-def _refuse(name: str, url: str) -> NoReturn:
-    raise RuntimeError(
-        f"torch.hub.{name}: {url} is not downloaded here. Fetch the file yourself and give its "
-        "path to torch.load"
-    )
+# ---------------------------------------------------------------- weights
+_HASH: Final = re.compile(r"-([a-f0-9]*)\.")
+_SCHEMES: Final = frozenset({"http", "https", "file"})
 
 
-def load_state_dict_from_url(url: str, model_dir: str | None = None, **options: Any) -> Any:
-    """`RuntimeError`: weights are not downloaded unseen."""
-    return _refuse("load_state_dict_from_url", url)
+def download_url_to_file(
+    url: str, dst: str, hash_prefix: str | None = None, progress: bool = True
+) -> None:
+    """Fetch a file, which takes its place when it is whole and right.
+
+    ``hash_prefix``: how the SHA-256 of its bytes has to begin.
+
+    Raises:
+        RuntimeError: the hash is another one, or the file ended early; OSError: what the network
+            says.
+    """
+    import hashlib
+    import urllib.parse
+    import urllib.request
+
+    scheme = urllib.parse.urlsplit(url).scheme
+    if scheme not in _SCHEMES:
+        raise ValueError(f"torch.hub fetches http, https and file addresses, not {url!r:.200}")
+    digest = hashlib.sha256()
+    request = urllib.request.Request(url, headers={"User-Agent": "torch.hub"})
+    with urllib.request.urlopen(request, timeout=60) as response, replacing(dst) as file:
+        length = response.headers.get("Content-Length")
+        read = 0
+        while chunk := response.read(1 << 20):
+            digest.update(chunk)
+            file.write(chunk)
+            read += len(chunk)
+        if length is not None and read != int(length):
+            raise RuntimeError(f"{url} ended after {read} of {length} bytes")
+        found = digest.hexdigest()
+        if hash_prefix and not found.startswith(hash_prefix):
+            raise RuntimeError(
+                f'invalid hash value (expected "{hash_prefix}", got "{found[: len(hash_prefix)]}")'
+            )
 
 
-def download_url_to_file(url: str, dst: str, **options: Any) -> None:
-    """`RuntimeError`: nothing is downloaded unseen."""
-    _refuse("download_url_to_file", url)
+def load_state_dict_from_url(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: str | None = None,
+    weights_only: bool = True,
+) -> Any:
+    """What a checkpoint at an address holds; the file is fetched once and kept.
+
+    Args:
+        model_dir: where it is kept; by default ``get_dir()/checkpoints``.
+        check_hash: the name ends with the first digits of the file's SHA-256, as in
+            ``name-<digits>.pth``, and they are checked.
+        file_name: the name to keep it under.
+        weights_only: as for ``torch.load``; a file from elsewhere may run no code unless this is
+            False.
+    """
+    import urllib.parse
+
+    folder = model_dir or os.path.join(get_dir(), "checkpoints")
+    os.makedirs(folder, exist_ok=True)
+    name = file_name or os.path.basename(urllib.parse.urlsplit(url).path)
+    if not name or os.path.basename(name) != name:
+        raise ValueError(f"{name!r} is no file name: give file_name")
+    kept = os.path.join(folder, name)
+    if not os.path.exists(kept):
+        begin = _HASH.search(name) if check_hash else None
+        print(f'Downloading: "{url}" to {kept}', file=sys.stderr)
+        download_url_to_file(url, kept, begin.group(1) if begin else None, progress)
+    return checkpoint.load(kept, map_location=map_location, weights_only=weights_only)

@@ -189,10 +189,7 @@ def test_hub(tmp_path):
     assert hub.list(folder, source="local") == ["double"]
     assert hub.help(folder, "double", source="local") == "Twice."
     assert hub.load(folder, "double", 3, more=1, source="local", trust_repo=True) == 7
-    for use in (
-        lambda: hub.load("pytorch/vision", "resnet18"),
-        lambda: hub.load_state_dict_from_url("https://example.org/x.pth"),
-    ):
+    for use in (lambda: hub.load("pytorch/vision", "resnet18"),):
         with pytest.raises(RuntimeError, match="is not downloaded here"):
             use()
     with pytest.raises(RuntimeError, match="Cannot find callable triple"):

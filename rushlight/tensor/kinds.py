@@ -13,6 +13,11 @@ from rushlight.engine import Tensor
 from rushlight.tensor.install import function, kind_of, number
 
 
+def _named(name: str) -> Any:
+    """A layout or memory format out of a pickle."""
+    return globals()[name]
+
+
 class layout:
     """How a tensor lies in memory: always `torch.strided`; the others are names to compare with."""
 
@@ -24,8 +29,8 @@ class layout:
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 
-    def __reduce__(self) -> str:
-        return self.name
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _named, (self.name,)
 
 
 class memory_format:
@@ -39,8 +44,8 @@ class memory_format:
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 
-    def __reduce__(self) -> str:
-        return self.name
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _named, (self.name,)
 
 
 strided: Final = layout("strided")

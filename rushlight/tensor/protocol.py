@@ -9,8 +9,9 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base.dtype import by_name
-from rushlight.base.shape import contiguous_strides
+from rushlight.base.shape import contiguous_strides, is_dense
 from rushlight.engine import Tensor
+from rushlight.engine.leaves import entered
 from rushlight.graph.ops import movement
 from rushlight.tensor import display
 from rushlight.tensor import shape as sh
@@ -154,7 +155,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Any:
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     wants = self.requires_grad
-    made = clone(engine.detach(self))
+    made = _copied(self, memo, wants)
     if type(self) is not Tensor:
         made = engine.become(type(self), made, wants)
         state = getattr(self, "__dict__", None)
@@ -166,6 +167,33 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Any:
         made.grad = __deepcopy__(self.grad, memo)
     memo[id(self)] = made
     return made
+
+
+def _copied(x: Tensor, memo: Any, wants: bool) -> Tensor:
+    """A copy of the values; what shares memory shares the memory of its copy, where it lies there.
+
+    `memo` holds each storage that has been copied, with its copy.
+    """
+    s = x.st
+    if s is None:
+        return clone(engine.detach(x))
+    storages = memo.setdefault("rushlight.storages", {})
+    region = x.rec.region
+    found = storages.get(id(s))
+    if found is None:
+        whole = clone(engine.detach(x)) if region is None else clone(entered(s, None))
+        found = storages[id(s)] = (s, whole)
+    elif region is None:
+        return engine.become(Tensor, found[1], False)  # type: ignore[no-any-return]
+    if region is None:
+        return found[1]  # type: ignore[no-any-return]
+    if wants and not is_dense(region[0], region[1]):
+        return clone(engine.detach(x))  # a leaf that wants a gradient has no gaps
+    before = engine.set_grad_enabled(False)
+    try:
+        return sh.look(movement.as_strided, found[1], tuple(region))
+    finally:
+        engine.set_grad_enabled(before)
 
 
 def _deep(value: Any, memo: dict[int, Any]) -> Any:
