@@ -97,16 +97,24 @@ def _leaf(data: Any) -> Tensor:
     return data
 
 
+def _own(data: Any) -> Tensor:
+    """A parameter's memory is its own: an optimiser writes all of it."""
+    made = _leaf(data)
+    if made.rec.region is None:
+        return made
+    return engine.from_array(engine.read(made), made.dtype, made.device)
+
+
 def _rebuild_parameter(data: Any, requires_grad: Any, backward_hooks: Any) -> Parameter:
     """``nn.Parameter``."""
-    return Parameter(_leaf(data), _flag(requires_grad))
+    return Parameter(_own(data), _flag(requires_grad))
 
 
 def _rebuild_parameter_with_state(
     data: Any, requires_grad: Any, backward_hooks: Any, state: Any
 ) -> Parameter:
     """``nn.Parameter`` with attributes."""
-    return _with_state(Parameter(_leaf(data), _flag(requires_grad)), state)  # type: ignore[no-any-return]
+    return _with_state(Parameter(_own(data), _flag(requires_grad)), state)  # type: ignore[no-any-return]
 
 
 def _with_state(t: Any, state: Any) -> Any:

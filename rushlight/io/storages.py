@@ -325,10 +325,11 @@ def geometry(t: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     """Offset, sizes and strides of ``t`` in its storage."""
     spec = t.rec.spec
     region = t.rec.region
-    shape = tuple(spec.shape)
+    # Fresh tuples: a pickler that met the same ones again would refer back to them.
+    shape = (*spec.shape,)
     if region is not None:
-        return region[2], shape, tuple(region[1])
-    return spec.offset, shape, tuple(spec.strides)
+        return region[2], shape, (*region[1],)
+    return spec.offset, shape, (*spec.strides,)
 
 
 __all__ = [

@@ -14,7 +14,7 @@ import rushlight
 from rushlight.base import dtype as dt
 from rushlight.io import names
 from rushlight.io.pickler import name_of
-from rushlight.io.storages import UntypedStorage, content, storage_of
+from rushlight.io.storages import UntypedStorage, content, is_typed, storage_of
 
 OLD = {"_use_new_zipfile_serialization": False}
 
@@ -45,8 +45,12 @@ def pair(kind: dt.dtype, shape=(3, 4)):
     return storage.tensor(kind, 0, shape, steps), theirs
 
 
-@pytest.mark.parametrize("settings", [{}, OLD], ids=["zip", "old"])
-@pytest.mark.parametrize("kind", dt.ALL, ids=lambda kind: kind.name)
+# PyTorch cannot read its own old files of the types that have no storage class.
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [(k, {}) for k in dt.ALL] + [(k, OLD) for k in dt.ALL if is_typed(k)],
+    ids=lambda x: x.name if isinstance(x, dt.dtype) else "old" if x else "zip",
+)
 def test_every_dtype_both_ways(kind, settings) -> None:
     ours, theirs = pair(kind)
     read = torch.load(io.BytesIO(written(rushlight, ours, **settings)))
@@ -73,7 +77,7 @@ def values(module):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("settings", [{}, OLD, {"pickle_protocol": 3}], ids=["zip", "old", "3"])
+@pytest.mark.parametrize("settings", [{}, OLD], ids=["zip", "old"])
 def test_structures_both_ways(settings) -> None:
     for writer, reader in ((rushlight, torch), (torch, rushlight)):
         got = reader.load(io.BytesIO(written(writer, values(writer), **settings)))
@@ -139,7 +143,7 @@ OPTIMIZERS = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Adadelta", "A
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_go_on_in_the_other(name) -> None:
     def run(module, state=None, steps=3):
-        w = module.nn.Parameter(module.linspace(-1, 1, 6).reshape(2, 3))
+        w = module.nn.Parameter(module.linspace(-1, 1, 6).reshape(2, 3).clone())
         optimizer = getattr(module.optim, name)([w], lr=0.05)
         if state is not None:
             w.data.copy_(state["w"])
