@@ -49,7 +49,7 @@ _SHORT = {float32: "f32", float64: "f64"}
 _LINE = 64  # elements: parts of the workspace begin at multiples of it
 
 
-End = Literal["", "_direct", "_weight"]
+End = Literal["", "_direct", "_weight", "_narrow"]
 
 
 @lru_cache(maxsize=8)
@@ -63,10 +63,17 @@ def tiles(kind: dtype, target: Target) -> Tiles:
     return Tiles(vector, rows, columns, base.kc, mc, nc)
 
 
+def narrow(sizes: Tiles) -> Tiles:
+    """For gradients of few outputs: one vector of them, and as many taps as there are pointers."""
+    return Tiles(sizes.vector, 10, sizes.vector.lanes, sizes.kc, sizes.mc, sizes.nc)
+
+
 @lru_cache(maxsize=16)
 def shared(kind: dtype, target: Target, end: End) -> Shared:
     """One of the kernels for `float32` or `float64`."""
     sizes, symbol = tiles(kind, target), f"conv_{_SHORT[kind]}"
+    if end == "_narrow":
+        sizes, symbol, end = narrow(sizes), f"{symbol}_narrow", "_weight"
     texts = [write(symbol, sizes) for write in (emit_table, emit_clear, emit_image)]
     if end == "":
         blocked = f"{symbol}_blocked"
@@ -86,6 +93,8 @@ def shared(kind: dtype, target: Target, end: End) -> Shared:
 def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> Prepared:
     """The kernel for a convolution, or for the gradient of its weight, and its geometry."""
     c, s = conv.three(), tiles(kind, target)
+    few = weight and conv.outputs // conv.groups <= s.vector.lanes
+    s = narrow(s) if few else s
     item = type_bytes(s.vector.element)
     groups = c.groups
     channels, outputs = c.channels // groups, c.outputs // groups
@@ -143,7 +152,7 @@ def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> P
         "d_at": at_d, "per_row": per_row, "spots": vectors, "near_rows": tile,
         "near_k": near_k(k, c.kernel[2]),
     }  # fmt: skip
-    end: End = "_weight" if weight else "_direct" if direct else ""
+    end: End = "_narrow" if few else "_weight" if weight else "_direct" if direct else ""
     numbers = tuple(values[n] for n in NAMES)
     return Prepared(shared(kind, target, end), numbers, (at_image + _lines(total)) * item)
 
