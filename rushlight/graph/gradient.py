@@ -27,6 +27,7 @@ _OWN: Final = frozenset(
         "cast",
         "complex",
         "conj",
+        "eig",
         "fft_c2c",
         "fft_c2r",
         "fft_r2c",

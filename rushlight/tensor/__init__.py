@@ -27,6 +27,7 @@ from rushlight.tensor import (
     math,
     matrices,
     more,
+    natives,
     order,
     protocol,
     random,
@@ -36,6 +37,7 @@ from rushlight.tensor import (
     sharing,
     sparse,
     special,
+    spectra,
     windows,
 )
 from rushlight.tensor.install import FUNCTIONS, numpy_names
@@ -69,6 +71,7 @@ __all__ = [
     "math",
     "matrices",
     "more",
+    "natives",
     "order",
     "protocol",
     "random",
@@ -78,5 +81,6 @@ __all__ = [
     "sharing",
     "sparse",
     "special",
+    "spectra",
     "windows",
 ]

@@ -25,6 +25,7 @@ from . import (
     scans,
     sequences,
     special,
+    spectra,
     trigonometry,
     window,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "scans",
     "sequences",
     "special",
+    "spectra",
     "trigonometry",
     "window",
 ]

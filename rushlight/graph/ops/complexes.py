@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...base.shape import is_dense
 from ..op import LIBRARY, Op, Spec, register
 from ..value import Val
 from .elementwise import R, _sign, abs_, cast, define, eq, mul, sub, where, zeros_like
@@ -65,7 +66,8 @@ complex_: Op = define(
 # ---------------------------------------------------------------- pairs of real numbers
 def _infer_as_real(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
-    return Spec((*x.shape, 2), x.dtype.to_real(), None, x.device)
+    strides = (*[2 * s for s in x.strides], 1) if is_dense(x.shape, x.strides) else None
+    return Spec((*x.shape, 2), x.dtype.to_real(), strides, x.device)
 
 
 def _infer_as_complex(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...base.shape import Ints
 from ..op import LIBRARY, Op, Spec, register
 from ..value import Val
 from .complexes import real
 from .core import zeros
-from .movement import slice_, write
+from .movement import laid_out, slice_, write
 
 _FORWARD: Final = {"none": "backward", "root": "ortho", "n": "forward"}
 _BACKWARD: Final = {"none": "forward", "root": "ortho", "n": "backward"}
@@ -28,6 +29,20 @@ _BACKWARD: Final = {"none": "forward", "root": "ortho", "n": "backward"}
 
 def _sized(shape: tuple[int, ...], dim: int, n: int) -> tuple[int, ...]:
     return (*shape[:dim], n, *shape[dim + 1 :])
+
+
+def _layout(shape: Ints, strides: Ints, dims: Ints, kept: int) -> Ints:
+    """Strides of a result: transformed dimensions are innermost, as PyTorch lays them out.
+
+    They are ordered as the operand's lie in memory, but for the last ``kept`` of them.
+    """
+    head = sorted(dims[: len(dims) - kept], key=lambda d: -strides[d])
+    rest = sorted([d for d in range(len(shape)) if d not in dims], key=lambda d: -strides[d])
+    out, step = [1] * len(shape), 1
+    for d in reversed([*rest, *head, *dims[len(dims) - kept :]]):
+        out[d] = step
+        step *= max(shape[d], 1)
+    return tuple(out)
 
 
 # ---------------------------------------------------------------- complex to complex
@@ -44,7 +59,7 @@ def _c2c(x: Any, arg: Any = None) -> Any:
 
 def _infer_c2c(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
-    return Spec(x.shape, x.dtype, None, x.device)
+    return Spec(x.shape, x.dtype, _layout(x.shape, x.strides, arg[0], 0), x.device)
 
 
 def _c2c_grad(g: Val, out: Val, x: Val) -> Val:
@@ -65,7 +80,8 @@ def _r2c(x: Any, arg: Any = None) -> Any:
 
 def _infer_r2c(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x, last = srcs[0], arg[0][-1]
-    return Spec(_sized(x.shape, last, x.shape[last] // 2 + 1), x.dtype.to_complex(), None, x.device)
+    shape = _sized(x.shape, last, x.shape[last] // 2 + 1)
+    return Spec(shape, x.dtype.to_complex(), _layout(shape, x.strides, arg[0], 1), x.device)
 
 
 def _r2c_grad(g: Val, out: Val, x: Val) -> Val:
@@ -92,7 +108,12 @@ def _c2r(x: Any, arg: Any = None) -> Any:
 
 def _infer_c2r(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
-    return Spec(_sized(x.shape, arg[0][-1], arg[2]), x.dtype.to_real(), None, x.device)
+    dims, _, n = arg
+    strides = x.strides
+    if len(dims) > 1:
+        strides = _layout(x.shape, strides, dims[:-1], 0)
+    shape = _sized(x.shape, dims[-1], n)
+    return Spec(shape, x.dtype.to_real(), _layout(shape, strides, dims[-1:], 0), x.device)
 
 
 def _c2r_grad(g: Val, out: Val, x: Val) -> Val:
@@ -105,7 +126,7 @@ def _c2r_grad(g: Val, out: Val, x: Val) -> Val:
         part = slice_(made, arg=(last, 1, 1 + doubled, 1))
         spec = Spec(made.shape, made.dtype)
         region = (part.shape, spec.strides, spec.strides[last])
-        made = write(made, part * 2.0, arg=region)
+        made = write(laid_out(made, spec.strides), part * 2.0, arg=region)
     return made
 
 
