@@ -64,7 +64,7 @@ class Placing(Steps):
             words.extend([self.nest, address, at.shape[inner], 3, 7, len(order)])
         else:
             words.extend([address, at.shape[inner]])
-        words.extend([int(out.at), int(x.at), int(index.at)])
+        words.extend([self.reach(out), self.reach(x), self.reach(index)])
         words.extend([spec.strides[inner] * size, 0 if inner == dim else s.strides[inner] * size])
         words.extend([at.strides[inner] * width, s.strides[dim] * size, s.shape[dim], 0, size])
         for d in reversed(order):
@@ -97,7 +97,9 @@ class Placing(Steps):
             words.extend([self.nest, address, n, 3, 7, 1])
         else:
             words.extend([address, n])
-        words.extend([int(out.at), int(x.at), int(index.at), block, 0, at.dtype.itemsize])
+        words.extend(
+            [self.reach(out), self.reach(x), self.reach(index), block, 0, at.dtype.itemsize]
+        )
         words.extend([block, shape[dim], shape[dim], block])
         if lead > 1:
             words.extend([lead, n * block, shape[dim] * block, 0])
@@ -131,7 +133,9 @@ class Placing(Steps):
         n = int(count(at.shape))
         if n and block:
             self.room()
-            self.words.extend([address, n, int(out.at), int(x.at), int(index.at), 0, block])
+            self.words.extend(
+                [address, n, self.reach(out), self.reach(x), self.reach(index), 0, block]
+            )
             self.words.extend([at.dtype.itemsize, block, spec.shape[0], spec.shape[0], block])
         self.checks.append((op, held(xs), arg, spec, int(self.slot)))
         return True

@@ -171,6 +171,14 @@ class Steps:
             self.idle += m.nbytes
         c.mem = None
 
+    def reach(self, c: Cell) -> int:
+        """Where a value starts, for the program: its memory is kept until that has run, whether
+        its cell is kept or not."""
+        m = c.mem
+        if m is not None and m is not self.arena:
+            self.waiting.append(m)
+        return int(c.at)
+
     def array(self, c: Cell) -> Any:
         """A value as an array of NumPy's."""
         s = c.spec
@@ -216,12 +224,12 @@ class Steps:
         words = self.words
         rank = len(sizes)
         if rank == 0:
-            words.extend([self.copy_bytes, int(size), int(to), int(x.at)])
+            words.extend([self.copy_bytes, int(size), int(to), self.reach(x)])
             return
         last = rank - 1
         even = outs[last] == 1 and ins[last] == 1
         if even and rank == 1:
-            words.extend([self.copy_bytes, int(sizes[0] * size), int(to), int(x.at)])
+            words.extend([self.copy_bytes, int(sizes[0] * size), int(to), self.reach(x)])
             return
         best = last
         if not even:  # the longest dimension is walked by the kernel
@@ -230,10 +238,10 @@ class Steps:
                     best = d
         if even:
             words.extend([self.nest, self.copy_bytes, int(sizes[last] * size), 2, 0])
-            words.extend([rank - 1, int(to), int(x.at)])
+            words.extend([rank - 1, int(to), self.reach(x)])
         else:
             words.extend([self.nest, self.copy_strided[size], int(sizes[best]), 2, 2])
-            words.extend([rank - 1, int(to), int(x.at)])
+            words.extend([rank - 1, int(to), self.reach(x)])
             words.extend([int(outs[best] * size), int(ins[best] * size)])
         for d in range(last, -1, -1):
             if d != best:
@@ -295,9 +303,9 @@ class Steps:
             words = self.words
             words.append(address)
             words.append(int(n))
-            words.append(int(out.at))
+            words.append(self.reach(out))
             for x in xs:
-                words.append(int(x.at))
+                words.append(self.reach(x))
         return True
 
     def kernel(self, code: i64, key: i64, xs: list[Cell], spec: Spec) -> int:
@@ -387,9 +395,9 @@ class Steps:
         self.place(out, spec, leaves)
         words = self.words
         last = len(sizes) - 1
-        words.extend([self.nest, address, int(sizes[last]), 1 + len(xs), 0, last, int(out.at)])
+        words.extend([self.nest, address, int(sizes[last]), 1 + len(xs), 0, last, self.reach(out)])
         for x in xs:
-            words.append(int(x.at))
+            words.append(self.reach(x))
         for d in range(last - 1, -1, -1):
             words.append(int(sizes[d]))
             line = steps[d]
@@ -466,7 +474,7 @@ class Steps:
         self.room()
         self.place(out, spec, leaves)
         words = self.words
-        words.extend([address, 0, int(out.at), int(x.at), int(outer), int(k)])
+        words.extend([address, 0, self.reach(out), self.reach(x), int(outer), int(k)])
         if not lanes:
             words.append(int(inner))
         return True
@@ -514,10 +522,12 @@ class Steps:
             sizes[1:3] = [k, 1]  # a dimension of one row may have any stride
             batch = ()
         if count(batch) == 1:
-            words.extend([address, 0, int(out.at), int(x.at), int(y.at)])
+            words.extend([address, 0, self.reach(out), self.reach(x), self.reach(y)])
             words.extend(sizes)
             return True
-        words.extend([self.nest, address, 0, 3, 9, len(batch), int(out.at), int(x.at), int(y.at)])
+        words.extend(
+            [self.nest, address, 0, 3, 9, len(batch), self.reach(out), self.reach(x), self.reach(y)]
+        )
         words.extend(sizes)
         size = spec.dtype.itemsize
         rank = len(batch)
