@@ -25,6 +25,7 @@ from ..random import Generator
 from ..tensor import kinds
 from ..tensor.creation import from_numpy
 from ..tensor.kinds import layout, memory_format
+from ..tensor.sparse import SparseTensor
 from . import rebuild
 from .names import ours, torch_name
 from .storages import STORAGE_TYPES, geometry, is_typed, location_tag, storage_name, storage_of
@@ -129,6 +130,9 @@ class Pickled:
             return self._constant(obj, obj.name, fast)
         if cls is layout:
             return _get_layout, (str(obj),)
+        if cls is SparseTensor:
+            data = (obj._indices(), obj._values(), obj.size(), obj.is_coalesced())
+            return rebuild._rebuild_sparse_tensor, (obj.layout, data)
         if cls is device:
             return device, (obj.type,) if obj.index is None else (obj.type, obj.index)
         if cls is Size:

@@ -16,7 +16,8 @@ from ..base.dtype import dtype
 from ..engine import Tensor
 from ..nn.parameter import Buffer, Parameter
 from ..tensor.creation import from_numpy
-from ..tensor.install import FUNCTIONS
+from ..tensor.kinds import sparse_coo
+from ..tensor.sparse import sparse_coo_tensor
 from .storages import UntypedStorage, default_restore_location
 
 
@@ -176,14 +177,14 @@ def _placed(data: Any, kind: Any, where: Any, requires_grad: Any) -> Tensor:
 
 
 def _rebuild_sparse_tensor(layout: Any, data: Any) -> Any:
-    """A sparse tensor of indices and values."""
-    make = FUNCTIONS.get("sparse_coo_tensor")
-    if make is None or getattr(layout, "name", str(layout)) not in ("sparse_coo", str(layout)):
+    """A sparse tensor of places and values."""
+    if layout is not sparse_coo:
         raise NotImplementedError(f"rebuilding sparse tensor for layout {layout}")
-    if str(layout) != "torch.sparse_coo":
-        raise NotImplementedError(f"rebuilding sparse tensor for layout {layout}")
-    indices, values, size = data[:3]
-    return make(indices, values, tuple(size))
+    if type(data) is not tuple or len(data) not in (3, 4):
+        raise RuntimeError("a sparse tensor has places, values and a size")
+    coalesced = data[3] if len(data) == 4 else None
+    places, held = _leaf(data[0]), _leaf(data[1])
+    return sparse_coo_tensor(places, held, _sizes(data[2]), is_coalesced=coalesced is True)
 
 
 def _unsupported(what: str) -> Any:

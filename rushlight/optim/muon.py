@@ -99,6 +99,11 @@ class Muon(Optimizer):
                         f"{p.shape}"
                     )
 
+    def _names_of(self, p: Tensor, group: dict[str, Any]) -> tuple[str, ...]:
+        if p.dtype.is_complex:
+            raise RuntimeError("Muon does not support complex parameters")
+        return self._state_names
+
     def _static(self, group: dict[str, Any]) -> tuple[Any, ...]:
         steps = group["ns_steps"]
         if steps >= 100:

@@ -1,23 +1,29 @@
-"""SparseAdam: Adam for gradients that are sparse tensors; only the rows they hold change.
+"""SparseAdam: Adam that leaves the rows alone which a gradient does not touch.
 
-    m = m + (1 - beta1) * (g - m)      v = v + (1 - beta2) * (g * g - v)      (rows of g)
+    m = m + (1 - beta1) * (g - m)      v = v + (1 - beta2) * (g * g - v)      (touched rows)
     p = p - lr * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + eps)
 
-Source: PyTorch's ``torch.optim.SparseAdam``.
+PyTorch takes the rows from sparse gradients, as ``nn.Embedding(sparse=True)`` makes them.  They are
+dense here; a row is touched where any of its elements is not zero.  Source: PyTorch's
+``torch.optim.SparseAdam``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from .. import engine
 from ..engine import Tensor
+from ..graph.ops.elementwise import ne, sqrt, where
+from ..graph.ops.reduce import any_
+from .groups import Column
 from .optimizer import Closure, Optimizer, ParamsT, _with_grad, as_number, check_betas, full_like
 
 
 class SparseAdam(Optimizer):
-    """``torch.optim.SparseAdam``: parameters are dense, their gradients sparse."""
+    """``torch.optim.SparseAdam``: for embeddings and other large tables."""
 
     def __init__(
         self,
@@ -56,44 +62,44 @@ class SparseAdam(Optimizer):
         """Change the rows that the gradients hold; returns what the closure returned."""
         loss = None if closure is None else _with_grad(closure)
         self._opt_called = True
-        before = engine.set_grad_enabled(False)
-        try:
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        self._step_one(p, p.grad, group)
-        finally:
-            engine.set_grad_enabled(before)
+        for group in self.param_groups:
+            by_count: dict[int, list[Column]] = {}
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["step"] = 0
+                    state["exp_avg"] = full_like(p, 0.0)
+                    state["exp_avg_sq"] = full_like(p, 0.0)
+                state["step"] = step = int(state["step"]) + 1
+                column = (p, p.grad, state["exp_avg"], state["exp_avg_sq"])
+                by_count.setdefault(step, []).append(column)
+            for step, columns in by_count.items():
+                engine.update(_rule, columns, self._numbers(group, step), group["maximize"])
         return loss
 
     step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
 
-    def _step_one(self, p: Any, grad: Any, group: dict[str, Any]) -> None:
-        if not getattr(grad, "is_sparse", False):
-            raise RuntimeError(
-                "SparseAdam does not support dense gradients, please consider Adam instead"
-            )
-        state = self.state[p]
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = full_like(p, 0.0)
-            state["exp_avg_sq"] = full_like(p, 0.0)
-        state["step"] = int(state["step"]) + 1
-        step = state["step"]
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        for own in self._state.values():
+            own["step"] = int(own["step"])  # PyTorch's is a number here
+
+    def _numbers(self, group: dict[str, Any], step: int) -> list[float]:
         beta1, beta2 = group["betas"]
-        grad = grad.coalesce()  # the update is not linear, so each row appears once
-        rows = tuple(grad._indices().unbind(0))
-        g = grad._values()
-        if g.numel() == 0:
-            return
-        if group["maximize"]:
-            g = -g
-        old_m = state["exp_avg"][rows]
-        new_m = (g - old_m) * (1 - beta1)
-        state["exp_avg"].index_put_(rows, new_m, accumulate=True)
-        old_v = state["exp_avg_sq"][rows]
-        new_v = (g * g - old_v) * (1 - beta2)
-        state["exp_avg_sq"].index_put_(rows, new_v, accumulate=True)
         size = as_number(group["lr"]) * math.sqrt(1 - beta2**step) / (1 - beta1**step)
-        change = (new_m + old_m) / ((new_v + old_v).sqrt() + group["eps"]) * -size
-        p.index_put_(rows, change, accumulate=True)
+        return [1 - beta1, 1 - beta2, group["eps"], -size]
+
+
+def _rule(column: Any, numbers: Any, maximize: Any) -> tuple[Any, ...]:
+    p, g, m, v = column
+    take1, take2, eps, size = numbers
+    touched = ne(g, 0.0)
+    if len(g.shape) > 1:
+        touched = any_(touched, arg=(tuple(range(1, len(g.shape))), True))
+    if maximize:
+        g = -g
+    m = where(touched, m + (g - m) * take1, m)
+    v = where(touched, v + (g * g - v) * take2, v)
+    return where(touched, p + m / (sqrt(v) + eps) * size, p), None, m, v

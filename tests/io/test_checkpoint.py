@@ -348,3 +348,11 @@ def test_a_symbolic_link_is_followed(tmp_path) -> None:
     torch.save(torch.zeros(2), tmp_path / "link.pt")
     assert (tmp_path / "link.pt").is_symlink()
     assert torch.load(tmp_path / "real.pt").tolist() == [0.0, 0.0]
+
+
+def test_sparse_tensors() -> None:
+    at = torch.tensor([[0, 2], [1, 0]])
+    x = torch.sparse_coo_tensor(at, torch.tensor([1.0, 2.0]), (3, 3))
+    got = again({"x": x, "values": x._values()})
+    assert got["x"].to_dense().tolist() == x.to_dense().tolist()
+    assert got["x"].is_coalesced() is x.is_coalesced()

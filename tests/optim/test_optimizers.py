@@ -286,3 +286,26 @@ def test_a_learning_rate_may_change_every_step():
         opt.param_groups[0]["lr"] = 10.0**-i
         opt.step()
     assert p.item() == pytest.approx(-0.1111, rel=1e-5)
+
+
+def test_sparse_adam_leaves_rows_alone():
+    """Rows that no batch has touched keep their values and their running means."""
+    table = torch.nn.Embedding(4, 2, sparse=True)
+    start = table.weight.tolist()
+    opt = optim.SparseAdam(table.parameters(), lr=0.1)
+    want, m, v = np.array(start[2]), np.zeros(2), np.zeros(2)
+    for t in range(1, 4):
+        opt.zero_grad()
+        (table(torch.tensor([2])) ** 2).sum().backward()
+        opt.step()
+        g = 2 * want
+        m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+        size = 0.1 * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t)
+        want = want - size * m / (np.sqrt(v) + 1e-8)
+    got = table.weight.tolist()
+    assert got[2] == pytest.approx(want.tolist(), rel=1e-4)
+    assert [got[i] for i in (0, 1, 3)] == [start[i] for i in (0, 1, 3)]
+    assert opt.state_dict()["state"][0]["step"] == 3
+    other = optim.SparseAdam(table.parameters(), lr=0.1)
+    other.load_state_dict(opt.state_dict())
+    assert other.state_dict()["state"][0]["step"] == 3
