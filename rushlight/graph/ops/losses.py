@@ -223,6 +223,10 @@ def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {t.dtype.typename}")
     classes = x.shape[_class_dim(x)]
     for w in srcs[2:]:
+        if w.dtype is not x.dtype:
+            raise RuntimeError(
+                f"expected scalar type {x.dtype.typename} but found {w.dtype.typename}"
+            )
         if w.shape != (classes,):
             raise RuntimeError(
                 f"weight tensor should be defined either for all {classes} classes or no classes "

@@ -86,6 +86,13 @@ def rrelu(
     return engine.settle("rrelu_", input, out) if inplace else out
 
 
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
+    """``rrelu`` in place."""
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere."""
     return _bend(rows.elu, input, float(alpha), 1.0, 1.0, inplace=inplace)

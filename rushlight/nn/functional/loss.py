@@ -143,6 +143,8 @@ def cross_entropy(
     extra = () if weight is None else (weight,)
     smoothing = float(label_smoothing)
     if target.shape == input.shape and target.dtype.rank > 1:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         return apply(rows.cross_entropy_soft, input, target, *extra, arg=(reduction, smoothing))
     return apply(
         rows.cross_entropy, input, target, *extra, arg=(reduction, ignore_index, smoothing)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rushlight import nn
+
 from .. import (
     activation,
     adaptive,
@@ -85,4 +87,7 @@ def __getattr__(name: str) -> Any:
             found = vars(file).get(name)
             if isinstance(found, type) and issubclass(found, module.Module):
                 return found
+        found = getattr(nn, name, None)
+        if isinstance(found, type) and issubclass(found, module.Module):
+            return found
     raise AttributeError(f"module 'torch.nn.modules' has no attribute {name!r}")
