@@ -213,8 +213,13 @@ def _several_half(name: str, forward: bool) -> None:
         dims, sizes = _dims_of(x, s, dim, name)
         if not dims:
             raise RuntimeError(f"{name} must transform at least one axis")
-        made = apply(rows.fft_r2c, resized(x, dims, sizes), arg=(dims, mode))
-        return give(made if forward else _conj(made), out, name)
+        x = resized(x, dims, sizes)
+        if forward:
+            made = apply(rows.fft_r2c, x, arg=(dims, mode))
+        else:
+            made = _conj(apply(rows.fft_r2c, x, arg=(dims[-1:], mode)))
+            made = _c2c(made, dims[:-1], mode, False)
+        return give(made, out, name)
 
     f.__doc__ = "The transform of real numbers over several dimensions, the last one halved."
     _enter(named(f, name))
