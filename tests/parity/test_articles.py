@@ -15,6 +15,8 @@ TOLERANCE = {
     "regression_by_hand": (2e-6, 1e-4),
     "numpy_to_torch": (1e-6, 2e-4),
     "classifier": (1e-4, 2e-2),
+    "regression_optimisers": (1e-4, 2e-3),
+    "linear_regression": (1e-4, 2e-6),
 }
 
 # The figures of the article on fitting a line by hand.
