@@ -13,7 +13,7 @@ from rushlight.tensor.creation import ones_like, zeros_like
 from rushlight.tensor.join import stack
 from rushlight.tensor.shape import reshape, reshaped, select
 
-__all__ = ["hessian", "hvp", "jacobian", "vhp", "vjp"]
+__all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 Function = Callable[..., Any]
 
@@ -144,6 +144,31 @@ def vjp(
     found = _grads(outputs, entered, weights, create_graph, strict, "vjp")
     left = outputs if create_graph else tuple(detach(o) for o in outputs)
     return (left[0] if alone_out else left), (found[0] if alone_in else found)
+
+
+def jvp(
+    func: Function,
+    inputs: Any,
+    v: Any = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> tuple[Any, Any]:
+    """The outputs, and the Jacobian times `v`: the gradient of the other product by its weights."""
+    _, entered, alone_out, outputs = _called(func, inputs, "jvp", create_graph)
+    if v is None:
+        if len(entered) != 1 or entered[0].shape.numel() != 1:
+            raise RuntimeError(
+                "The vector v can only be None if the input to the user-provided function is a "
+                "single Tensor with a single element."
+            )
+        directions: tuple[Any, ...] = tuple(ones_like(x) for x in entered)
+    else:
+        directions = _tuple(v, "jvp", "v")[1]
+    weights = tuple(requires_grad_(zeros_like(detach(o))) for o in outputs)
+    pulled = _grads(outputs, entered, weights, True, strict, "jvp")
+    found = _grads(pulled, weights, directions, create_graph, strict, "jvp")
+    left = outputs if create_graph else tuple(detach(o) for o in outputs)
+    return (left[0] if alone_out else left), (found[0] if alone_out else found)
 
 
 def vhp(

@@ -194,7 +194,7 @@ def _native_batch_norm_legit(
         rest = (None, None, *rest)
     elif not rest and "running_mean" not in named_:
         named_ = {"running_mean": None, "running_var": None, **named_}
-    return native_batch_norm(input, weight, bias, *rest, **named_)  # type: ignore[no-any-return]
+    return native_batch_norm(input, weight, bias, *rest, **named_)
 
 
 @function()

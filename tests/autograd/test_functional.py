@@ -46,3 +46,16 @@ def test_gradcheck_confirms_and_refuses():
     assert not gradcheck(Wrong.apply, x, raise_exception=False)
     with pytest.raises(ValueError, match="requires_grad=True"):
         gradcheck(lambda v: v, torch.ones(1))
+
+
+def test_jvp() -> None:
+    """The Jacobian times a vector, where outputs do and do not depend on the inputs."""
+    import rushlight as torch
+
+    x = torch.tensor([1.0, 2.0, 3.0])
+    v = torch.tensor([1.0, -1.0, 0.5])
+    whole = torch.autograd.functional.jacobian(lambda t: t.exp() * t.sum(), x)
+    out, found = torch.autograd.functional.jvp(lambda t: t.exp() * t.sum(), x, v)
+    assert torch.allclose(found, whole @ v, 1e-4) and not out.requires_grad
+    linear = torch.autograd.functional.jvp(lambda t: (t * 2, t.sum()), x, v)[1]
+    assert linear[0].tolist() == (v * 2).tolist() and linear[1].item() == 0.5
