@@ -18,6 +18,7 @@ from .. import engine
 from ..engine import Tensor
 from ..graph.ops.elementwise import ne, sqrt, where
 from ..graph.ops.reduce import any_
+from ..tensor.sparse import SparseTensor
 from .groups import Column
 from .optimizer import Closure, Optimizer, ParamsT, _with_grad, as_number, check_betas, full_like
 
@@ -40,18 +41,15 @@ class SparseAdam(Optimizer):
         if not eps > 0.0:
             raise ValueError(f"Invalid epsilon value: {eps}")
         check_betas(betas)
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
-        sparse, complex_ = [], []
-        for i, group in enumerate(self.param_groups):
-            for j, p in enumerate(group["params"]):
-                if getattr(p, "is_sparse", False):
-                    sparse.append([i, j])
-                if p.dtype.is_complex:
-                    complex_.append([i, j])
-        if sparse:
-            raise ValueError(
-                f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors"
-            )
+        given: Any = params if isinstance(params, Tensor) else list(params)
+        _check_dense(given)
+        super().__init__(given, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
+        complex_ = [
+            [i, j]
+            for i, group in enumerate(self.param_groups)
+            for j, p in enumerate(group["params"])
+            if p.dtype.is_complex
+        ]
         if complex_:
             raise ValueError(
                 f"Complex params at indices {complex_}: SparseAdam does not support complex "
@@ -90,6 +88,24 @@ class SparseAdam(Optimizer):
         beta1, beta2 = group["betas"]
         size = as_number(group["lr"]) * math.sqrt(1 - beta2**step) / (1 - beta1**step)
         return [1 - beta1, 1 - beta2, group["eps"], -size]
+
+
+def _check_dense(given: Any) -> None:
+    """`ValueError` in PyTorch's words for parameters that are sparse tensors."""
+    if isinstance(given, Tensor) or not given:
+        return
+    groups = given if isinstance(given[0], dict) else [{"params": given}]
+    sparse = [
+        [i, j]
+        for i, group in enumerate(groups)
+        if isinstance(group["params"], list | tuple)
+        for j, p in enumerate(group["params"])
+        if isinstance(p, SparseTensor)
+    ]
+    if sparse:
+        raise ValueError(
+            f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors"
+        )
 
 
 def _rule(column: Any, numbers: Any, maximize: Any) -> tuple[Any, ...]:

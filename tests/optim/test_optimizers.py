@@ -309,3 +309,13 @@ def test_sparse_adam_leaves_rows_alone():
     other = optim.SparseAdam(table.parameters(), lr=0.1)
     other.load_state_dict(opt.state_dict())
     assert other.state_dict()["state"][0]["step"] == 3
+
+
+def test_sparse_adam_wants_dense_parameters():
+    place = torch.tensor([[0], [1]])
+    table = torch.sparse_coo_tensor(place, torch.ones(1), (2, 2))
+    for given in ([table], [{"params": [table]}]):
+        with pytest.raises(ValueError, match=r"Sparse params at indices \[\[0, 0\]\]"):
+            optim.SparseAdam(given)
+    with pytest.raises(ValueError, match="empty parameter list"):
+        optim.SparseAdam([])
