@@ -66,12 +66,16 @@ def sized(s: Spec) -> Any:
 def exact(arg: Any) -> Any:
     """What tells a static argument from others that only compare equal (1 and 1.0, 0.0 and
     -0.0)."""
-    if isinstance(arg, (float, complex)):
-        return repr(arg)
     if isinstance(arg, tuple):
         for a in arg:
-            if isinstance(a, (float, complex, tuple)) and exact(a) is not a:
+            if isinstance(a, tuple):
+                if exact(a) is not a:
+                    return repr(arg)
+            elif isinstance(a, float) or isinstance(a, complex):  # noqa: SIM101 - native tests
                 return repr(arg)
+        return arg
+    if isinstance(arg, float) or isinstance(arg, complex):  # noqa: SIM101
+        return repr(arg)
     return arg
 
 

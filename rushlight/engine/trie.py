@@ -18,7 +18,7 @@ from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
 from .core import Engine
 from .records import CREDIT, DUMMY, MODE, NONE, ROOT, Rec, enter
-from .specs import alike, inferred, number_spec, sized
+from .specs import alike, inferred, interned, number_spec, sized
 
 WATCH: Final[list[Any]] = []  # who is told of what is new: see watch.py
 MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
@@ -119,9 +119,12 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
             op = row
             r.row = row
             rg = any(s >= 0 and tape[s].rg for s in slots)
-    spec = alike(op, specs) if bases else None
+    spec = alike(op, specs) if bases and specs else None
     if spec is None:
-        spec = inferred(op, specs, r.arg, True)
+        if r.op == LEAF:
+            spec = interned(Spec(r.arg[0], r.arg[1], r.arg[2], r.arg[3]))
+        else:
+            spec = inferred(op, specs, r.arg, True)
     r.spec = spec
     r.size = sized(spec)
     if r.op == LEAF:
