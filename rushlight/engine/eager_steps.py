@@ -21,7 +21,7 @@ from .eager_reduce import columns_text, lanes_text
 general: Final[Any] = later("rushlight.codegen.general")
 matmul: Final[Any] = later("rushlight.codegen.matmul")
 
-PATIENCE: Final = [24]  # how often a kernel is wanted before it is compiled
+PATIENCE: Final = [64]  # how often a kernel is wanted before it is compiled
 REFUSED: Final = -1 << 40  # wanted so often: never compiled
 _wanted: Final[dict[Any, int]] = {}
 

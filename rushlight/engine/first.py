@@ -40,7 +40,7 @@ from .memory import hold
 from .places import Placing
 from .records import NUM_B, NUM_F, Rec, number_code
 from .specs import number_spec
-from .steps import WORDS, Cell, Ints, count, row_major
+from .steps import OTHER_ROWS, ROWS, WORDS, Cell, Ints, count, row_major
 from .trie import REREAD
 
 NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
@@ -359,7 +359,10 @@ def run(
 ) -> tuple[list[Any], BaseException | None, int] | None:
     """`run_first` on a runner."""
     n = len(recs)
-    runner.standard = dt.Defaults.float is dt.float32
+    default: Any = dt.Defaults.float
+    runner.rows_of = (
+        ROWS if default is dt.float32 else OTHER_ROWS if default is dt.float64 else None
+    )
     at = sources(recs)
     if len(at) < n:
         return None

@@ -111,7 +111,8 @@ class Steps:
         self.waiting: list[Any] = []  # memory that the program may use and nobody else needs
         self.idle: i64 = 0
         self.bench: Buffer = Buffer(1 << 16)  # where products work
-        self.standard: bool = True
+        # kernels for the default float type of this run; None: there are none
+        self.rows_of: dict[i64, int] | None = ROWS
 
     # ------------------------------------------------------------ the program
     def flush(self) -> None:
@@ -310,7 +311,9 @@ class Steps:
 
     def kernel(self, code: i64, key: i64, xs: list[Cell], spec: Spec) -> int:
         """The address of an elementwise kernel, 0 when there is none."""
-        known = ROWS if self.standard else OTHER_ROWS
+        known = self.rows_of
+        if known is None:
+            return 0
         address = known.get(key, 0)
         if address == 0:
             modes: list[int] = []
