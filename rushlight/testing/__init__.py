@@ -11,7 +11,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.tensor.convert import detach, requires_grad_
-from rushlight.tensor.creation import as_tensor
+from rushlight.tensor.creation import as_tensor, empty
 from rushlight.tensor.install import sizes
 
 __all__ = ["assert_allclose", "assert_close", "make_tensor"]
@@ -149,8 +149,6 @@ def make_tensor(
     memory_format: Any = None,
 ) -> Tensor:
     """A tensor of random numbers in `[low, high)`; by default [-9, 9), bools of both kinds."""
-    from rushlight import empty
-
     made: Any = empty(sizes(shape, "make_tensor"), dtype=dtype, device=device)
     if dtype.kind == "b":
         made.random_(0, 2)
