@@ -78,12 +78,13 @@ def program() -> list[int]:
         library = compile_text(
             general.program_text("run_steps", "nest_steps"), name_hint="general programs"
         )
-        _program.extend([library.address("run_steps"), library.address("nest_steps")])
+        made = [library.address("run_steps"), library.address("nest_steps")]
         texts = [general.copy_text("copy_bytes")]
         texts += [general.strided_copy_text(f"copy_strided_{n}", n) for n in (1, 2, 4, 8, 16)]
         library = compile_text("\n".join(texts), name_hint="general copies")
-        _program.append(library.address("copy_bytes"))
-        _program.extend([library.address(f"copy_strided_{n}") for n in (1, 2, 4, 8, 16)])
+        made.append(library.address("copy_bytes"))
+        made.extend([library.address(f"copy_strided_{n}") for n in (1, 2, 4, 8, 16)])
+        _program[:] = made  # whole at once: other threads may be here
     return _program
 
 

@@ -54,23 +54,24 @@ KINDS: Final[list[int]] = []  # by operation code
 
 
 def learn() -> None:
-    """Enter the operations that the table has by now."""
-    while len(KINDS) < len(OPS):
-        op = OPS[len(KINDS)]
-        kind = OTHER
-        if op.kind == ELEMENTWISE and op.lower is not None and op not in CHECK:
-            kind = ROW
-        elif op.kind == MOVE:
-            kind = VIEW if mv.is_view(op) else RESHAPE if op.name == "reshape" else OTHER
-        elif op.kind == ALIAS:
-            kind = COPY if op.name == "relayout" else SAME
-        elif op.kind == CONTRACT:
-            kind = PRODUCT if op.name == "matmul" else OTHER
-        elif op.kind == REDUCE and op.name in ("sum", "prod", "amax", "amin"):
-            kind = FOLD
-        else:
-            kind = WHICH.get(op.kind, OTHER)
-        KINDS.append(kind)
+    """Enter the operations that the table has by now; all at once, other threads may be here."""
+    if len(KINDS) < len(OPS):
+        KINDS[:] = [kind_of(op) for op in list(OPS)]
+
+
+def kind_of(op: Any) -> int:
+    """What a record of the operation is here."""
+    if op.kind == ELEMENTWISE and op.lower is not None and op not in CHECK:
+        return ROW
+    if op.kind == MOVE:
+        return VIEW if mv.is_view(op) else RESHAPE if op.name == "reshape" else OTHER
+    if op.kind == ALIAS:
+        return COPY if op.name == "relayout" else SAME
+    if op.kind == REDUCE and op.name in ("sum", "prod", "amax", "amin"):
+        return FOLD
+    if op.kind == CONTRACT:
+        return PRODUCT if op.name == "matmul" else OTHER
+    return WHICH.get(op.kind, OTHER)
 
 
 WHICH: Final[dict[str, int]] = {
@@ -342,7 +343,10 @@ def run_first(
     None: it cannot run this way.
     """
     learn()
-    runner = SPARE.pop() if SPARE else Runner()
+    try:
+        runner = SPARE.pop()
+    except IndexError:  # asked for and taken in one step: another thread may be at it
+        runner = Runner()
     done = False
     try:
         made = run(runner, recs, outputs, lvals, numbers)
