@@ -390,8 +390,8 @@ def find(e: Engine, t: Tensor) -> i64:
     elif f.hist is None and s.mem is not None and settled(e, s) and t.rec.dense:
         t.slot = window(e, s, t.rec.spec)
     elif f.hist is None and s.mem is not None and s.epoch != e.epoch and numel(t.rec.size):
-        part = reach(t.rec)
-        t.slot = follow(e, REREAD, window(e, s, part[0]), NONE, NONE, part[1]).slot
+        over: Any = reach(t.rec)
+        t.slot = follow(e, REREAD, window(e, s, over[0]), NONE, NONE, over[1]).slot
     else:
         b = fslot(e, f)
         r = follow(e, REREAD, b, NONE, NONE, t.rec.region)
