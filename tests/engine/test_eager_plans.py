@@ -51,7 +51,21 @@ def with_gradients(f: Callable[..., Any], operands: list[Any], wants: list[int])
     same_bits(e, roots)
 
 
-@pytest.mark.parametrize("name", [op.name for op in OPS if op.kind == ELEMENTWISE])
+COMPLEX = ("complex", "imag")  # their value, or their gradient, is complex
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_plans_refuse_complex_numbers(name: str) -> None:
+    op = TABLE[name]
+    operands = draw(op, (3, 7), np.float32)
+    with pytest.raises(NotImplementedError, match="complex"):
+        with_gradients(build(op), operands, list(range(len(operands))))
+
+
+ROWS = [op.name for op in OPS if op.kind == ELEMENTWISE and op.name not in COMPLEX]
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_rows(name: str) -> None:
     op = TABLE[name]
     wants = [i for i in range(len(op.domain)) if op.gradient(i) is not None]

@@ -126,7 +126,7 @@ PLANTS = (
     Plant(
         "held view loses its place",
         "plan.plan_flush",
-        "info.views.append((i, int(t.slot)))",
+        "views.append((i, int(t.slot)))",
         "pass",
     ),
     Plant(
@@ -204,8 +204,8 @@ PLANTS = (
     Plant(
         "outputs taken for one another",
         "plan.build",
-        "info.plain_at = [(i, info.at[s]) for i, s in info.plain]",
-        "info.plain_at = [(i, info.at[next(q for _, q in info.plain if (recs[q].spec.shape, recs[q].spec.dtype, recs[q].spec.strides) == (recs[s].spec.shape, recs[s].spec.dtype, recs[s].spec.strides))]) for i, s in info.plain]",
+        "info.plain_at = tuple([(i, at[s]) for i, s in info.plain])",
+        "info.plain_at = tuple([(i, at[next(q for _, q in info.plain if (recs[q].spec.shape, recs[q].spec.dtype, recs[q].spec.strides) == (recs[s].spec.shape, recs[s].spec.dtype, recs[s].spec.strides))]) for i, s in info.plain])",
     ),
     Plant(
         "layout of a write ignored", "plan.same_layout", "a.spec.strides == b.spec.strides and", ""
