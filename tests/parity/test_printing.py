@@ -42,6 +42,9 @@ def drawn(rng, kind, shape):
     return a
 
 
+KINDS = [d for d in dt.ALL if np.dtype(d.numpy).isbuiltin == 1]  # those that NumPy has itself
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_text_of_arrays(seed):
     rng = np.random.default_rng(seed)
@@ -51,8 +54,9 @@ def test_text_of_arrays(seed):
         )
         if np.prod(shape) > 20000:
             continue
-        kind = dt.ALL[rng.integers(len(dt.ALL))]
-        a = np.asarray(drawn(rng, kind, shape)).astype(kind.numpy)
+        kind = KINDS[rng.integers(len(KINDS))]
+        with np.errstate(over="ignore", invalid="ignore"):
+            a = np.asarray(drawn(rng, kind, shape)).astype(kind.numpy)
         options = {}
         if k % 4 == 0:
             options = {
