@@ -96,10 +96,10 @@ class Engine:
     """A recorder, one for each thread.  Epochs come from one counter, so no two share one."""
 
     __slots__ = (
-        "calls", "credit", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks", "live",
-        "lnow", "lock", "loose", "lvals", "met", "misses", "nflush", "now", "nplan", "nrec",
+        "busy", "calls", "credit", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks",
+        "live", "lnow", "lock", "loose", "lvals", "met", "misses", "nflush", "now", "nplan", "nrec",
         "numbers", "pending", "policies", "policy", "ready", "roots", "sign", "solo", "sts", "tail",
-        "taken", "tape", "tapecur", "thread", "uses", "watch", "yields",
+        "taken", "tape", "tapecur", "thread", "uses", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class Engine:
         self.solo: bool = True  # of the first recorder: no second thread was started yet
         self.thread: int = threading.get_ident()
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
-        self.yields: bool = False  # its thread waits for another's: the stretch may be taken over
+        self.busy: i64 = 0  # above 0: in its middle; -1: waits for a thread, may be taken over
         self.lock: Any = threading.RLock()
         self.policy: Any = None  # autocast's, see graph/autocast.py
         self.policies: dict[Any, list[Rec]] = {}  # roots of the tries under other policies

@@ -84,6 +84,15 @@ LIVE: Final[list[Any]] = []  # livemask, livecheck
 
 def flush_engine(e: Engine) -> None:
     """Run everything pending in a recorder."""
+    e.busy += 1
+    try:
+        run_pending(e)
+    finally:
+        e.busy -= 1
+
+
+def run_pending(e: Engine) -> None:
+    """The stretch, and an empty one after it."""
     cur = e.cur
     if (
         e.ready != e.epoch

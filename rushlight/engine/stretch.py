@@ -207,21 +207,22 @@ def foreign(e: Engine, epoch: int) -> None:
     if found is None or found is e:
         return
     owner: Engine = found
-    e.yields = True
+    was = e.busy
+    e.busy = -1
     try:
         with TAKING:
             while owner.taken is None and owner.epoch == epoch:
                 switch = sys.getswitchinterval()
                 sys.setswitchinterval(TURN)  # looking and taking over: one step for all others
                 try:
-                    if owner.yields or not inside(owner):
+                    if not inside(owner):
                         owner = take(owner, epoch)
                 finally:
                     sys.setswitchinterval(switch)
                 if owner.taken is None:
                     time.sleep(0.0002)
     finally:
-        e.yields = False
+        e.busy = was
     with owner.lock:
         if owner.taken is not None and owner.epoch == epoch:
             SLOW[0].flush(owner)
@@ -267,7 +268,10 @@ def take(owner: Engine, epoch: int) -> Engine:
 
 
 def inside(owner: Engine) -> bool:
-    """Is the owner's thread in the middle of recording or running?"""
+    """Is the owner's thread in the middle of recording or running?  Compiled code shows no frames:
+    where it may let other threads run, it says so itself."""
+    if owner.busy:
+        return owner.busy > 0
     frame = sys._current_frames().get(owner.thread)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -278,7 +282,7 @@ def inside(owner: Engine) -> bool:
 
 
 HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-WHOLE: Final = frozenset({"engine", "graph", "compiler", "codegen", "runtime"})
+WHOLE: Final = frozenset({"base", "engine", "graph", "compiler", "codegen", "runtime", "tensor"})
 TAKING: Final = threading.RLock()
 TURN: Final = 0.05  # seconds: far longer than taking over takes; bounded, should another come first
 KEPT: Final[list[Engine]] = []  # stretches taken over, while somebody may still wait for them

@@ -228,6 +228,15 @@ def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
         if q is not None:
             cur.nxt = q
             return q
+    e.busy += 1  # rules may be Python: another thread may run while they do
+    try:
+        return grown(e, cur, k, op, a, b, c, key)
+    finally:
+        e.busy -= 1
+
+
+def grown(e: Engine, cur: Rec, k: Any, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+    """A new record after ``cur``."""
     tape = get_tape(e)
     r = Rec(op, a, b, c, key, cur.end, cur)
     if op == MODE:

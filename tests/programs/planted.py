@@ -180,7 +180,7 @@ PLANTS = (
     Plant("exposed memory not copied", "handles.fslot", "v = v.copy()", "pass"),
     Plant("window on exposed memory not copied", "handles.window", "v = v.copy()", "pass"),
     Plant("snapshot not refreshed", "handles.reachable", "s.moved = True", "pass"),
-    Plant("exposed memory escapes", "flush.flush_engine", "if lnow:", "if False:"),
+    Plant("exposed memory escapes", "flush.run_pending", "if lnow:", "if False:"),
     Plant(
         "exposed memory taken for private",
         "handles.reachable",
@@ -191,7 +191,7 @@ PLANTS = (
     # running
     Plant(
         "plan of other handles",
-        "flush.flush_engine",
+        "flush.run_pending",
         "elif r.op != FLUSH or not LIVE[1](live, r.mask):",
         "elif r.op != FLUSH:",
     ),
@@ -223,7 +223,7 @@ PLANTS = (
     # gradients
     Plant(
         "freed nodes forgotten",
-        "flush.flush_engine",
+        "flush.run_pending",
         "frame.freed = info.freed",
         "frame.freed = 0",
     ),

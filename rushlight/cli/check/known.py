@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from rushlight.base.lacking import Lacking
 from rushlight.cli import alias
+from rushlight.engine.methods import GENERAL
 
 _NOTHING: Final = object()
 # Methods that give a tensor and whose signature does not say so.
-_TENSORS: Final = frozenset(f"Tensor.{name}" for name in ("detach", "matmul", "t", "view"))
+_TENSORS: Final = frozenset(("detach", "matmul", "t", "view"))
 ROOTS: Final = frozenset(alias.ALIASES) | frozenset(alias.OTHERS)
 
 
@@ -114,12 +115,16 @@ def gives_tensor(value: Any) -> bool:
     """Whether a call certainly gives a tensor."""
     if isinstance(value, type):
         return issubclass(value, tensor())
+    name = getattr(value, "__name__", "")
+    if value is getattr(tensor(), name, None):
+        if name in _TENSORS:
+            return True
+        value = GENERAL.get(name, value)  # a compiled method says nothing of what it gives
     try:
         said = inspect.signature(value).return_annotation
     except (TypeError, ValueError):
         return False
-    named = getattr(value, "__qualname__", "") in _TENSORS
-    return named or said in ("Tensor", "core.Tensor", tensor())
+    return said in ("Tensor", "core.Tensor", tensor())
 
 
 def has_attribute(name: str) -> bool:

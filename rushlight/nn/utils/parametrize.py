@@ -180,7 +180,8 @@ def _inject_new_class(module: Module) -> None:
     def deep(self: Any, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
             return memo[id(self)]
-        twin: Any = object.__new__(type(self))
+        kind: Any = type(self)
+        twin = kind.__new__(kind)
         memo[id(self)] = twin
         twin.__setstate__(copy.deepcopy(cls.__getstate__(self), memo))
         return twin
