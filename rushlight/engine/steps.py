@@ -256,7 +256,7 @@ class Steps:
         view.spec = Spec(shape, x.spec.dtype, strides)
         out = Cell()
         self.place(out, Spec(shape, x.spec.dtype), False)
-        self.copy(out.at, out.spec.strides, shape, view)
+        self.copy(self.reach(out), out.spec.strides, shape, view)
         return out
 
     def contiguous(self, x: Cell) -> Cell:
@@ -427,7 +427,7 @@ class Steps:
         spec = Spec(s.shape, s.dtype, tuple(strides))
         out = Cell()
         self.place(out, spec, False)
-        self.copy(out.at, spec.strides, s.shape, x)
+        self.copy(self.reach(out), spec.strides, s.shape, x)
         return out
 
     # ------------------------------------------------------------ reductions

@@ -269,11 +269,14 @@ def take(owner: Engine, epoch: int) -> Engine:
 
 def inside(owner: Engine) -> bool:
     """Is the owner's thread in the middle of recording or running?  Compiled code shows no frames:
-    where it may let other threads run, it says so itself."""
-    if owner.busy:
+    where it may let other threads run, it says so itself.  Plain code shows them, and an interrupt
+    may have kept it from taking back what it said."""
+    if WAITING is None and owner.busy:
         return owner.busy > 0
     frame = sys._current_frames().get(owner.thread)
     while frame is not None:
+        if frame.f_code is WAITING:
+            return False
         name = frame.f_code.co_filename
         if name.startswith(HERE) and name[len(HERE) :].split(os.sep, 1)[0] in WHOLE:
             return True
@@ -281,6 +284,7 @@ def inside(owner: Engine) -> bool:
     return False
 
 
+WAITING: Final[Any] = getattr(foreign, "__code__", None)  # None when compiled
 HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 WHOLE: Final = frozenset({"base", "engine", "graph", "compiler", "codegen", "runtime", "tensor"})
 TAKING: Final = threading.RLock()

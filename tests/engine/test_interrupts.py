@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,12 @@ def check_after(program: str, at: int, env: dict[str, Any], good: list[dict[str,
                 return f"program {other!r} gives other values afterwards"
         except Exception as error:
             return f"program {other!r} fails afterwards: {type(error).__name__}: {error}"
-    return ""
+    pending = T.tensor([1.0, 2.0]) * 3
+    seen: list[Any] = []
+    reader = threading.Thread(target=lambda: seen.append(pending.tolist()), daemon=True)
+    reader.start()
+    reader.join(20)
+    return "" if seen == [[3.0, 6.0]] else "another thread cannot read what is pending here"
 
 
 EXPECTED: dict[str, list[dict[str, Any]]] = {}
@@ -278,3 +284,18 @@ def test_interrupt_at_every_line_while_somebody_watches(program: str) -> None:
                     start_again()
         assert not wrong, f"{len(wrong)} of {count}\n" + "\n".join(wrong[:20])
         assert count > 10 and len(told) > 100
+
+
+def test_what_an_interrupt_left_behind_holds_nobody_up() -> None:
+    """Interrupted between saying that it is in its middle and the line that takes it back."""
+    e = core.mine()
+    e.busy += 1
+    try:
+        x = T.tensor([1.0, 2.0]) * 3
+        seen: list[Any] = []
+        reader = threading.Thread(target=lambda: seen.append(x.tolist()), daemon=True)
+        reader.start()
+        reader.join(20)
+        assert seen == [[3.0, 6.0]]
+    finally:
+        e.busy = 0
