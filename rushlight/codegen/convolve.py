@@ -150,7 +150,7 @@ def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> P
         "image_total": _lines(total), "a_group": a_group, "da": first[0], "db": last[0],
         "ha": first[1], "hb": last[1], "wa": first[2], "wb": last[2], "images": c.images,
         "d_at": at_d, "per_row": per_row, "spots": vectors, "near_rows": tile,
-        "near_k": near_k(k, c.kernel[2]),
+        "near_k": near_k(s, k, c.kernel[2], c.places[2]),
     }  # fmt: skip
     end: End = "_narrow" if few else "_weight" if weight else "_direct" if direct else ""
     numbers = tuple(values[n] for n in NAMES)

@@ -213,9 +213,15 @@ def _steps(rows: int, outputs: int) -> float:
     return (whole * max(rows, 2.8) + (max(rest, 2.8) if rest else 0)) * WIDE / 2
 
 
-def near_k(k: int, width: int) -> int:
-    """Steps of k in a block: the places that a tile reads stay in the first cache."""
-    blocks = -(-k // max(128, 100 * width))
+def near_k(sizes: Tiles, k: int, kernel: int, width: int) -> int:
+    """Steps of k in a block: the places that a tile reads stay in the first cache.
+
+    There is one block where the last vector of a row of `width` places is moved back: places that
+    two tiles compute would go on from what is finished.
+    """
+    if width % sizes.vector.lanes:
+        return k
+    blocks = -(-k // max(128, 100 * kernel))
     return -(-k // blocks)
 
 
