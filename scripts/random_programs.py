@@ -1,8 +1,11 @@
 """Run random programs three ways and say where they differ; or plant defects and see them caught.
 
     python scripts/random_programs.py --count 2000 --seed 0 [--no-torch] [--minutes 5] [--jobs 2]
+    python scripts/random_programs.py --guarded --count 2000 [--seed 0]
     python scripts/random_programs.py --planted [--seconds 60]
 
+``--guarded`` puts memory between guard pages (``tests/programs/guard.py``): programs run in
+processes of their own, and one that dies is a difference.
 Most programs are short, some long, unless ``--scale`` says otherwise: short ones cover more in the
 same time.  ``--counts FILE`` keeps what was run over several calls.  Exit status 1 when a
 difference was found, or a planted defect was missed.
@@ -14,6 +17,7 @@ import argparse
 import gc
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -21,10 +25,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from tests.programs import planted, ways
+from tests.programs import guard, planted, ways
 from tests.programs.check import check, options, signature
 from tests.programs.generate import generate, scale_of
 from tests.programs.minimise import minimise
@@ -146,6 +151,55 @@ def run_programs(args: argparse.Namespace) -> int:
     return 1 if total.differences else 0
 
 
+def guarded_part(seeds: range, rest: tuple[Any, ...], at: Any, counted: Any) -> None:
+    """`run_seeds` in a process whose memory is guarded; ``at``: the seed it is at."""
+    guard.install()
+    for seed in seeds:
+        at.value = seed
+        counted.send(run_seeds(range(seed, seed + 1), *rest, True))
+
+
+def run_guarded(args: argparse.Namespace) -> int:
+    """Programs with memory between guard pages; a process that dies is a difference."""
+    why = guard.available()
+    if why:
+        print(why)
+        return 1
+    context = multiprocessing.get_context("spawn")
+    torch = not args.no_torch and ways.have_torch()
+    end = time.time() + 60 * args.minutes if args.minutes else float("inf")
+    rest = (torch, args.native, args.scale, args.shrink, end)
+    total = Count()
+    start = time.monotonic()
+    seed, last = args.seed, args.seed + args.count
+    while seed < last and time.time() < end:
+        at = context.Value("q", seed)
+        ours, theirs = context.Pipe(duplex=False)
+        seeds = range(seed, min(seed + CHUNK, last))
+        child = context.Process(target=guarded_part, args=(seeds, rest, at, theirs))
+        child.start()
+        theirs.close()
+        seed = seeds.stop
+        try:
+            while True:
+                total.add(ours.recv())
+        except EOFError:
+            pass
+        child.join()
+        if child.exitcode:
+            name = signal.Signals(-child.exitcode).name if child.exitcode < 0 else child.exitcode
+            print(f"--- difference\nseed {at.value}: the process died ({name})", flush=True)
+            total.differences += 1
+            total.programs += 1
+            seed = at.value + 1
+        total.seconds = time.monotonic() - start
+        print(f"seed {seed}: {total.line()}", flush=True)
+    print(f"{total.line()}; guarded; PyTorch {'' if torch else 'not '}compared")
+    if args.table:
+        table(total.coverage)
+    return 1 if total.differences else 0
+
+
 def build() -> str:
     """Which engine ran."""
     return "pure Python" if planted.is_pure() else "compiled core"
@@ -222,11 +276,14 @@ def main() -> int:
     a.add_argument("--jobs", type=int, default=1, help="processes")
     a.add_argument("--counts", default="", help="file that keeps counts over several calls")
     a.add_argument("--table", action="store_true", help="print what was exercised")
+    a.add_argument("--guarded", action="store_true", help="memory between guard pages")
     a.add_argument("--planted", action="store_true", help="plant defects instead")
     a.add_argument("--only", default="", help="planted defects with this in their name")
     a.add_argument("--seconds", type=float, default=60.0, help="for each planted defect")
     args = a.parse_args()
-    return run_planted(args) if args.planted else run_programs(args)
+    if args.planted:
+        return run_planted(args)
+    return run_guarded(args) if args.guarded else run_programs(args)
 
 
 if __name__ == "__main__":
