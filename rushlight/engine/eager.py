@@ -242,10 +242,9 @@ def _move(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         return x[(*_ALL[:arg], None)]
     if (name == "view" or name == "squeeze") and x.flags.c_contiguous:
         return x.reshape(node.spec.shape)
-    geometry = mv.as_strided if name == "reread" else op
-    if geometry not in mv.GEOMETRY:
+    if op not in mv.GEOMETRY:
         raise NotImplementedError(f"{name}: no way to run it alone")
-    return _view(x, s, *mv.region_of(geometry, s, arg))
+    return _view(x, s, *mv.region_of(op, s, arg))
 
 
 _ALL: Final = (slice(None),) * 64

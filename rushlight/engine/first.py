@@ -41,7 +41,6 @@ from .places import Placing
 from .records import NUM_B, NUM_F, Rec, number_code
 from .specs import number_spec
 from .steps import OTHER_ROWS, ROWS, WORDS, Cell, Ints, count, row_major
-from .trie import REREAD
 
 NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
 
@@ -179,7 +178,7 @@ class Runner(Placing):
             elif code in ALIKE and row_major(have.shape, have.strides):
                 strides = Spec(shape, have.dtype).strides
             else:
-                strides = mv.region_of(AS_STRIDED if code == REREAD else op, have, arg)[1]
+                strides = mv.region_of(op, have, arg)[1]
             if strides != spec.strides:
                 spec = Spec(shape, have.dtype, strides)
         self.same(x, spec, out)
@@ -192,7 +191,7 @@ class Runner(Placing):
                 i += x.spec.shape[arg[0]]
             start = i * x.spec.strides[arg[0]]
         elif code not in WHOLE:
-            start = mv.region_of(AS_STRIDED if code == REREAD else op, x.spec, arg)[2]
+            start = mv.region_of(op, x.spec, arg)[2]
             start -= x.spec.offset
         out.at += start * spec.dtype.itemsize
 
@@ -490,7 +489,6 @@ def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
 NO_CELLS: Final[list[Cell]] = []
 LEAF_CODE: Final[i64] = TABLE["leaf"].code
 RELAYOUT: Final[i64] = TABLE["relayout"].code
-AS_STRIDED: Final = TABLE["as_strided"]
 SLICE: Final[i64] = TABLE["slice"].code
 SELECT: Final[i64] = TABLE["select"].code
 PERMUTE: Final[i64] = TABLE["permute"].code

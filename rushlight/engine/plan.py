@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from ..graph import narrow
 from ..graph.node import Node, Program
-from ..graph.op import ALIAS, ELEMENTWISE, TABLE, Op, compute_type
-from ..graph.ops.movement import CUT
+from ..graph.op import ALIAS, ELEMENTWISE, MOVE, TABLE, Op, Spec, compute_type
+from ..graph.ops.movement import CUT, Region, is_view
 from .core import Engine
 from .pieces import path_freed
 from .records import NO_RECS, Rec
@@ -93,6 +93,25 @@ def source(recs: list[Rec], slot: int) -> int:
             slot = r.srcs[1]
         else:
             return slot
+
+
+def base_of(recs: list[Rec], slot: int) -> int:
+    """The slot of the whole value that a slot shows a part of."""
+    while True:
+        slot = source(recs, slot)
+        r = recs[slot]
+        if r.row.kind != MOVE or not is_view(r.row):
+            return slot
+        slot = r.srcs[0]
+
+
+def region_in_base(r: Rec, of: Spec) -> Region:
+    """What a record that reads memory with strides of its own reads, counted from where its
+    operand's base starts."""
+    shape, strides, offset = r.arg
+    if r.row is not AS_STRIDED:
+        offset += of.offset
+    return shape, strides, offset
 
 
 def overwrites(r: Rec) -> bool:
@@ -245,8 +264,12 @@ def assemble(
             leaves.append(place[i])
         srcs = [at[source(recs, s)] if s >= 0 else s for s in operands(r)]
         specs = [recs[s].spec if s >= 0 else number_spec_of(numbers, s) for s in operands(r)]
-        op: Op = AS_STRIDED if r.row.name == "reread" else r.row
+        op: Op = r.row
         arg = r.arg
+        if op.name == "reread" or op is AS_STRIDED:
+            arg = region_in_base(r, specs[0])
+            srcs = [at[base_of(recs, r.srcs[0])]]
+            op = AS_STRIDED
         if overwrites(r):
             op, arg = RELAYOUT, r.spec.strides
         ctype = compute_type(op.types, specs, arg) if op.kind == ELEMENTWISE else None

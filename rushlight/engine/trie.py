@@ -30,9 +30,20 @@ def _internal(name: str, kind: str, infer: Any, grads: Any) -> Op:
     return op
 
 
-# A view handle read again after its base changed; a storage's value without history.
-REREAD_OP: Final = _internal("reread", MOVE, TABLE["as_strided"].infer, TABLE["as_strided"].grads)
-mv.GEOMETRY[REREAD_OP] = mv.GEOMETRY[TABLE["as_strided"]]
+def _reread(s: Spec, arg: Any) -> mv.Region:
+    shape, strides, offset = arg
+    return shape, strides, s.offset + offset
+
+
+# A view handle read again after its base changed, from where that base starts; a storage's value
+# without history.
+REREAD_OP: Final = _internal(
+    "reread",
+    MOVE,
+    TABLE["as_strided"].infer,
+    (lambda g, out, x: mv.strided_grad(g, out, x, out.arg[2]),),
+)
+mv.GEOMETRY[REREAD_OP] = _reread
 VALUE_OP: Final = _internal("value", ALIAS, TABLE["detach"].infer, ())
 
 # A custom function's result: the first operand's value, with the others as history (see

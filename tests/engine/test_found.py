@@ -235,3 +235,43 @@ def test_first_run_keeps_what_waiting_steps_read() -> None:
         assert np.allclose(y.detach().numpy(), want)
         g = 2 * want - np.exp(want) * (2 * want).sum(1, keepdims=True)
         assert np.allclose(x.grad.numpy(), g)
+
+
+FUSING = pytest.mark.parametrize("fuse_after", [0, 2, 1 << 40])
+
+
+@FUSING
+def test_views_of_a_part_with_a_history_of_its_own(fuse_after: int) -> None:
+    """A part is read again from where its base starts, and the base need not start its memory."""
+    with override(fuse_after=fuse_after):
+        for _ in range(4):
+            part = torch.ones(1, 2).narrow(1, 1, 1)
+            leaf = part.detach().requires_grad_()
+            part.masked_fill_(part > 0, -0.5)
+            assert leaf[torch.tensor([0]), 0].tolist() == [-0.5]
+            assert (leaf.view(-1) * 2).tolist() == [-1.0]
+            w = torch.tensor([2.0], requires_grad=True)
+            end = (w * filled(5))[4:5]
+            for k in range(3):
+                end.unsqueeze(1).add_(2)
+                assert end.tolist() == [12.0 + 2 * k]
+                end.round()
+            end.sum().backward()
+            assert w.grad is not None and w.grad.tolist() == [5.0]
+
+
+@FUSING
+def test_as_strided_counts_from_the_start_of_the_memory(fuse_after: int) -> None:
+    with override(fuse_after=fuse_after):
+        for _ in range(4):
+            w = torch.arange(10.0).requires_grad_()
+            x = w * 1
+            y = x[2:5]
+            assert (y.as_strided((2,), (1,), 1) * 1).tolist() == [1.0, 2.0]
+            z = y.as_strided((3,), (2,), 2) * filled(3)
+            assert z.tolist() == [2.0, 8.0, 18.0]
+            z.sum().backward()
+            # what lies outside of `y` has no way back through it
+            assert w.grad is not None and w.grad.tolist() == [0, 0, 1, 0, 2, 0, 0, 0, 0, 0]
+            column = x.detach().view(5, 2)[:, 1]
+            assert (column.as_strided((2, 2), (4, 2)) + 0).tolist() == [[1.0, 3.0], [5.0, 7.0]]

@@ -227,10 +227,17 @@ def _permute_grad(g: Val, out: Val, x: Val) -> Val:
 
 
 def _as_strided_grad(g: Val, out: Val, x: Val) -> Val:
+    return strided_grad(g, out, x, out.arg[2] - x.builder.spec(x.slot).offset)
+
+
+def strided_grad(g: Val, out: Val, x: Val, start: int) -> Val:
+    """The gradient of ``x`` from that of its memory read otherwise, from ``start`` elements behind
+    where ``x`` starts."""
     spec = x.builder.spec(x.slot)
-    shape, strides, offset = out.arg
-    memory = (numel(spec.shape),)
-    z = spread(g, (shape, strides, offset), memory)
+    shape, strides, _ = out.arg
+    before = max(0, -start)
+    room = max(_reach(spec.shape, spec.strides), start + _reach(shape, strides)) + before
+    z = spread(g, (shape, strides, start + before), (room,))
     # The flat memory, read as the base is laid out: each place once, where the base repeats it.
     once = tuple([1 if step == 0 else n for n, step in zip(spec.shape, spec.strides, strict=True)])
     if overlaps(once, spec.strides):
@@ -239,10 +246,17 @@ def _as_strided_grad(g: Val, out: Val, x: Val) -> Val:
             f"{list(spec.shape)}, strides {list(spec.strides)}) whose memory NumPy can reach; "
             "take its .clone() first"
         )
-    z = as_strided(z, arg=(once, spec.strides, 0))
+    z = as_strided(z, arg=(once, spec.strides, before))
     if once == spec.shape:
         return z
     return spread(z, (once, contiguous_strides(spec.shape), 0), spec.shape)
+
+
+def _reach(shape: Ints, strides: Ints) -> int:
+    """How many elements of memory a layout reaches over."""
+    if 0 in shape:
+        return 0
+    return 1 + sum([(n - 1) * step for n, step in zip(shape, strides, strict=True)])
 
 
 def _reshape_grad(g: Val, out: Val, x: Val) -> Val:
