@@ -155,6 +155,7 @@ _LAZY = frozenset(
         "optim",
         "profiler",
         "quantization",
+        "return_types",
         "serialization",
         "signal",
         "sparse",

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
+from rushlight.base import homes
+
 ALIASES: Final = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 #: What `__version__` says, for programs that compare it: the releases whose names we follow.
 VERSIONS: Final = {"torch": "2.13.0+rushlight", "torchvision": "0.28.0+rushlight"}
@@ -29,7 +31,18 @@ OTHERS: Final = {
 _PUBLIC: Final = frozenset(
     {
         *("autograd", "cuda", "distributed", "distributions", "fft", "func", "jit", "linalg"),
-        *("multiprocessing", "nn", "optim", "random", "special", "utils"),
+        *("serialization", "profiler"),
+        *(
+            "amp",
+            "masked",
+            "multiprocessing",
+            "nn",
+            "optim",
+            "random",
+            "signal",
+            "special",
+            "utils",
+        ),
     }
 )
 
@@ -186,21 +199,39 @@ def _dress(module: ModuleType) -> None:
     if alias is None or module.__name__.startswith("rushlight.cli"):
         return
     module.__dict__.setdefault("__getattr__", _missing_name(module, alias))
+    # An import of the alias later on finds it, and leaves a function of the same name in its place.
+    if alias.count(".") > 1:
+        sys.modules.setdefault(alias, module)
+    gathered = homes.GATHERED.get(alias)
     for name, value in list(vars(module).items()):
         if isinstance(value, type | FunctionType) and not name.startswith("_"):
-            _rename(name, value)
+            _rename(name, value, alias if gathered else "", gathered or "")
 
 
-def _rename(name: str, value: type | FunctionType) -> None:
-    """Give a public class or function the module name that PyTorch's has, as far as it is ours."""
+def _rename(name: str, value: type | FunctionType, place: str, below: str) -> None:
+    """Give a public class or function the module name that PyTorch's has, as far as it is ours.
+
+    Args:
+        place: the alias of the module that it was found in, where that has as its own what is
+            defined ``below`` a path; else empty.
+    """
     home = value.__module__
-    alias = alias_of(home) if isinstance(home, str) else None
-    if alias is None:
+    if not isinstance(home, str):
+        return
+    alias = home if home.startswith("torch") else alias_of(home)
+    if alias is None or alias == "torch":
         return
     if getattr(sys.modules["rushlight"], "__dict__", {}).get(name) is value:
         alias = "torch"
-    elif not alias.startswith("torchvision") and home.split(".")[1] not in _PUBLIC:
-        return  # a private place: its path means nothing under the name torch
+    else:
+        moved = homes.home_of(alias, value.__qualname__) if isinstance(value, type) else alias
+        if moved == alias and place and alias.startswith(below):
+            moved = place
+        alias = moved
+        if not alias.startswith("torchvision") and alias.split(".")[1] not in _PUBLIC:
+            return  # a private place: its path means nothing under the name torch
+    if alias == home:
+        return
     try:
         value.__module__ = alias
     except (AttributeError, TypeError):

@@ -234,6 +234,9 @@ class aminmax_result(NamedTuple):
     max: Tensor
 
 
+RETURN_TYPES: Final[dict[str, Any]] = {}  # `torch.return_types`
+
+
 def return_type(kind: Any, name: str) -> Any:
     """A named tuple under the name PyTorch prints it by."""
     kind.__qualname__ = kind.__name__ = name
@@ -243,6 +246,7 @@ def return_type(kind: Any, name: str) -> Any:
         + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self))
         + ")"
     )
+    RETURN_TYPES[name] = kind
     return kind
 
 

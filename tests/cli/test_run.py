@@ -347,6 +347,55 @@ def test_children_have_the_names(tmp_path: Path) -> None:
     assert other == "other rushlight.random"
 
 
+def test_types_are_where_pytorch_has_them(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        import importlib, pickle, sys, types
+        import torch, torchvision
+        import torch.nn.functional as F
+        import torch.nn.utils.weight_norm
+        from torch.utils.data import DataLoader
+        layer = torch.nn.Linear(2, 2)
+        print(type(layer), type(layer.weight), type(torch.optim.SGD(layer.parameters(), 0.1)))
+        print(torch.optim.AdamW, torch.optim.lr_scheduler.StepLR, DataLoader, torch.nn.LSTM)
+        print(F.relu.__module__, torch.save.__module__, torch.autograd.grad.__module__)
+        print(torch.nn.utils.weight_norm.__name__, torchvision.transforms.ToTensor)
+        data = pickle.dumps(layer)
+        print(b"torch.nn.modules.linear" in data, pickle.loads(data))
+        import torch.nn.modules, torchvision.models, torchvision.transforms
+        lost = []
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] != "rushlight":
+                continue
+            for value in list(vars(module).values()):
+                if not isinstance(value, type | types.FunctionType):
+                    continue
+                home, word = value.__module__, value.__qualname__
+                if not str(home).startswith(("torch.nn", "torch.optim", "torch.utils.data")):
+                    continue
+                found = importlib.import_module(home)
+                for part in word.split("."):
+                    found = getattr(found, part, None)
+                if found is not value and not word.startswith("_"):
+                    lost.append((home, word))
+        print(lost)
+        """,
+    )
+    done = start("run", path, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "<class 'torch.nn.modules.linear.Linear'> <class 'torch.nn.parameter.Parameter'> "
+        "<class 'torch.optim.sgd.SGD'>",
+        "<class 'torch.optim.adamw.AdamW'> <class 'torch.optim.lr_scheduler.StepLR'> "
+        "<class 'torch.utils.data.dataloader.DataLoader'> <class 'torch.nn.modules.rnn.LSTM'>",
+        "torch.nn.functional torch.serialization torch.autograd",
+        "weight_norm <class 'torchvision.transforms.transforms.ToTensor'>",
+        "True Linear(in_features=2, out_features=2, bias=True)",
+        "[]",
+    ]
+
+
 def test_wrong_use(tmp_path: Path) -> None:
     for arguments, words in (
         (("run",), "no program given"),

@@ -12,6 +12,7 @@ import torch
 
 import rushlight
 from rushlight.base import dtype as dt
+from rushlight.base import homes
 from rushlight.io import names
 from rushlight.io.pickler import name_of
 from rushlight.io.storages import UntypedStorage, content, is_typed, storage_of
@@ -178,7 +179,7 @@ def test_schedules_go_on_in_the_other() -> None:
 
 
 def test_names_are_where_pytorch_defines_them() -> None:
-    for module, text in names._DEFINED.items():
+    for module, text in homes.DEFINED.items():
         defined = importlib.import_module(module)
         for name in text.split():
             their = getattr(defined, name)

@@ -31,11 +31,14 @@ from .. import (
     normalization,
     padding,
     parameter_containers,
+    pixels,
     pooling,
     recurrent,
     sequence_loss,
     transformer,
+    upsampling,
 )
+from ..functional import joint
 
 # PyTorch's file -> ours.
 _FILES = {
@@ -58,6 +61,11 @@ _FILES = {
     "padding": padding,
     "pooling": pooling,
     "sparse": embedding,
+    "channelshuffle": pixels,
+    "fold": pixels,
+    "pixelshuffle": pixels,
+    "upsampling": upsampling,
+    "linear_cross_entropy_options": joint,
 }
 for _kind in vars(lazy_conv).values():
     if isinstance(_kind, type) and _kind.__name__.startswith("LazyConv"):

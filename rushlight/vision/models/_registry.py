@@ -124,6 +124,7 @@ def model(name: str, make: Callable[..., nn.Module], **fixed: Any) -> Callable[.
         return made
 
     build.__name__ = build.__qualname__ = name
+    build.__module__ = make.__module__ if hasattr(make, "__module__") else __name__
     build.__doc__ = f"`{name}`, with random weights or with `weights` (`{enum_name(name)}`)."
     MODELS[name] = build
     return build
