@@ -13,7 +13,6 @@ import torch
 import rushlight
 from rushlight.base import dtype as dt
 from rushlight.base import homes
-from rushlight.io import names
 from rushlight.io.pickler import name_of
 from rushlight.io.storages import UntypedStorage, content, is_typed, storage_of
 
