@@ -24,7 +24,8 @@ from typing import Literal
 
 from rushlight.base.dtype import dtype, float32, float64
 from rushlight.base.target import Target
-from rushlight.codegen.convolve_direct import WIDE, emit_direct, near_k, near_rows, pays
+from rushlight.codegen import convolve_across as across
+from rushlight.codegen import convolve_direct as near
 from rushlight.codegen.convolve_image import (
     NAMES,
     Geometry,
@@ -49,7 +50,7 @@ _SHORT = {float32: "f32", float64: "f64"}
 _LINE = 64  # elements: parts of the workspace begin at multiples of it
 
 
-End = Literal["", "_direct", "_weight", "_narrow"]
+End = Literal["", "_direct", "_across", "_weight", "_narrow"]
 
 
 @lru_cache(maxsize=8)
@@ -83,7 +84,9 @@ def shared(kind: dtype, target: Target, end: End) -> Shared:
     else:
         texts.append(emit_pack(f"{symbol}_blocked_pack_columns", "columns", sizes.vector))
         if end == "_direct":
-            texts += emit_direct(symbol, sizes)
+            texts += near.emit_direct(symbol, sizes)
+        elif end == "_across":
+            texts += across.emit_across(symbol, sizes)
         else:
             texts += [emit_taps(symbol, sizes), emit_weight(symbol, sizes)]
     module = module_text([text for text, _ in texts], {d for _, found in texts for d in found})
@@ -117,8 +120,11 @@ def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> P
     ]
     per_row = -(-c.places[2] // s.vector.lanes)
     vectors = per_row * c.places[0] * c.places[1]
-    direct = not weight and pays(s, c.places[2], outputs, k, taps)
-    tile = near_rows(s, outputs) if direct else s.rows
+    way: End = "_narrow" if few else "_weight" if weight else _way(c, s, channels * image * item)
+    tile = near.near_rows(s, outputs) if way == "_direct" else s.rows
+    chunk = across.chunk_of(
+        s, places, (channels * row // max(1, c.places[2]) + 2 * s.columns) * item
+    )
     table = _lines((k + s.rows) * 8) // item
     at_a = table
     if weight:
@@ -130,13 +136,18 @@ def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> P
         at_image = at_d + _lines(tall * panels * s.columns)
         a_group = tall * s.columns
     else:
+        tile = s.vector.lanes if way == "_across" else tile
         a_group = -(-outputs // tile) * tile * k
         at_b = at_a + _lines(groups * a_group + spill(s.vector))
         panels = -(-min(places, s.nc) // s.columns)
         b = panels * s.columns * min(k, s.k_block(k)) + 2 * s.columns
-        if direct:
-            b = 2 * (vectors + WIDE) * 8 // item
-        at_image, at_d = at_b + _lines(b), 0
+        if way == "_direct":
+            b = 2 * (vectors + near.WIDE) * 8 // item
+        elif way == "_across":
+            b = (places + s.vector.lanes + 8) * 8 // item
+        at_d = at_b + _lines(b)
+        d = across.PAIR * (chunk + 8) * s.vector.lanes if way == "_across" else 0
+        at_image = at_d + _lines(d)
     total = channels * image + 2 * s.columns + s.vector.lanes
     values = {
         "groups": groups, "channels": channels, "outputs": outputs, "k": k, "places": places,
@@ -150,11 +161,35 @@ def prepared(conv: Conv, kind: dtype, target: Target, weight: bool = False) -> P
         "image_total": _lines(total), "a_group": a_group, "da": first[0], "db": last[0],
         "ha": first[1], "hb": last[1], "wa": first[2], "wb": last[2], "images": c.images,
         "d_at": at_d, "per_row": per_row, "spots": vectors, "near_rows": tile,
-        "near_k": near_k(s, k, c.kernel[2], c.places[2]),
+        "near_k": across.step_k(s, k, item)
+        if way == "_across"
+        else near.near_k(s, k, c.kernel[2], c.places[2]),
+        "chunk": chunk,
     }  # fmt: skip
-    end: End = "_narrow" if few else "_weight" if weight else "_direct" if direct else ""
     numbers = tuple(values[n] for n in NAMES)
-    return Prepared(shared(kind, target, end), numbers, (at_image + _lines(total)) * item)
+    return Prepared(shared(kind, target, way), numbers, (at_image + _lines(total)) * item)
+
+
+def _way(c: Conv, sizes: Tiles, image: int) -> End:
+    """Which kernel computes a convolution (of three dimensions in space) of images of so many
+    bytes, by an estimate."""
+    outputs, taps, width = c.outputs // c.groups, prod(c.kernel), c.places[2]
+    k, places = c.channels // c.groups * taps, prod(c.places)
+    if not k * places:
+        return ""
+    wide = sizes.columns // sizes.vector.lanes
+    whole, rest = divmod(outputs, sizes.rows)
+    packed = (whole * sizes.rows + (max(rest, 4) if rest else 0)) * wide / 2
+    pieces = 1 + (sizes.columns - 1) / width
+    packed = (packed + 1.1 * wide * pieces) / wide
+    packed *= 1.07 * sizes.columns * -(-places // sizes.columns) / places
+    ways: list[tuple[float, End]] = [
+        (near.cycles(sizes, width, outputs, k, taps, image), "_direct"),
+        (packed, ""),
+    ]
+    if places >= sizes.vector.lanes > 1:
+        ways.append((across.cycles(sizes, outputs, k, places), "_across"))
+    return min(ways)[1]
 
 
 def _lines(elements: int) -> int:

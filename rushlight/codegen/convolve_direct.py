@@ -9,6 +9,8 @@ own.
 
 from __future__ import annotations
 
+from math import inf
+
 from rushlight.codegen.convolve_image import Geometry, Text, Tiles, less
 from rushlight.codegen.matmul_blocked import call_pack
 from rushlight.codegen.matmul_pack import PLAIN
@@ -225,19 +227,19 @@ def near_k(sizes: Tiles, k: int, kernel: int, width: int) -> int:
     return -(-k // blocks)
 
 
-def pays(sizes: Tiles, width: int, outputs: int, k: int, taps: int) -> bool:
-    """Whether reading in place takes less time than packing, for rows of `width` places."""
-    lanes, wide = sizes.vector.lanes, sizes.columns // sizes.vector.lanes
+def cycles(
+    sizes: Tiles, width: int, outputs: int, k: int, taps: int, image: int
+) -> float:  # fmt: skip
+    """What a step of k takes for as many places as there are lanes, in rows of `width` places, of
+    an image of so many bytes; infinite where this way is not to be taken."""
+    lanes = sizes.vector.lanes
     if width < lanes or outputs * k > _MOST:
-        return False
+        return inf
     if taps == 1 and outputs > 24:  # every element is read once for all tiles of a panel
-        return False
-    whole, rest = divmod(outputs, sizes.rows)
-    packed = (whole * sizes.rows + (max(rest, 4) if rest else 0)) * wide / 2
-    pieces = 1 + (sizes.columns - 1) / width
-    packed = (packed + 1.1 * wide * pieces) / wide
+        return inf
     used = width / (lanes * -(-width // lanes))
-    return _steps(near_rows(sizes, outputs), outputs) / WIDE / used <= packed
+    far = 1.15 if image > 512 << 10 else 1.0
+    return _steps(near_rows(sizes, outputs), outputs) / WIDE / used * far
 
 
 _MOST = 1 << 16

@@ -15,7 +15,7 @@ NAMES = (
     "ph", "pw", "od", "oh", "ow", "wide", "phases", "row", "plane", "image_size", "step_d",
     "step_h", "step_w", "stride_d", "stride_h", "a_at", "b_at", "image_at", "image_total",
     "a_group", "da", "db", "ha", "hb", "wa", "wb", "images", "d_at", "per_row",
-    "spots", "near_rows", "near_k",
+    "spots", "near_rows", "near_k", "chunk",
 )  # fmt: skip
 _AT = {name: i for i, name in enumerate(NAMES)}
 

@@ -10,6 +10,7 @@ import pytest
 
 from rushlight.base import dtype as dt
 from rushlight.base.target import host
+from rushlight.codegen import convolve
 from tests.compiler.conftest import chain_numpy
 from tests.compiler.test_parallel import PFOR, TASK
 
@@ -81,6 +82,31 @@ def test_bits(kit: Any, x: Any, w: Any, arg: Any) -> None:
     p, leaves, want = program(kit, x, w, arg, dt.float32)
     for got, right in zip(kit.Plan(p).run(leaves), want, strict=True):
         assert kit.same_bits(np.ascontiguousarray(got), right)
+
+
+ACROSS: list[Any] = [
+    ((2, 3, 13, 5), (20, 3, 3, 3), ((1, 1), ((2, 2), (2, 2)), (1, 1), 1)),
+    ((1, 4, 23, 29), (42, 2, 3, 2), ((2, 3), ((1, 0), (2, 1)), (1, 2), 2)),
+    ((1, 40, 14, 26), (9, 40, 3, 3), ((1, 1), ONE, (1, 1), 1)),
+    ((2, 5, 4, 4), (17, 5, 2, 2), ((1, 1), ONE, (1, 1), 1)),
+    ((1, 130, 40, 40), (8, 130, 1, 1), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "arg"), ACROSS)
+@pytest.mark.parametrize("kind", [dt.float32, dt.float64])
+@pytest.mark.parametrize("way", ["", "_across"])
+def test_ways(
+    kit: Any, monkeypatch: pytest.MonkeyPatch, x: Any, w: Any, arg: Any, kind: Any, way: str
+) -> None:
+    """Every kernel gives the bits of the chain, whichever is chosen."""
+    monkeypatch.setattr(convolve, "_way", lambda *_: way)
+    p, leaves, want = program(kit, x, w, arg, kind)
+    got = kit.Plan(p).run(leaves)[0]
+    if kind is dt.float32:
+        assert kit.same_bits(np.ascontiguousarray(got), want[0])
+    else:
+        np.testing.assert_allclose(got, want[0], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("x", "w", "arg"), CASES[2:4])
