@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rushlight.random import native
 from rushlight.random.arithmetic import F32, F64, cast
 from rushlight.random.generator import Generator
 from rushlight.random.memory import Shape, fill, in_blocks
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 BOOL: Final = np.dtype(np.bool_)
 _ALPHA: Final = 1.7580993408473766  # SELU's lower limit, negated
 _SCALE: Final = 1 << 53
+_MANY: Final = 256  # values for which a native call pays
 _HIGH_BITS: Final = np.uint32((1 << 21) - 1)
 
 
@@ -50,6 +52,8 @@ def bernoulli_number(gen: Generator, shape: Shape, p: float = 0.5, dtype: DTypeL
 
     def draw(count: int) -> Array:
         words = gen.words(2 * count)
+        if count >= _MANY and native.KEEPS.ready(count):
+            return cast(native.keeps(np.ascontiguousarray(words), limit), kind)
         first = words[0::2] & _HIGH_BITS
         hit: Array = first < high
         tie = np.flatnonzero(first == high)  # once in two million

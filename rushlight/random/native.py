@@ -1,8 +1,9 @@
-"""The draws that NumPy's calls make slow, as native code: normals in groups of 16, permutations.
+"""The draws that NumPy's calls make slow, as native code: raw words, which values dropout keeps,
+normals in groups of 16, permutations.
 
-They give the bits of `normals._box_muller32` and `integers._shuffled`, which remain for machines
-without fused multiply-adds, without LLVM, and for programs that draw little: compiling starts
-once LLVM is loaded anyway, or once much has been drawn.
+They give the bits of `Twister.make`, `masks.bernoulli_number`, `normals._box_muller32` and
+`integers._shuffled`, which remain for machines without fused multiply-adds, without LLVM, and for
+programs that draw little: compiling starts once LLVM is loaded anyway, or once much has been drawn.
 """
 
 from __future__ import annotations
@@ -181,6 +182,192 @@ done:
 """
 
 
+_HALF_WORDS: Final = 397  # how far ahead the word lies that a new one is made with
+_WORDS: Final = 624
+
+
+def words_text() -> str:
+    """`words(state, out, count)`: the next words of a `twister.Twister` whose memory `state` is."""
+    near = _WORDS - _HALF_WORDS
+    return f"""\
+define internal void @refill(ptr %state) {{
+entry:
+  br label %first
+{_twisted("first", "entry", "first.rest", 0, near // 8 * 8, _HALF_WORDS, 8)}
+{_twisted("first.rest", "first", "second", near // 8 * 8, near, _HALF_WORDS, 1)}
+{_twisted("second", "first.rest", "second.rest", near, near + (_HALF_WORDS - 1) // 8 * 8, -near, 8)}
+{_twisted("second.rest", "second", "last", near + (_HALF_WORDS - 1) // 8 * 8, _WORDS - 1, -near, 1)}
+last:
+  %last.at = getelementptr i32, ptr %state, i64 {_WORDS - 1}
+  %last.word = load i32, ptr %last.at, align 4
+  %zeroth = load i32, ptr %state, align 4
+  %last.far.at = getelementptr i32, ptr %state, i64 {_HALF_WORDS - 1}
+  %last.far = load i32, ptr %last.far.at, align 4
+{_mixed("last", "last.word", "zeroth", "last.far", "i32")}
+  store i32 %last.new, ptr %last.at, align 4
+  ret void
+}}
+
+define void @words(ptr %state, ptr %out, i64 %count) {{
+entry:
+  %used.at = getelementptr i32, ptr %state, i64 {_WORDS}
+  br label %more
+more:
+  %done = phi i64 [ 0, %entry ], [ %all, %rest.done ]
+  %used.32 = load i32, ptr %used.at, align 4
+  %spent = icmp uge i32 %used.32, {_WORDS}
+  br i1 %spent, label %refill, label %ready
+refill:
+  call void @refill(ptr %state)
+  store i32 0, ptr %used.at, align 4
+  br label %ready
+ready:
+  %used.now = load i32, ptr %used.at, align 4
+  %used = zext i32 %used.now to i64
+  %have = sub i64 {_WORDS}, %used
+  %left = sub i64 %count, %done
+  %fewer = icmp ult i64 %left, %have
+  %take = select i1 %fewer, i64 %left, i64 %have
+  %from = getelementptr i32, ptr %state, i64 %used
+  %to = getelementptr i32, ptr %out, i64 %done
+  %whole = and i64 %take, -8
+  %some = icmp ne i64 %whole, 0
+  br i1 %some, label %wide, label %wide.done
+{_tempered("wide", "ready", "0", "%whole", 8)}
+wide.done:
+  %odd = icmp ult i64 %whole, %take
+  br i1 %odd, label %rest, label %rest.done
+{_tempered("rest", "wide.done", "%whole", "%take", 1)}
+rest.done:
+  %used.then = add i64 %used, %take
+  %used.then.32 = trunc i64 %used.then to i32
+  store i32 %used.then.32, ptr %used.at, align 4
+  %all = add i64 %done, %take
+  %again = icmp ult i64 %all, %count
+  br i1 %again, label %more, label %done.all
+done.all:
+  ret void
+}}
+"""
+
+
+def _kind(lanes: int) -> tuple[str, Callable[[int], str]]:
+    """The type of so many words, and how a constant of it is spelled."""
+    if lanes == 1:
+        return "i32", str
+    return f"<{lanes} x i32>", lambda n: f"splat (i32 {n})"
+
+
+def _mixed(name: str, word: str, after: str, far: str, kind: str) -> str:
+    """`%name.new`: a word of the next 624, of the one in its place, the one after it and one far
+    away."""
+    const = _kind(1 if kind == "i32" else 8)[1]
+    return f"""\
+  %{name}.high = and {kind} %{word}, {const(-(1 << 31))}
+  %{name}.low = and {kind} %{after}, {const((1 << 31) - 1)}
+  %{name}.both = or {kind} %{name}.high, %{name}.low
+  %{name}.half = lshr {kind} %{name}.both, {const(1)}
+  %{name}.odd = and {kind} %{after}, {const(1)}
+  %{name}.mask = sub {kind} {const(0)}, %{name}.odd
+  %{name}.turn = and {kind} %{name}.mask, {const(0x9908B0DF - (1 << 32))}
+  %{name}.there = xor {kind} %{far}, %{name}.half
+  %{name}.new = xor {kind} %{name}.there, %{name}.turn"""
+
+
+def _twisted(
+    name: str, before: str, after: str, first: int, last: int, far: int, lanes: int
+) -> str:
+    """A loop that makes the words `first` to `last` anew, several at a time: what it reads beyond
+    its own places is still old, or new long since."""
+    kind, _ = _kind(lanes)
+    return f"""\
+{name}:
+  %{name}.i = phi i64 [ {first}, %{before} ], [ %{name}.next, %{name} ]
+  %{name}.at = getelementptr i32, ptr %state, i64 %{name}.i
+  %{name}.after.at = getelementptr i32, ptr %{name}.at, i64 1
+  %{name}.far.at = getelementptr i32, ptr %{name}.at, i64 {far}
+  %{name}.word = load {kind}, ptr %{name}.at, align 4
+  %{name}.after = load {kind}, ptr %{name}.after.at, align 4
+  %{name}.far = load {kind}, ptr %{name}.far.at, align 4
+{_mixed(name, f"{name}.word", f"{name}.after", f"{name}.far", kind)}
+  store {kind} %{name}.new, ptr %{name}.at, align 4
+  %{name}.next = add i64 %{name}.i, {lanes}
+  %{name}.more = icmp ult i64 %{name}.next, {last}
+  br i1 %{name}.more, label %{name}, label %{after}"""
+
+
+def _tempered(name: str, before: str, first: str, last: str, lanes: int) -> str:
+    """A loop that writes words `first` to `last` of `%from` to `%to` as they are given out."""
+    kind, const = _kind(lanes)
+    steps = [("lshr", 11, -1), ("shl", 7, 0x9D2C5680), ("shl", 15, 0xEFC60000), ("lshr", 18, -1)]
+    lines, word = [], f"%{name}.word"
+    for n, (shift, by, mask) in enumerate(steps):
+        mask = mask - (1 << 32) if mask >= 1 << 31 else mask
+        lines += [
+            f"  %{name}.s{n} = {shift} {kind} {word}, {const(by)}",
+            f"  %{name}.m{n} = and {kind} %{name}.s{n}, {const(mask)}",
+            f"  %{name}.t{n} = xor {kind} {word}, %{name}.m{n}",
+        ]
+        word = f"%{name}.t{n}"
+    body = "\n".join(lines)
+    return f"""\
+{name}:
+  %{name}.i = phi i64 [ {first}, %{before} ], [ %{name}.next, %{name} ]
+  %{name}.from = getelementptr i32, ptr %from, i64 %{name}.i
+  %{name}.to = getelementptr i32, ptr %to, i64 %{name}.i
+  %{name}.word = load {kind}, ptr %{name}.from, align 4
+{body}
+  store {kind} {word}, ptr %{name}.to, align 4
+  %{name}.next = add i64 %{name}.i, {lanes}
+  %{name}.more = icmp ult i64 %{name}.next, {last}
+  br i1 %{name}.more, label %{name}, label %{name}.done"""
+
+
+def keeps_text() -> str:
+    """`keeps(words, out, count, limit)`: a byte for each pair of words, 1 where the first as the
+    high half and the second as the low one, less the 11 highest bits, are below the limit."""
+
+    def loop(name: str, before: str, first: str, last: str, lanes: int) -> str:
+        pair = "i64" if lanes == 1 else f"<{lanes} x i64>"
+        spell: Callable[[int], str] = str if lanes == 1 else (lambda n: f"splat (i64 {n})")
+        limit = "%limit" if lanes == 1 else "%limits"
+        flag, byte = ("i1", "i8") if lanes == 1 else (f"<{lanes} x i1>", f"<{lanes} x i8>")
+        return f"""\
+{name}:
+  %{name}.i = phi i64 [ {first}, %{before} ], [ %{name}.next, %{name} ]
+  %{name}.at = getelementptr i64, ptr %words, i64 %{name}.i
+  %{name}.pair = load {pair}, ptr %{name}.at, align 4
+  %{name}.first = shl {pair} %{name}.pair, {spell(32)}
+  %{name}.second = lshr {pair} %{name}.pair, {spell(32)}
+  %{name}.both = or {pair} %{name}.first, %{name}.second
+  %{name}.low = and {pair} %{name}.both, {spell((1 << 53) - 1)}
+  %{name}.hit = icmp slt {pair} %{name}.low, {limit}
+  %{name}.byte = zext {flag} %{name}.hit to {byte}
+  %{name}.to = getelementptr i8, ptr %out, i64 %{name}.i
+  store {byte} %{name}.byte, ptr %{name}.to, align 1
+  %{name}.next = add i64 %{name}.i, {lanes}
+  %{name}.more = icmp ult i64 %{name}.next, {last}
+  br i1 %{name}.more, label %{name}, label %{name}.done"""
+
+    return f"""\
+define void @keeps(ptr %words, ptr %out, i64 %count, i64 %limit) {{
+entry:
+  %limit.0 = insertelement <8 x i64> poison, i64 %limit, i32 0
+  %limits = shufflevector <8 x i64> %limit.0, <8 x i64> poison, <8 x i32> zeroinitializer
+  %whole = and i64 %count, -8
+  %some = icmp ne i64 %whole, 0
+  br i1 %some, label %wide, label %wide.done
+{loop("wide", "entry", "0", "%whole", 8)}
+wide.done:
+  %odd = icmp ult i64 %whole, %count
+  br i1 %odd, label %rest, label %rest.done
+{loop("rest", "wide.done", "%whole", "%count", 1)}
+rest.done:
+  ret void
+}}
+"""
+
+
 class _Kernel:
     """A native function, compiled when it pays; `ready` says whether to call it."""
 
@@ -220,6 +407,10 @@ NORMALS: Final = _Kernel(
     [_POINTER, _POINTER, ctypes.c_int64, ctypes.c_float, ctypes.c_float, ctypes.c_int32],
 )
 SHUFFLE: Final = _Kernel("shuffle", shuffle_text, [_POINTER, _POINTER, ctypes.c_int64])
+WORDS: Final = _Kernel("words", words_text, [_POINTER, _POINTER, ctypes.c_int64])
+KEEPS: Final = _Kernel(
+    "keeps", keeps_text, [_POINTER, _POINTER, ctypes.c_int64, ctypes.c_int64]
+)  # fmt: skip
 
 
 def _address(array: Array) -> int:
@@ -242,3 +433,19 @@ def shuffled(n: int, words: Array) -> Array:
     places = np.arange(n, dtype=np.int64)
     SHUFFLE.call(_address(np.ascontiguousarray(words)), _address(places), n)
     return places
+
+
+def words(state: Array, count: int) -> Array:
+    """The next words of a twister's memory, uint32 [count], count > 0; `WORDS` is ready."""
+    assert WORDS.call is not None
+    out = np.empty(count, np.uint32)
+    WORDS.call(_address(state), _address(out), count)
+    return out
+
+
+def keeps(words: Array, limit: int) -> Array:
+    """bool: which pairs of contiguous words are below the limit (of 2**53); `KEEPS` is ready."""
+    assert KEEPS.call is not None
+    out = np.empty(words.size // 2, np.bool_)
+    KEEPS.call(_address(words), _address(out), out.size, limit)
+    return out

@@ -12,9 +12,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rushlight.random import native
+
 Array = NDArray[Any]
 
 WORDS: Final = 624
+_MANY: Final = 1024  # words for which a native call pays
 
 
 class _NoSeed:
@@ -44,6 +47,8 @@ class Twister:
 
     def make(self, count: int) -> Array:
         """The next words, uint32 [count]."""
+        if self._memory is not None and count >= _MANY and native.WORDS.ready(count):
+            return native.words(self._memory, count)
         made: Array = self._bits.random_raw(count).astype(np.uint32)
         return made
 

@@ -5,9 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from rushlight.random import Generator, draws, integers, native, normals
+from rushlight.random import Generator, draws, integers, masks, native, normals
+from rushlight.random.twister import Twister
 
-COMPILED = native.NORMALS.compile() and native.SHUFFLE.compile()
+KERNELS = (native.NORMALS, native.SHUFFLE, native.WORDS, native.KEEPS)
+COMPILED = all(kernel.compile() for kernel in KERNELS)
 needs_native = pytest.mark.skipif(not COMPILED, reason="no LLVM or no fused multiply-add here")
 
 
@@ -37,6 +39,28 @@ def test_permutations(n: int) -> None:
     assert np.array_equal(np.sort(fast), np.arange(n))
 
 
+@needs_native
+def test_words() -> None:
+    fast, slow = Twister(), Twister()
+    fast.seed(5)
+    slow.seed(5)
+    assert fast._memory is not None
+    for count in (1, 5, 8, 610, 1, 623, 624, 625, 3, 1247, 5000, 2):
+        made = native.words(fast._memory, count)
+        assert np.array_equal(made, slow._bits.random_raw(count).astype(np.uint32))
+        assert np.array_equal(fast.save(), slow.save())
+
+
+@needs_native
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 2051])
+def test_keeps(count: int) -> None:
+    words = np.random.default_rng(count).integers(0, 1 << 32, 2 * count, np.uint32)
+    words[:2] = ~np.uint32(0)
+    low = (words[0::2].astype(np.uint64) << np.uint64(32) | words[1::2]) % np.uint64(1 << 53)
+    for limit in (0, 1, int(low[-1]), int(low[-1]) + 1, 3 << 51, (1 << 53) - 1, 1 << 53):
+        assert np.array_equal(native.keeps(words, limit), low < limit)
+
+
 def test_either_way_the_streams_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> list[bytes]:
         gen = Generator().manual_seed(12)
@@ -48,12 +72,14 @@ def test_either_way_the_streams_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
             ),
             draws.normal(gen, 100, dtype=np.float16),
             *(draws.randperm(gen, n) for n in (0, 1, 2, 50, 1000)),
+            *(masks.bernoulli_number(gen, n, 0.3) for n in (3, 700, 40_000)),
+            draws.normal(gen, 5000),
             gen.state_bytes(),
         ]
         return [a.tobytes() for a in out]
 
     first = run()
-    for kernel in (native.NORMALS, native.SHUFFLE):
+    for kernel in KERNELS:
         monkeypatch.setattr(kernel, "call", None)
         monkeypatch.setattr(kernel, "_refused", True)
     assert run() == first
