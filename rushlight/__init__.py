@@ -160,6 +160,7 @@ _LAZY = frozenset(
         "signal",
         "sparse",
         "special",
+        "storage",
         "testing",
         "utils",
         "version",
@@ -188,6 +189,14 @@ _DEFERRED |= dict.fromkeys(
         "grid_sampler_2d", "grid_sampler_3d",
     ],
     f"{__name__}.nn.functional.plain",
+)  # fmt: skip
+_DEFERRED |= dict.fromkeys(
+    [
+        "BFloat16Storage", "BoolStorage", "ByteStorage", "CharStorage", "ComplexDoubleStorage",
+        "ComplexFloatStorage", "DoubleStorage", "FloatStorage", "HalfStorage", "IntStorage",
+        "LongStorage", "ShortStorage", "TypedStorage", "UntypedStorage",
+    ],
+    f"{__name__}.storage",
 )  # fmt: skip
 
 __all__ = [
