@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, Final
 
 from ..base.settings import settings
+from ..engine.api import flush
 from ..engine.capture import (
     ARGUMENT,
     CONSTANT,
@@ -28,7 +29,7 @@ from ..engine.capture import (
     replay,
 )  # fmt: skip
 from ..engine.core import Engine, Tensor, mine
-from ..engine.flush import flush_engine, item
+from ..engine.flush import item
 from ..engine.guards import (
     EQUAL,
     MAPPING,
@@ -118,7 +119,7 @@ class Step:
     # ------------------------------------------------------------ watched runs
     def watch(self, e: Engine, args: tuple[Any, ...], words: dict[str, Any]) -> Any:
         """The first watched run: which Python runs, what lives on."""
-        flush_engine(e)
+        flush()
         trace = Trace()
         noting = Noting(e, None, spot)
         version = VERSION[0]
@@ -277,7 +278,7 @@ def finish(e: Engine, noting: Noting) -> None:
     if not any(note.cur.op == STEP for note in noting.notes) and e.gm:
         raise Refused("no optimiser takes a step in it")
     if e.cur.op != ROOT:
-        flush_engine(e)
+        flush()
     e.watch = None
     if noting.reason:
         raise Refused(noting.reason)

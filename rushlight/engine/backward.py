@@ -25,6 +25,7 @@ from .records import BACKWARD, NONE, TEMPLATE, Rec
 from .stretch import undisturbed
 from .tape import Template, kept, make_template
 from .trie import ENTER, GRAFT, LEAF, REREAD, get_tape
+from .turns import apart
 
 ADD: Final = TABLE["add"]
 Seeds = dict[int, Tensor]
@@ -124,7 +125,7 @@ def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
 def run_hooks(hooks: Any, g: Tensor) -> Tensor:
     """Tensor hooks in the order they were registered; what one returns replaces the gradient."""
     for hook in list(hooks.values()):
-        out = hook(g)
+        out = apart(hook, g)
         if out is not None:
             if not isinstance(out, Tensor):
                 raise TypeError(
@@ -174,7 +175,7 @@ def descend(
             was = run.e.gm
             try:
                 set_grad_enabled(run.create)
-                out = c.backward(*grads)
+                out = apart(c.backward, *grads)
             finally:
                 set_grad_enabled(was)
             for s, g in zip(c.inputs, out):
@@ -373,7 +374,7 @@ def run_first(e: Engine) -> None:
 def accumulate_hooks(hist: Hist) -> None:
     """Run the hooks on a leaf whose gradient is complete."""
     for f in list(hist.after.values()):
-        f()
+        apart(f)
 
 
 def complete(run: Run) -> None:

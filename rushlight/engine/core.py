@@ -9,9 +9,7 @@ mypyc; runs as plain Python too.
 
 from __future__ import annotations
 
-import _thread
 import itertools
-import sys
 import threading
 from typing import Any, Final
 
@@ -28,7 +26,6 @@ from .records import (
     ROOT,
     Rec,
     Storage,
-    forget,
     in_int64,
     number_code,
 )
@@ -48,6 +45,7 @@ class Hist:
 
 
 NOTHING: Final[dict[int, Any]] = {}  # never written to
+GONE: Final = -1  # the thread of a recorder that records nothing any more
 
 
 class Frame:
@@ -97,9 +95,9 @@ class Engine:
 
     __slots__ = (
         "busy", "calls", "credit", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks",
-        "live", "lnow", "lock", "loose", "lvals", "met", "misses", "nflush", "now", "nplan", "nrec",
-        "numbers", "pending", "policies", "policy", "ready", "roots", "sign", "solo", "sts", "tail",
-        "taken", "tape", "tapecur", "thread", "uses", "watch",
+        "live", "lnow", "loose", "lvals", "met", "misses", "nflush", "now", "nplan", "nrec",
+        "numbers", "pending", "policies", "policy", "ready", "roots", "runner", "sign", "solo",
+        "sts", "tail", "taken", "tape", "tapecur", "thread", "uses", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -129,7 +127,7 @@ class Engine:
         self.thread: int = threading.get_ident()
         self.taken: Engine | None = None  # whose stretch this is, when another thread runs it
         self.busy: i64 = 0  # above 0: in its middle; -1: waits for a thread, may be taken over
-        self.lock: Any = threading.RLock()
+        self.runner: int = GONE  # the thread that runs a stretch that was taken over
         self.policy: Any = None  # autocast's, see graph/autocast.py
         self.policies: dict[Any, list[Rec]] = {}  # roots of the tries under other policies
         self.watch: Any = None  # a `noting.Noting` while a step is watched
@@ -146,6 +144,9 @@ class Engine:
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Slow:
     """What the hot path needs from above; ``trie.py`` implements it."""
+
+    def recorder(self) -> Engine:
+        raise NotImplementedError("the recorder is not installed")
 
     def use(self, e: Engine, t: Tensor) -> i64:
         raise NotImplementedError("the recorder is not installed")
@@ -323,72 +324,18 @@ class Tensor(Methods):
 
 EPOCHS: Final = itertools.count(2)
 MAIN: Final = Engine()
-OWN: Final[Any] = threading.local()
-
-
-# current epoch -> recorder, once there are several threads
+# Once there are several threads: current epoch -> recorder; and thread -> recorder, which threads
+# that take turns have only in their turn (see `turns.py`).
 RECORDERS: Final[dict[int, Engine]] = {}
-
-
-class Leaving:
-    """Goes with its thread: what is pending is run, and the recorder forgotten."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine: Engine = engine
-
-    def __del__(self) -> None:
-        e = self.engine
-        if sys.is_finalizing() or threading.get_ident() != e.thread:
-            return  # a daemon thread's, when the process ends: nothing may run any more
-        try:
-            SLOW[0].flush(e)
-        except BaseException:  # a failed operation: its results stay without values
-            pass
-        e.thread = GONE
-        RECORDERS.pop(int(e.epoch), None)
-        for trie in (e.roots, *e.policies.values()):
-            forget(trie)
-
-
-GONE: Final = -1  # the thread of a recorder that records nothing any more
+PRESENT: Final[dict[int, Engine]] = {}
 
 
 def mine() -> Engine:
     """This thread's recorder."""
     if MAIN.solo:
         return MAIN
-    e: Engine | None = getattr(OWN, "engine", None)
-    if e is None:
-        e = Engine()
-        RECORDERS[int(e.epoch)] = e
-        OWN.engine = e
-        OWN.leaving = Leaving(e)
-    return e
-
-
-def watch_threads() -> None:
-    """Notice the first second thread: until then finding the recorder costs one look at ``solo``.
-
-    What is pending is run before a thread starts, so that the new thread sees values.
-    """
-    start: Any = _thread.start_new_thread
-
-    def start_new_thread(*args: Any, **kwargs: Any) -> Any:
-        thread: Any = getattr(args[0], "__self__", None)
-        if not str(getattr(thread, "name", "")).startswith(
-            "rushlight-"
-        ):  # the pool's workers record nothing
-            if MAIN.solo:
-                OWN.engine = MAIN
-                MAIN.solo = False
-            SLOW[0].flush(mine())
-        return start(*args, **kwargs)
-
-    module: Any = _thread
-    module.start_new_thread = start_new_thread
-    module.start_new = start_new_thread
-    users: Any = threading
-    users._start_new_thread = start_new_thread
+    e = PRESENT.get(threading.get_ident())
+    return SLOW[0].recorder() if e is None else e
 
 
 # ---------------------------------------------------------------- recording: the hot path

@@ -15,7 +15,7 @@ from ..runtime.buffer import Buffer
 from ..runtime.native import live_helpers
 from ..runtime.scalars import readers
 from .backward import backward_root
-from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine, watch_threads
+from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import Due, run_plan
 from .handles import OWN_BASE, find, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
@@ -25,6 +25,7 @@ from .record import Recorder
 from .records import CREDIT, FLUSH, NONE, ROOT, Rec, Storage, enter, size_of
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
+from .turns import find_recorder, watch_threads
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union
@@ -223,6 +224,9 @@ CHECKING: Final = [False]  # re-derive every recognised plan and compare (tests)
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Running(Recorder):
     """The whole slow path."""
+
+    def recorder(self) -> Engine:
+        return find_recorder()
 
     def flush(self, e: Engine) -> None:
         flush_engine(e)
@@ -449,7 +453,7 @@ def start() -> None:
     slow = Running()
     if __file__.endswith(".py"):  # interpreted: straight to what these methods call
         direct = (("use", find), ("branch", new_branch), ("bound", bound), ("flush", flush_engine))
-        for name, function in (*direct, ("item", item)):
+        for name, function in (*direct, ("item", item), ("recorder", find_recorder)):
             setattr(slow, name, function)
     SLOW[0] = slow
     calibrate()

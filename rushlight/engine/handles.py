@@ -464,14 +464,15 @@ def window(e: Engine, s: Storage, spec: Spec) -> i64:
 
 def needs_grad(t: Tensor) -> bool:
     """Is ``t`` a leaf that wants a gradient, or made from one?"""
+    e = MAIN if MAIN.solo else mine()  # before anything is looked at: another thread may run it
     f = t.fam
     if f is None:
         return t.rec.rg
     if f.own:
-        f = upheld(mine(), t, f)
+        f = upheld(e, t, f)
     if f.hist is not None:
         return True
-    if f.epoch == mine().epoch:
+    if f.epoch == e.epoch:
         return t.rec.rg if t.rec.region is not None and t.epoch == f.epoch else f.rec.rg
     return False
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from typing import Any, Final
 
 from mypy_extensions import i64
@@ -17,6 +16,7 @@ from .core import EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, DUMMY, FLUSH, ROOT, TEMPLATE, Rec, forget
 from .trie import ENTER, LEAF, WATCH, get_tape, new_root
+from .turns import COMPILED, engaged, rest
 
 MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh
 
@@ -198,34 +198,40 @@ LVAL_BASE: Final = [count_lval()]
 def foreign(e: Engine, epoch: int) -> None:
     """A tensor that is pending in another thread's recorder: run it.
 
-    The other thread's stretch is taken over whole, in one go that no other thread can interrupt,
-    and run here; that thread goes on with an empty one.  While this thread waits, its own stretch
-    may be taken over likewise, so that two threads never wait for each other: who holds slots
-    compares epochs afterwards.
+    The other thread's stretch is taken over whole and run here; that thread goes on with an empty
+    one.  While this thread waits for the other to be outside, its own stretch may be taken over
+    likewise, so that two threads never wait for each other: who holds slots compares epochs
+    afterwards.
     """
-    found = RECORDERS.get(epoch)
-    if found is None or found is e:
-        return
-    owner: Engine = found
-    was = e.busy
-    e.busy = -1
-    try:
-        with TAKING:
-            while owner.taken is None and owner.epoch == epoch:
-                switch = sys.getswitchinterval()
-                sys.setswitchinterval(TURN)  # looking and taking over: one step for all others
-                try:
-                    if not inside(owner):
-                        owner = take(owner, epoch)
-                finally:
-                    sys.setswitchinterval(switch)
-                if owner.taken is None:
-                    time.sleep(0.0002)
-    finally:
-        e.busy = was
-    with owner.lock:
-        if owner.taken is not None and owner.epoch == epoch:
-            SLOW[0].flush(owner)
+    while True:
+        owner = RECORDERS.get(epoch)
+        if owner is None or owner is e or owner.epoch != epoch:
+            return  # it has been run
+        if not held(owner):
+            break
+        rest(e)
+    if owner.taken is None:
+        owner = take(owner, epoch)
+    owner.runner = threading.get_ident()
+    SLOW[0].flush(owner)
+
+
+def held(owner: Engine) -> bool:
+    """Is a stretch in use, so that it cannot be run from here?  Nothing comes between this and what
+    is then done: compiled it is one go, in plain Python it is this thread's turn."""
+    thread = owner.thread if owner.taken is None else owner.runner
+    if not COMPILED:
+        return thread != threading.get_ident() and engaged(thread)
+    # Compiled code shows no frames: where it may let other threads run, it says so itself.
+    if owner.busy:
+        return owner.busy > 0 and owner.runner != threading.get_ident()
+    frame = sys._current_frames().get(owner.thread)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(PACKAGE) and name[len(PACKAGE) :].split(os.sep, 1)[0] in WHOLE:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def undisturbed(e: Engine, epoch: i64) -> None:
@@ -261,32 +267,9 @@ def take(owner: Engine, epoch: int) -> Engine:
     thief.epoch = epoch
     thief.ready = epoch
     clear(owner)
-    KEPT.append(thief)
     RECORDERS[epoch] = thief
-    del KEPT[:-64]
     return thief
 
 
-def inside(owner: Engine) -> bool:
-    """Is the owner's thread in the middle of recording or running?  Compiled code shows no frames:
-    where it may let other threads run, it says so itself.  Plain code shows them, and an interrupt
-    may have kept it from taking back what it said."""
-    if WAITING is None and owner.busy:
-        return owner.busy > 0
-    frame = sys._current_frames().get(owner.thread)
-    while frame is not None:
-        if frame.f_code is WAITING:
-            return False
-        name = frame.f_code.co_filename
-        if name.startswith(HERE) and name[len(HERE) :].split(os.sep, 1)[0] in WHOLE:
-            return True
-        frame = frame.f_back
-    return False
-
-
-WAITING: Final[Any] = getattr(foreign, "__code__", None)  # None when compiled
-HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 WHOLE: Final = frozenset({"base", "engine", "graph", "compiler", "codegen", "runtime", "tensor"})
-TAKING: Final = threading.RLock()
-TURN: Final = 0.05  # seconds: far longer than taking over takes; bounded, should another come first
-KEPT: Final[list[Engine]] = []  # stretches taken over, while somebody may still wait for them

@@ -30,6 +30,7 @@ from .plan import FlushInfo, assemble
 from .records import BACKWARD, MODE, ROOT, STEP, TEMPLATE, Rec
 from .stretch import MAX_RECORDS, clear
 from .trie import LEAF, WATCH, user_line
+from .turns import apart
 
 STATISTICS: Final = ("min", "max", "mean", "nan", "inf", "zeros", "norm")
 SOON: Final = 1 << 62  # as pending bytes: the next new record finds that there is something to do
@@ -308,7 +309,7 @@ class Watcher:
 def wanted(p: Probe, seen: Seen) -> bool:
     """What the probe's selector says; no when it fails."""
     try:
-        return bool(p.selector(seen))
+        return bool(apart(p.selector, seen))
     except Exception as error:
         complain(p.selector, error)
         return False
@@ -322,7 +323,7 @@ def guarded(h: Any, what: Any) -> None:
         return
     try:
         BUSY.add(me)
-        h.callback(what)
+        apart(h.callback, what)
     except Exception as error:
         complain(h.callback, error)
     finally:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import itertools
+import pickle
+import queue
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
 import rushlight as T
 from rushlight import engine
-from rushlight.engine import core, stretch
+from rushlight.engine import core, turns
+
+PATIENCE = 60.0  # seconds after which a thread counts as hanging
 
 
 def train(seed: int, width: int, steps: int = 12) -> list[bytes]:
@@ -43,11 +51,12 @@ def in_threads(*work: Callable[[], Any]) -> list[Any]:
         except BaseException as error:
             out[k] = error
 
-    threads = [threading.Thread(target=go, args=(k, f)) for k, f in enumerate(work)]
+    threads = [threading.Thread(target=go, args=(k, f), daemon=True) for k, f in enumerate(work)]
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60)
+        t.join(PATIENCE)
+        assert not t.is_alive(), "a thread hangs"
     for r in out:
         if isinstance(r, BaseException):
             raise r
@@ -127,7 +136,6 @@ def test_handed_to_and_fro() -> None:
 def test_two_threads_that_want_each_others_stretch() -> None:
     """One waits for the other in the middle of an operation, and has its own stretch taken over:
     neither hangs, and the slots it held are asked for again."""
-    mine = T.full((4,), 2.0) + 1  # pending here
     shown: list[T.Tensor] = []
     out: list[list[float]] = []
     recorders: list[core.Engine] = []
@@ -138,20 +146,250 @@ def test_two_threads_that_want_each_others_stretch() -> None:
         shown.append(theirs)
         recorders.append(core.mine())
         made.set()
-        go.wait(30)
-        out.append((theirs - mine).tolist())  # waits for this thread's with a slot in hand
+        go.wait(PATIENCE)
+        out.append((theirs - shown[1]).tolist())  # waits for this thread's with a slot in hand
+
+    def hook(g: T.Tensor) -> None:
+        shown.append(T.full((4,), 2.0) + 1)  # pending here, in the middle of a backward
+        me = core.mine()
+        me.busy += 1  # says so to compiled threads
+        go.set()
+        until(lambda: rests(t, recorders[0]))
+        assert shown[0].tolist() == [10.0] * 4
+        me.busy -= 1
 
     t = threading.Thread(target=work, daemon=True)
     t.start()
-    mine = T.full((4,), 2.0) + 1  # once more: what was pending ran when the thread started
-    assert made.wait(30)
-    with stretch.TAKING:
-        go.set()
-        end = time.monotonic() + 30
-        while recorders[0].busy >= 0 and time.monotonic() < end:
-            time.sleep(0.001)
-        assert recorders[0].busy < 0
-        assert shown[0].tolist() == [10.0] * 4
-    t.join(30)
+    assert made.wait(PATIENCE)
+    w = T.ones(2, requires_grad=True)
+    w.register_hook(hook)
+    (w * 3).sum().backward()
+    t.join(PATIENCE)
     assert not t.is_alive()
     assert out == [[7.0] * 4]
+
+
+def rests(t: threading.Thread, recorder: core.Engine) -> bool:
+    """Does the thread wait for what another one has pending?"""
+    if turns.COMPILED:
+        return recorder.busy < 0
+    frame = turns.top(t.ident or 0)
+    while frame is not None and frame.f_code is not turns.RESTS:
+        frame = frame.f_back
+    return frame is not None
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that another thread does."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it does not come about"
+        time.sleep(0.001)
+
+
+def test_a_hook_may_wait_for_other_threads() -> None:
+    """What the engine calls is outside: others record and run meanwhile."""
+    seen: list[Any] = []
+
+    def hook(g: T.Tensor) -> None:
+        seen.extend(in_threads(lambda: train(4, 3), lambda: (T.ones(3) * 2).tolist()))
+
+    w = T.ones(2, requires_grad=True)
+    w.register_hook(hook)
+    w.register_post_accumulate_grad_hook(lambda p: seen.append(in_threads(T.ones(1).tolist)))
+    (w * w).sum().backward()
+    assert w.grad is not None and w.grad.tolist() == [2.0, 2.0]
+    assert seen == [train(4, 3), [2.0] * 3, [[1.0]]]
+
+
+def test_a_custom_function_may_wait_for_other_threads() -> None:
+    class Twice(T.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: T.Tensor) -> T.Tensor:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: T.Tensor) -> T.Tensor:
+            (two,) = in_threads(lambda: T.full((), 1.0) + 1)  # pending there
+            return g * two
+
+    w = T.ones(3, requires_grad=True)
+    Twice.apply(w * 3).sum().backward()
+    assert w.grad is not None and w.grad.tolist() == [6.0] * 3
+
+
+@pytest.fixture(params=[1e-6, 1e-5, 1e-4, 5e-3])
+def switching(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Threads take turns often, or as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(request.param)
+    yield
+    sys.setswitchinterval(before)
+
+
+many = pytest.mark.parametrize("count", [2, 4])
+
+
+@many
+@pytest.mark.usefixtures("switching")
+def test_shared_values_are_read_by_all(count: int) -> None:
+    """Nobody writes: every thread enters the same memory into its own stretches."""
+    rng = np.random.default_rng(5)
+    w = T.tensor(rng.normal(size=(4, 4)).astype(np.float32), requires_grad=True)
+    b = T.tensor(rng.normal(size=4).astype(np.float32))
+    row = b.view(2, 2)[1]
+    deep = w.detach() * 3 + b  # pending here, until a thread asks for it
+
+    def work(k: int) -> list[Any]:
+        out: list[Any] = []
+        for n in range(8):
+            x = T.full((2, 4), float(k + n))
+            y = ((x @ w + b).tanh() @ deep).relu() * row.sum()
+            out.append(y.tolist())
+            (g,) = T.autograd.grad((y * y).sum(), [w])
+            out.append(g.tolist())
+        return out
+
+    assert in_threads(*[lambda k=k: work(k) for k in range(count)]) == [  # type: ignore[misc]
+        work(k) for k in range(count)
+    ]
+
+
+@many
+@pytest.mark.usefixtures("switching")
+def test_shared_parameters_are_trained_in_turn(count: int) -> None:
+    """With a lock around the step, as with PyTorch: every step is one of a chain."""
+    rng = np.random.default_rng(6)
+    start = rng.normal(size=(3, 2)).astype(np.float32)
+    x = T.tensor(rng.normal(size=(8, 3)).astype(np.float32))
+
+    def model() -> tuple[T.Tensor, Any]:
+        w = T.tensor(start, requires_grad=True)
+        return w, T.optim.Adam([w], lr=0.05)
+
+    def step(w: T.Tensor, o: Any) -> bytes:
+        o.zero_grad()
+        loss = ((x @ w).tanh() ** 2).mean()
+        loss.backward()
+        o.step()
+        return np.float64(loss.item()).tobytes()
+
+    w, o = model()
+    want = [step(w, o) for _ in range(8 * count)]
+    shared, lock, got = model(), threading.Lock(), []
+
+    def work() -> None:
+        for _ in range(8):
+            with lock:
+                got.append(step(*shared))
+
+    in_threads(*[work] * count)
+    assert got == want
+    assert shared[0].tolist() == w.tolist()
+
+
+@many
+@pytest.mark.usefixtures("switching")
+def test_a_queue_of_pending_tensors(count: int) -> None:
+    """Batches made elsewhere, still pending when they are trained on, as with a data loader."""
+
+    def batch(n: int) -> T.Tensor:
+        x = T.full((4, 3), float(n)) / 7
+        return (x.sin() + x[:, :1]).view(2, 6)
+
+    def learn(batches: Iterable[T.Tensor]) -> list[Any]:
+        w = T.full((6, 1), 0.25, requires_grad=True)
+        out: list[Any] = []
+        for x in batches:
+            loss = ((x @ w) ** 2).sum()
+            loss.backward()
+            with T.no_grad():
+                w -= 0.001 * w.grad
+            w.grad = None
+            out.append(loss.item())
+        return [*out, w.tolist()]
+
+    total = 12
+    boxes: list[queue.Queue[T.Tensor]] = [queue.Queue(2) for _ in range(count)]
+
+    def produce(k: int) -> None:
+        for n in range(k, total, count):
+            boxes[k].put(batch(n), timeout=PATIENCE)
+
+    def consume() -> list[Any]:
+        return learn(boxes[n % count].get(timeout=PATIENCE) for n in range(total))
+
+    makers = [lambda k=k: produce(k) for k in range(count)]  # type: ignore[misc]
+    assert in_threads(consume, *makers)[0] == learn(batch(n) for n in range(total))
+
+
+@many
+@pytest.mark.usefixtures("switching")
+def test_threads_that_die(count: int) -> None:
+    """Each ends with a value pending, made from the one before; new threads get their numbers."""
+    x = T.zeros(2)
+    for _ in range(8):
+        x = sum(in_threads(*[lambda x=x: (x + 1) * 2] * count), T.zeros(2))  # type: ignore[misc]
+    want = 0.0
+    for _ in range(8):
+        want = (want + 1) * 2 * count
+    assert x.tolist() == [want] * 2
+
+
+@many
+@pytest.mark.usefixtures("switching")
+def test_exceptions_in_the_middle(count: int) -> None:
+    """Operations that are refused, and some that fail when they run, in every thread."""
+    shared = T.full((3,), 2.0) * 1.5
+
+    def work(k: int) -> list[Any]:
+        out: list[Any] = []
+        for n in range(6):
+            x = shared + (k + n)
+            with pytest.raises(RuntimeError):
+                x @ T.ones(2)
+            with pytest.raises(IndexError):
+                x[T.tensor([n, 99])].sum().item()
+            out.append((x * x).tolist())
+        return out
+
+    assert in_threads(*[lambda k=k: work(k) for k in range(count)]) == [  # type: ignore[misc]
+        work(k) for k in range(count)
+    ]
+
+
+@many
+@pytest.mark.usefixtures("switching")
+def test_futures(count: int) -> None:
+    """Results come back pending and go on in other threads."""
+    inputs = [T.full((2, 2), float(n)) + n for n in range(10)]  # pending here
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        first = [pool.submit(lambda x=x: (x * 2).tanh() + x) for x in inputs]  # type: ignore[misc]
+        second = [
+            pool.submit(lambda f=f, g=g: f.result(PATIENCE) @ g.result(PATIENCE))  # type: ignore[misc]
+            for f, g in itertools.pairwise(first)
+        ]
+        got = [f.result(PATIENCE).tolist() for f in second]
+    done = [(x * 2).tanh() + x for x in inputs]
+    assert got == [(f @ g).tolist() for f, g in itertools.pairwise(done)]
+
+
+@pytest.mark.usefixtures("switching")
+def test_pickling_what_another_thread_has_pending() -> None:
+    """What `multiprocessing.Pool` does: a thread of its own pickles the arguments of `map`."""
+    for n in range(6):
+        x = T.full((3,), float(n)) * 2 + 1
+        (text,) = in_threads(lambda: pickle.dumps([x, x[1:]]))
+        whole, part = pickle.loads(text)
+        assert whole.tolist() == x.tolist() and part.tolist() == x.tolist()[1:]
+
+
+def test_one_recorder_is_found_at_a_time() -> None:
+    """In plain Python: who has the turn is found at once, the others are not found."""
+    in_threads(lambda: T.ones(1).tolist())
+    e = core.mine()
+    assert core.PRESENT[threading.get_ident()] is e
+    if not turns.COMPILED:
+        assert list(core.PRESENT) == [threading.get_ident()]
+        (found,) = in_threads(lambda: [core.mine() is not e, list(core.PRESENT)])
+        assert found[0] and threading.get_ident() not in found[1]
