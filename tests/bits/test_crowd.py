@@ -8,16 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rushlight.engine import core
 from tests.bits.crowd import SCENARIOS
 
-# In plain Python, seeing that another thread is outside the recorder and taking its stretch over
-# are two steps, between which it may be let in: threads that change a hundred times as often as
-# usual are for the compiled core, where they are one.
-COMPILED = not hasattr(core.record1, "__code__")
 
-
-@pytest.fixture(autouse=True, params=[1e-5, 5e-3] if COMPILED else [5e-3])
+@pytest.fixture(autouse=True, params=[1e-5, 5e-3])
 def switching(request: pytest.FixtureRequest) -> Iterator[None]:
     """Threads take turns often, or as usual."""
     before = sys.getswitchinterval()

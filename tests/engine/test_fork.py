@@ -48,6 +48,84 @@ assert there == repr(first), (there, first)
 print("same")
 """
 
+# Forks while other threads record, run, differentiate and wait; from the first thread and others.
+THREADS = """
+import os, signal, sys, threading, time, warnings
+warnings.simplefilter("ignore")
+sys.setswitchinterval({switch})
+import rushlight as T
+
+shared = T.ones(4)
+stop, hooked, leave = threading.Event(), threading.Event(), threading.Event()
+made = {}
+want = {k: ((T.full((4,), float(k)) * 2 + shared).tanh() - shared).tolist() for k in range(3)}
+
+def work(k):
+    x = T.full((4,), float(k))
+    while not stop.is_set():
+        made[k] = (x * 2 + shared).tanh() - shared          # pending there
+        stop.wait(0.0005)
+
+def differentiate():
+    w = T.ones(2, requires_grad=True)
+    def hook(g):
+        made["hook"] = T.full((2,), 3.0) + 1                # pending in the middle of a backward
+        hooked.set()
+        leave.wait(100)
+    w.register_hook(hook)
+    (w * w).sum().backward()
+
+def step():
+    w = T.ones(3, requires_grad=True)
+    (w * 3).sum().backward()
+    return w.grad.tolist()
+
+def child(out):
+    out.append(step())
+    out.append([made[k].tolist() for k in range(3)])
+    out.append(made["hook"].tolist())
+
+right = [[3.0] * 3, [want[k] for k in range(3)], [4.0, 4.0]]
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)                                    # a child that hangs is ended
+        code = 1
+        try:
+            out, again = [], []
+            child(out)
+            t = threading.Thread(target=child, args=(again,), daemon=True)
+            t.start()
+            t.join(50)
+            code = 0 if out == again == right else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1]
+
+threads = [threading.Thread(target=work, args=(k,), daemon=True) for k in range(3)]
+threads.append(threading.Thread(target=differentiate, daemon=True))
+for t in threads:
+    t.start()
+hooked.wait(60)
+while len(made) < 4:
+    time.sleep(0.001)
+codes = [fork() for _ in range(3)]
+t = threading.Thread(target=lambda: codes.extend([fork() for _ in range(2)]), daemon=True)
+t.start()
+t.join(100)
+stop.set()
+leave.set()
+for t in threads:
+    t.join(60)
+    assert not t.is_alive()
+assert codes == [0] * 5, codes
+out = []
+child(out)
+assert out == right, out
+print("same")
+"""
+
 SPAWN = """
 import multiprocessing as mp
 import rushlight as T
@@ -95,6 +173,13 @@ def test_fork_in_the_middle(run_first: bool, tmp_path: object) -> None:
     """Both processes go on from what was pending, with the same bits."""
     text = FORK.replace("{run_first}", str(run_first))
     assert run(text, str(tmp_path), os.path.join(str(tmp_path), "out")) == "same\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("switch", [1e-5, 5e-3])
+def test_fork_beside_other_threads(switch: float, tmp_path: object) -> None:
+    """The child has what threads it does not have were in the middle of."""
+    assert run(THREADS.replace("{switch}", str(switch)), str(tmp_path)) == "same\n"
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import os
 import pickle
 import queue
+import random
 import sys
 import threading
 import time
@@ -17,7 +19,7 @@ import pytest
 
 import rushlight as T
 from rushlight import engine
-from rushlight.engine import core, turns
+from rushlight.engine import core, stretch, turns
 
 PATIENCE = 60.0  # seconds after which a thread counts as hanging
 
@@ -382,6 +384,78 @@ def test_pickling_what_another_thread_has_pending() -> None:
         (text,) = in_threads(lambda: pickle.dumps([x, x[1:]]))
         whole, part = pickle.loads(text)
         assert whole.tolist() == x.tolist() and part.tolist() == x.tolist()[1:]
+
+
+HERE = os.path.dirname(core.__file__) + os.sep
+
+
+@pytest.fixture(params=range(3))
+def anywhere(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Other threads are let in between any two lines of the engine, every now and then."""
+    chance = random.Random(request.param)
+
+    def lines(frame: Any, event: str, arg: Any) -> Any:
+        if chance.random() < 0.02:
+            time.sleep(0)
+        return lines
+
+    def calls(frame: Any, event: str, arg: Any) -> Any:
+        return lines if frame.f_code.co_filename.startswith(HERE) else None
+
+    threading.settrace(calls)
+    yield
+    threading.settrace(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize(
+    "shared",
+    [
+        test_shared_values_are_read_by_all,
+        test_a_queue_of_pending_tensors,
+        test_exceptions_in_the_middle,
+        test_futures,
+    ],
+    ids=lambda f: f.__name__[5:],
+)
+def test_let_in_anywhere(shared: Callable[[int], None]) -> None:
+    shared(2)
+
+
+@pytest.mark.skipif(turns.COMPILED, reason="what is compiled calls what is compiled")
+def test_nobody_is_let_in_while_a_stretch_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes between the look at a thread and the end of taking over."""
+    taken: list[bool] = []
+    really = stretch.take
+
+    def slowly(owner: core.Engine, epoch: int) -> core.Engine:
+        was = (owner.epoch, owner.cur, len(owner.live))
+        time.sleep(0.01)
+        taken.append(was == (owner.epoch, owner.cur, len(owner.live)))
+        return really(owner, epoch)
+
+    monkeypatch.setattr(stretch, "take", slowly)
+    box: queue.Queue[Any] = queue.Queue()
+    stop = threading.Event()
+
+    def record() -> None:
+        n = 0
+        while not stop.is_set():
+            y = T.full((2,), float(n)) + 1
+            if box.empty():
+                box.put((n, y))
+            n += 1
+
+    def read() -> None:
+        try:
+            for _ in range(10):
+                n, y = box.get(timeout=PATIENCE)
+                assert y.tolist() == [n + 1.0] * 2
+        finally:
+            stop.set()
+
+    in_threads(record, read)
+    assert taken and all(taken)
 
 
 def test_one_recorder_is_found_at_a_time() -> None:
