@@ -86,7 +86,32 @@ def extensions(folder: str) -> list[Any]:
     for module in modules:
         # Contraction would let the C compiler change the bits of float arithmetic.
         module.extra_compile_args.append("-ffp-contract=off")
+        for source in module.sources:
+            path = Path(source)
+            path.write_text(without_trashcans(path.read_text("utf-8")), "utf-8")
     return modules
+
+
+def without_trashcans(text: str) -> str:
+    """Generated C in which classes that the garbage collector does not know end directly.
+
+    CPython puts objects that end deep inside others aside and links them through the collector's
+    words in front of them. mypyc lets it do so for its acyclic classes too, which have no such
+    words: the link would go into whatever lies in front.
+    """
+    out: list[str] = []
+    before = ""
+    direct = False
+    for line in text.splitlines(keepends=True):
+        words = line.strip()
+        if words.startswith("CPy_TRASHCAN_BEGIN(") and before != "PyObject_GC_UnTrack(self);":
+            direct = True
+        elif words.startswith("CPy_TRASHCAN_END(") and direct:
+            direct = False
+        else:
+            out.append(line)
+        before = words
+    return "".join(out)
 
 
 class BuildPy(build_py):

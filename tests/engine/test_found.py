@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -275,3 +279,31 @@ def test_as_strided_counts_from_the_start_of_the_memory(fuse_after: int) -> None
             assert w.grad is not None and w.grad.tolist() == [0, 0, 1, 0, 2, 0, 0, 0, 0, 0]
             column = x.detach().view(5, 2)[:, 1]
             assert (column.as_strided((2, 2), (4, 2)) + 0).tolist() == [[1.0, 3.0], [5.0, 7.0]]
+
+
+LONG_PROGRAM = """
+import rushlight as torch
+
+def step():
+    x = torch.ones(3, requires_grad=True)
+    y = x
+    for k in range(150):
+        y = y * 1.5 + k % 3
+    y.sum().backward()
+    return x.grad.tolist()
+
+steps = [step() for _ in range(4)]
+assert steps[0] == steps[3]
+torch.set_default_dtype(torch.float64)  # what was recognised is forgotten
+assert step() == step()
+"""
+
+
+def test_long_programs_end_without_touching_other_memory() -> None:
+    """Records end in the middle of others that end; the allocator checks what lies around them."""
+    settings = {**os.environ, "PYTHONMALLOC": "debug"}
+    command = [sys.executable, "-c", LONG_PROGRAM]
+    done = subprocess.run(
+        command, check=False, env=settings, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
