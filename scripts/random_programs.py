@@ -17,6 +17,7 @@ import argparse
 import gc
 import json
 import multiprocessing
+import random
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from tests.programs import guard, planted, ways
 from tests.programs.check import check, options, signature
 from tests.programs.generate import generate, scale_of
+from tests.programs.layers import generate_layers
 from tests.programs.minimise import minimise
 from tests.programs.program import Program
 
@@ -69,6 +71,14 @@ class Count:
         )
 
 
+def program_of(
+    seed: int, coverage: Counter[tuple[str, str, str]], scale: float, layers: float
+) -> Program:
+    """The program of a seed: a share has layers, large values and odd layouts."""
+    make = generate_layers if random.Random(seed * 5 + 3).random() < layers else generate
+    return make(seed, coverage, scale or scale_of(seed))
+
+
 def report(p: Program, torch: bool, native: float, seconds: float) -> str:
     """What differs in ``p``, made small."""
     o = options(p.seed, torch, native)
@@ -88,8 +98,9 @@ def report(p: Program, torch: bool, native: float, seconds: float) -> str:
 
 
 def run_seeds(
-    seeds: range, torch: bool, native: float, scale: float, shrink: float, end: float, show: bool
-) -> Count:
+    seeds: range, torch: bool, native: float, scale: float, layers: float, shrink: float,
+    end: float, show: bool,
+) -> Count:  # fmt: skip
     """Run the programs of ``seeds``, until the clock says ``end``."""
     out = Count()
     start = time.monotonic()
@@ -97,7 +108,7 @@ def run_seeds(
     for seed in seeds:
         if time.time() > end:
             break
-        p = generate(seed, out.coverage, scale or scale_of(seed))
+        p = program_of(seed, out.coverage, scale, layers)
         out.statements += sum(len(b.lines) * b.times for b in p.blocks)
         out.programs += 1
         o = options(seed, torch, native)
@@ -119,7 +130,7 @@ def run_programs(args: argparse.Namespace) -> int:
     """Count programs, statements, values and differences."""
     torch = not args.no_torch and ways.have_torch()
     end = time.time() + 60 * args.minutes if args.minutes else float("inf")
-    rest = (torch, args.native, args.scale, args.shrink, end)
+    rest = (torch, args.native, args.scale, args.layers, args.shrink, end)
     seeds = range(args.seed, args.seed + args.count)
     total = Count()
     if args.jobs == 1:
@@ -168,7 +179,7 @@ def run_guarded(args: argparse.Namespace) -> int:
     context = multiprocessing.get_context("spawn")
     torch = not args.no_torch and ways.have_torch()
     end = time.time() + 60 * args.minutes if args.minutes else float("inf")
-    rest = (torch, args.native, args.scale, args.shrink, end)
+    rest = (torch, args.native, args.scale, args.layers, args.shrink, end)
     total = Count()
     start = time.monotonic()
     seed, last = args.seed, args.seed + args.count
@@ -272,6 +283,7 @@ def main() -> int:
     a.add_argument("--no-torch", action="store_true", help="do not compare with PyTorch")
     a.add_argument("--native", type=float, default=0.1, help="share that runs compiled plans")
     a.add_argument("--scale", type=float, default=0.0, help="length of programs; 0: a mix")
+    a.add_argument("--layers", type=float, default=0.5, help="share with layers, large values")
     a.add_argument("--shrink", type=float, default=15.0, help="seconds to make a program small")
     a.add_argument("--jobs", type=int, default=1, help="processes")
     a.add_argument("--counts", default="", help="file that keeps counts over several calls")

@@ -168,8 +168,9 @@ class _Writer:
         e = self.e
 
         def single(w: Value, _: list[Value]) -> None:
-            best, place = self._window(x, depth, height, self._taps(w, "w"), 1, False)
-            self._put(out, g, e.add(line, w), best, place, 1)
+            taps = self._taps(w, "w")
+            best, place = self._window(x, depth, height, taps, 1, False)
+            self._put(out, g, e.add(line, w), best, place, 1, self._some(depth, height, taps))
 
         if self.lanes == 1:
             e.loop(0, self.n["ow"], 1, single)
@@ -181,12 +182,21 @@ class _Writer:
                 start = e.subtract(e.multiply(w, self.n["sw"]), self.n["pw"])
                 taps = (start, "0", self.n["kw"])
                 best, place = self._window(x, depth, height, taps, self.lanes, twice)
-                self._put(out, g, e.add(line, w), best, place, self.lanes)
+                some = self._some(depth, height, taps)
+                self._put(out, g, e.add(line, w), best, place, self.lanes, some)
 
             e.loop(self.first, self.end, self.lanes, vector, may_be_empty=True)
 
         e.choose(self.twice, lambda: vectors(True), lambda: vectors(False))
         e.loop(self.end, self.n["ow"], 1, single, may_be_empty=True)
+
+    def _some(self, *axes: tuple[Value, Value, Value]) -> Value:
+        """Whether a window has taps inside the plane: wide steps may lead around all of it."""
+        e = self.e
+        if not self.places:
+            return ""
+        found = [e.value(f"icmp slt i64 {first}, {last}") for _, first, last in axes]
+        return e.value(f"and i1 {e.value(f'and i1 {found[0]}, {found[1]}')}, {found[2]}")
 
     def _window(
         self, x: Value, depth: tuple[Value, Value, Value], height: tuple[Value, Value, Value],
@@ -240,7 +250,9 @@ class _Writer:
 
         begin = [self._lowest(lanes)]
         if self.places:
-            begin.append(placed(address(depth[1], height[1], width[1])))
+            some = self._some(depth, height, width)
+            at = address(depth[1], height[1], width[1])
+            begin.append(placed(e.value(f"select i1 {some}, i64 {at}, i64 0")))
         found = e.loop(depth[1], depth[2], 1, over_h, carry(begin), may_be_empty=True)
         return found[0], found[1] if self.places else ""
 
@@ -279,8 +291,13 @@ class _Writer:
         picks = [*range(0, lanes, 2), *(lanes + 2 * i + 1 for i in range(half))]
         return e.shuffle(low, high, picks, element, lanes)
 
-    def _put(self, out: Value, g: Value, at: Value, best: Value, place: Value, lanes: int) -> None:
-        """Stores winners or places, or adds gradients where the winners are, in order."""
+    def _put(
+        self, out: Value, g: Value, at: Value, best: Value, place: Value, lanes: int, some: Value
+    ) -> None:
+        """Stores winners or places, or adds gradients where the winners are, in order.
+
+        A window without a tap in the plane has no winner (``some`` is false): nothing is added.
+        """
         e, element = self.e, self.element
         if self.job == "value":
             e.store(best, e.gep(out, at, element), element, lanes)
@@ -301,5 +318,7 @@ class _Writer:
             here = e.gep(out, where, element)
             have = e.load(here, element)
             more_ = e.load(e.gep(g, e.add(at, i), element), element)
+            nothing = float_literal(-0.0, element) if self.float else "0"
+            more_ = e.value(f"select i1 {some}, {element} {more_}, {element} {nothing}")
             add = "fadd" if self.float else "add"
             e.store(e.value(f"{add} {element} {have}, {more_}"), here, element)

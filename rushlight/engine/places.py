@@ -15,7 +15,7 @@ from ..graph.node import Node
 from ..graph.op import Op, Spec
 from . import eager_steps
 from .eager_index import check
-from .steps import Cell, Steps, count, row_major
+from .steps import DEEP, Cell, Steps, count, row_major
 
 
 class Placing(Steps):
@@ -47,7 +47,7 @@ class Placing(Steps):
         s = x.spec
         at = index.spec
         rank = len(s.shape)
-        if rank == 0 or len(at.shape) != rank:
+        if rank == 0 or rank > DEEP or len(at.shape) != rank:
             return False
         size = s.dtype.itemsize
         address = self.reader(size, at.dtype.code)

@@ -25,6 +25,7 @@ NUMBERS: Final = 1 << 9  # Python numbers a stretch may have
 SMALL: Final = 1 << 12  # bytes up to which a value that does not leave lies in the arena
 ARENA: Final = 1 << 18
 IDLE: Final = 1 << 18  # bytes that may wait for the next call before they are free again
+DEEP: Final = 24  # dimensions that `nest` walks
 
 
 Ints = tuple[int, ...]
@@ -224,6 +225,19 @@ class Steps:
                 ins.append(i)
         words = self.words
         rank = len(sizes)
+        if rank > DEEP:
+            part = Cell()
+            part.mem = x.mem
+            part.spec = Spec(
+                tuple([int(n) for n in sizes[1:]]), spec.dtype, tuple([int(i) for i in ins[1:]])
+            )
+            further = tuple([int(o) for o in outs[1:]])
+            part.at = x.at
+            for _ in range(int(sizes[0])):
+                self.copy(to, further, part.spec.shape, part)
+                part.at += ins[0] * size
+                to += outs[0] * size
+            return
         if rank == 0:
             words.extend([self.copy_bytes, int(size), int(to), self.reach(x)])
             return
@@ -256,7 +270,8 @@ class Steps:
         view.spec = Spec(shape, x.spec.dtype, strides)
         out = Cell()
         self.place(out, Spec(shape, x.spec.dtype), False)
-        self.copy(self.reach(out), out.spec.strides, shape, view)
+        self.copy(out.at, out.spec.strides, shape, view)
+        self.reach(out)  # now: to write the copy may have taken a new program
         return out
 
     def contiguous(self, x: Cell) -> Cell:
@@ -391,7 +406,7 @@ class Steps:
                     return False
                 c: i64 = x.spec.dtype.code
                 key = key << 8 | c << 3 | (2 if not x.spec.shape else 1 - inner[k])
-        address = self.kernel(code, key, xs, spec)
+        address = self.kernel(code, key, xs, spec) if len(sizes) <= DEEP else 0
         if address == 0:
             return False
         self.room()
@@ -427,7 +442,8 @@ class Steps:
         spec = Spec(s.shape, s.dtype, tuple(strides))
         out = Cell()
         self.place(out, spec, False)
-        self.copy(self.reach(out), spec.strides, s.shape, x)
+        self.copy(out.at, spec.strides, s.shape, x)
+        self.reach(out)
         return out
 
     # ------------------------------------------------------------ reductions
@@ -501,7 +517,7 @@ class Steps:
         m = a.shape[-2]
         k = a.shape[-1]
         n = b.shape[-1]
-        if k == 0:
+        if k == 0 or len(spec.shape) > DEEP:
             return False
         address = PRODUCTS.get(kind, 0)
         if address == 0:

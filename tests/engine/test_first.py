@@ -192,3 +192,50 @@ def test_float64_as_the_default_type() -> None:
                 assert (torch.arange(n + 2) / 3)[1].item() == pytest.approx(1 / 3)
     finally:
         torch.set_default_dtype(before)
+
+
+def test_copies_of_operands_live_as_long_as_their_program() -> None:
+    """Writing a copy may run what was written before: its own memory has to be kept after that."""
+    runner = first.Runner()
+    x = steps.Cell()
+    base = torch.ones(64, 80)
+    spec = first.Spec((80, 64), torch.float32, (1, 80))
+    x.mem = held = first.Buffer(base.numel() * 4)
+    held.array(np.dtype(np.float32), (64 * 80,))[:] = 1
+    x.at = held.address
+    x.spec = spec
+    for make in (
+        lambda: runner.laid(x, spec.shape, spec.strides),
+        lambda: runner.turned(x, [0, 1], 2),
+        lambda: runner.contiguous(x),
+    ):
+        runner.idle = steps.IDLE + 1  # the copy begins a new program
+        made = make()
+        memory = made.mem
+        assert memory is not runner.arena and any(m is memory for m in runner.waiting)
+        runner.flush()
+        assert (runner.array(made) == 1).all()
+
+
+def test_copies_in_more_dimensions_than_a_nest_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "DEEP", 2)
+    x = filled(3, 2, 5, 4)
+    turned = x.permute(2, 0, 3, 1)
+    want = np.asarray(x.tolist()).transpose(2, 0, 3, 1)
+    assert (turned.contiguous() * 1).tolist() == want.astype(np.float32).tolist()
+    assert (turned + turned[:, :1, :, :1]).shape == (5, 3, 4, 2)
+
+
+def test_windows_without_an_element() -> None:
+    """Wide steps may lead around the whole plane: nothing wins, and no gradient goes anywhere."""
+    for shape, kernel, pad, wide in (
+        ((2, 2, 2), 2, 1, 3),
+        ((2, 2, 1, 40), (1, 2), (0, 1), (1, 41)),
+        ((1, 2, 2, 2), 2, 1, 3),
+    ):
+        pool = F.max_pool1d if len(shape) == 3 else F.max_pool2d
+        x = torch.ones(shape, requires_grad=True)
+        y = pool(x, kernel, 1, pad, wide)
+        y.sum().backward()
+        assert x.grad.abs().sum().item() == 0
+        assert (y == -float("inf")).all()
