@@ -135,8 +135,7 @@ def test_what_is_lacking_says_so_when_it_is_used():
         lambda: fx.Tracer.trace(),
         lambda: profiler.profile().__enter__(),
         lambda: onnx.export(None, None, "x.onnx"),
-        lambda: distributed.init_process_group("gloo"),
-        lambda: distributed.all_reduce(torch.ones(1)),
+        lambda: distributed.TCPStore("localhost", 1),
         lambda: torch.export.export(None, ()),
         lambda: torch.quantization.quantize_dynamic(None),
     )
@@ -145,7 +144,7 @@ def test_what_is_lacking_says_so_when_it_is_used():
             use()
     with pytest.raises(AttributeError, match=r"torch.fx.nothing is not in Rushlight yet"):
         fx.nothing
-    for name in ("fx.Tracer", "onnx.export", "distributed.init_process_group"):
+    for name in ("fx.Tracer", "onnx.export", "distributed.TCPStore"):
         assert known.look_up(f"torch.{name}").missing == f"torch.{name}"
     assert known.look_up("torch.fx.wrap").missing is None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.nn.module import Module
 
-__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
+__all__ = ["DataParallel", "data_parallel"]
 
 
 class DataParallel(Module):
@@ -47,16 +47,3 @@ def data_parallel(
     """What the module gives; `inputs`: a tuple of arguments, or the only one."""
     given = inputs if isinstance(inputs, tuple) else (inputs,)
     return module(*given, **(module_kwargs or {}))
-
-
-class DistributedDataParallel(Module):
-    """Needs a process group, which cannot be made here: PyTorch's `ValueError` without one."""
-
-    def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
-        super().__init__()
-        raise ValueError(
-            "Default process group has not been initialized, please make sure to call "
-            "init_process_group."
-        )
-
-    lacking = True  # for `rushlight check`

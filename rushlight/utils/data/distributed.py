@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from rushlight.base.world import world
 from rushlight.random import Generator, draws
 from rushlight.utils.data.sampler import Sampler
 
@@ -14,7 +15,8 @@ class DistributedSampler(Sampler[int]):
     """Every `num_replicas`-th index from `rank` on, of a permutation that all processes share.
 
     The permutation is that of `seed + epoch`; `set_epoch` gives each epoch its own.  Indices are
-    repeated, or with `drop_last` left out, until all shares are of one length.
+    repeated, or with `drop_last` left out, until all shares are of one length.  Without
+    `num_replicas` and `rank` they are the process group's.
     """
 
     def __init__(
@@ -26,11 +28,10 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise RuntimeError(
-                "DistributedSampler: Requires distributed package to be available, or num_replicas "
-                "and rank to be given"
-            )
+        if num_replicas is None:
+            num_replicas = world().size
+        if rank is None:
+            rank = world().rank
         if rank >= num_replicas or rank < 0:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
