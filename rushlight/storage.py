@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rushlight.tensor.memory import LEGACY, TypedStorage, UntypedStorage, is_storage
+from rushlight.tensor.storage import TYPES, TypedStorage, UntypedStorage, is_storage
 
-globals().update(LEGACY)  # FloatStorage, LongStorage ...
+globals().update(TYPES)  # FloatStorage, LongStorage ...
 
 __all__ = ["TypedStorage", "UntypedStorage", "is_storage"]
-__all__ += list(LEGACY)
+__all__ += list(TYPES)

@@ -16,7 +16,7 @@ from rushlight.cli.check import known
 @pytest.mark.parametrize(
     "name",
     [
-        *("cuda", "mps", "xpu", "accelerator", "distributed", "backends.cudnn", "backends.mps"),
+        *("cuda", "mps", "xpu", "accelerator", "backends.cudnn", "backends.mps"),
         *("backends.mkl", "backends.mkldnn", "backends.openmp", "backends.nnpack"),
         *("backends.opt_einsum", "backends.cusparselt"),
     ],

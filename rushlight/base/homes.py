@@ -86,6 +86,7 @@ GATHERED: Final = {
     "torch.linalg": "torch.linalg.",
     "torch.fft": "torch.tensor.fourier",
     "torch.autograd": "torch.autograd.engine",
+    "torch.storage": "torch.tensor.storage",
     "torch.serialization": "torch.io.",
     "torchvision.transforms.transforms": "torchvision.transforms._",
 }

@@ -31,7 +31,7 @@ OTHERS: Final = {
 _PUBLIC: Final = frozenset(
     {
         *("autograd", "cuda", "distributed", "distributions", "fft", "func", "jit", "linalg"),
-        *("serialization", "profiler"),
+        *("serialization", "storage", "profiler"),
         *(
             "amp",
             "masked",

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from ..graph.op import TABLE
 from ..graph.value import Val
-from .core import SLOW, Engine, Tensor, mine
+from .core import SLOW, Engine, Tensor, mine, record1
 from .handles import find, promote, written
+from .record import assign, detach, set_grad_enabled
 from .records import FLUSH, NONE, ROOT, STEP, Rec
 from .stretch import mend
 from .tape import Tape
@@ -27,7 +28,8 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     state ...).
     ``rule(tensors, numbers, arg)`` gives for each tensor its new value, or None where it stays;
     written in rows.
-    ``numbers`` are run-time inputs shared by all columns; ``arg`` is static.
+    ``numbers`` are run-time inputs shared by all columns; ``arg`` is static.  Tensors that are
+    views are stepped as copies, which are then written to where they belong.
     """
     if not columns:
         return
@@ -49,7 +51,11 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     if e.cur.nnum != len(e.numbers):
         mend(e)
     if r.op != STEP or r.srcs != srcs or r.arg is not rule or r.key != arg:
-        r = step_record(e, rule, columns, srcs, numbers, arg)
+        made = step_record(e, rule, columns, srcs, numbers, arg)
+        if made is None:
+            step_views(rule, columns, numbers, arg)
+            return
+        r = made
     was = e.dirty
     e.dirty = True  # until path and storages agree again
     e.numbers.extend(numbers)
@@ -67,6 +73,37 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     e.dirty = was
     e.now = False
     SLOW[0].flush(e)
+
+
+def step_views(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], arg: Any) -> None:
+    """One step of tensors some of which are views."""
+    before = set_grad_enabled(False)
+    try:
+        copies: list[tuple[Tensor, Tensor]] = []
+        whole: list[tuple[Tensor, ...]] = []
+        for column in columns:
+            tensors: list[Tensor] = []
+            for t in column:
+                if t.rec.region is None:
+                    tensors.append(t)
+                else:
+                    made = record1(COPY.code, detach(t), None)
+                    copies.append((t, made))
+                    tensors.append(made)
+            whole.append(tuple(tensors))
+        versions = [writes_of(made) for _, made in copies]
+        update(rule, whole, numbers, arg)
+        for i in range(len(copies)):
+            t, made = copies[i]
+            if writes_of(made) != versions[i]:  # a gradient stays as it is
+                assign(t, made)
+    finally:
+        set_grad_enabled(before)
+
+
+def writes_of(t: Tensor) -> int:
+    """How often a tensor's memory was written."""
+    return 0 if t.st is None else int(t.st.ver)
 
 
 STEPS: Final[dict[Any, int]] = {}  # what is stepped -> how many records of it came after others
@@ -104,8 +141,9 @@ def step_record(
     srcs: tuple[int, ...],
     numbers: list[Any],
     arg: Any,
-) -> Rec:
-    """The record of an optimiser step: its rule applied to every column."""
+) -> Rec | None:
+    """The record of an optimiser step: its rule applied to every column; None where a tensor is a
+    part of other memory."""
     cur = e.cur
     key = (STEP, id(rule), NONE, MANY, (arg, srcs))
     q = cur.alts.get(key)
@@ -115,7 +153,7 @@ def step_record(
     for column in columns:
         for t in column:
             if t.rec.region is not None:
-                raise RuntimeError("an optimiser cannot step a tensor that is a view of another")
+                return None
     if len(STEPS) > 1000:
         STEPS.clear()
     what = stepped(rule, columns, arg)

@@ -38,6 +38,7 @@ from rushlight.tensor import (
     sparse,
     special,
     spectra,
+    storage,
     windows,
 )
 from rushlight.tensor.install import FUNCTIONS, numpy_names
@@ -82,5 +83,6 @@ __all__ = [
     "sparse",
     "special",
     "spectra",
+    "storage",
     "windows",
 ]

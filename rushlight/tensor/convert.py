@@ -12,11 +12,10 @@ from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.base.device import device as Device
 from rushlight.base.dtype import ALL, dtype
-from rushlight.base.shape import contiguous_strides, numel
+from rushlight.base.shape import numel
 from rushlight.engine import Tensor
 from rushlight.engine.leaves import rewire
 from rushlight.graph.ops import elementwise as ew
-from rushlight.graph.ops import movement
 from rushlight.graph.ops.placing import to_device
 from rushlight.tensor import shape as sh
 from rushlight.tensor.install import (
@@ -32,7 +31,6 @@ from rushlight.tensor.install import (
 )
 from rushlight.tensor.kinds import contiguous_format, memory_format, preserve_format, strided
 from rushlight.tensor.literals import array_of
-from rushlight.tensor.memory import is_storage
 
 apply: Callable[..., Tensor] = engine.apply
 
@@ -374,27 +372,6 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = contiguous_format) ->
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """`resize_` to the size of another."""
     return resize_(self, tuple(the_template.shape))
-
-
-@method()
-def set_(
-    self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
-) -> Tensor:
-    """Refer to the memory of another tensor, or to a storage (of none: no elements)."""
-    if source is None:
-        source = engine.own_array(np.zeros(0, self.dtype.numpy), self.dtype, self.device)
-    elif is_storage(source):
-        source = source.elements(self.dtype)
-        size = (source.shape[0] - storage_offset,) if size is None else size
-    if size is not None:
-        source = sh.look(
-            movement.as_strided,
-            engine.detach(source),
-            (tuple(size), contiguous_strides(tuple(size)) if stride is None else tuple(stride),
-             storage_offset),
-        )  # fmt: skip
-    engine.set_data(self, engine.detach(source))
-    return self
 
 
 @method()

@@ -228,8 +228,8 @@ def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
 # ---------------------------------------------------------------- identity
 @method("data_ptr")
 def data_ptr(self: Tensor) -> int:
-    """The address of the first element; pending work runs."""
-    return engine.address(self)
+    """The address of the first element, 0 without one; pending work runs."""
+    return 0 if 0 in self.shape else engine.address(self)
 
 
 setattr(Tensor, "_version", property(engine.version))

@@ -319,3 +319,46 @@ def test_sparse_adam_wants_dense_parameters():
             optim.SparseAdam(given)
     with pytest.raises(ValueError, match="empty parameter list"):
         optim.SparseAdam([])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "LBFGS"])
+def test_parameters_that_are_parts_of_other_memory(name: str) -> None:
+    """They move as parameters of their own do, and with them the memory; the rest stays."""
+
+    def run(parts: bool) -> tuple[list[float], list[float]]:
+        if parts:
+            memory = torch.arange(8.0)
+            a, b = memory[1:3].requires_grad_(), memory[4:8].view(2, 2)[1].requires_grad_()
+        else:
+            a = torch.tensor([1.0, 2.0], requires_grad=True)
+            b = torch.tensor([6.0, 7.0], requires_grad=True)
+        c = torch.ones(2, requires_grad=True)
+        more = {"momentum": 0.9} if name == "SGD" else {}
+        optimizer = getattr(torch.optim, name)([a, c, b], lr=0.05, **more)
+
+        def closure() -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = (a * c - 1).square().sum() + (b - c).square().mean()
+            loss.backward()
+            return loss
+
+        for _ in range(4):
+            optimizer.step(closure)
+        if parts:
+            assert [memory[i].item() for i in (0, 3, 4, 5)] == [0.0, 3.0, 4.0, 5.0]
+            assert memory[1:3].tolist() == a.tolist() and memory[6:].tolist() == b.tolist()
+        return a.tolist() + b.tolist(), c.tolist()
+
+    assert run(True) == run(False)
+
+
+def test_a_gradient_that_is_a_view_is_read_only() -> None:
+    p, g = torch.nn.Parameter(torch.zeros(2)), torch.arange(4.0)
+    p.grad = g[1:3]
+    optimizer = torch.optim.SGD([p], lr=1.0)
+    for _ in range(3):
+        optimizer.step()
+    assert p.tolist() == [-3.0, -6.0]
+    assert g.tolist() == [0.0, 1.0, 2.0, 3.0] and g._version == 0
+    with pytest.raises(ValueError, match="can't optimize a non-leaf Tensor"):
+        torch.optim.SGD([p * 2], lr=1.0)
