@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import Any, Final
 
 from rushlight.autograd import function, functional, grad_mode
 from rushlight.autograd.engine import backward, grad
@@ -31,7 +32,6 @@ __all__ = [
     "gradgradcheck",
     "inference_mode",
     "no_grad",
-    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
@@ -50,22 +50,21 @@ class Variable(metaclass=_VariableMeta):
         return requires_grad_(made) if requires_grad else made
 
 
-class detect_anomaly:
-    """Accepted: errors of a gradient name the line that recorded the operation in any case."""
-
-    def __init__(self, check_nan: bool = True) -> None:
-        self.check_nan = check_nan
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
+# Not everyday: loaded when first used.
+_LATER: Final = {
+    "anomaly_mode": None,
+    "detect_anomaly": "anomaly_mode",
+    "forward_ad": None,
+    "graph": None,
+    "set_detect_anomaly": "anomaly_mode",
+}
 
 
-class set_detect_anomaly(detect_anomaly):
-    """`detect_anomaly` as a setting."""
-
-    def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        super().__init__(check_nan)
-        self.mode = mode
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(
+            f"module 'torch.autograd' has no attribute {name!r}: torch.autograd.{name} is not in "
+            "Rushlight yet"
+        )
+    module = importlib.import_module(f"{__name__}.{_LATER[name] or name}")
+    return module if _LATER[name] is None else getattr(module, name)

@@ -12,8 +12,10 @@ from rushlight.tensor.history import check_gradient
 
 
 def _listed(x: Any, name: str) -> list[Tensor]:
-    found = [x] if isinstance(x, Tensor) else list(x)
+    found = [x] if isinstance(x, Tensor) or hasattr(x, "ownership_token") else list(x)
     for i, t in enumerate(found):
+        if hasattr(t, "ownership_token"):  # a `graph.GradientEdge`
+            found[i] = t = t.ownership_token
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}: element {i} has to be a Tensor, not {type(t).__name__}")
     return found

@@ -21,6 +21,7 @@ class FunctionCtx:
     needs_input_grad: tuple[bool, ...] = ()
     materialize_grads: bool = True
     _saved: tuple[Tensor | None, ...] = ()
+    _packed: list[Callable[[], Tensor] | None] | None = None  # with hooks on saved tensors
     _not_differentiable: tuple[Tensor, ...] = ()
     _dirty: tuple[Tensor, ...] = ()
 
@@ -40,12 +41,19 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What `save_for_backward` was given."""
+        if self._packed is not None:
+            return tuple([None if fetch is None else fetch() for fetch in self._packed])
         return self._saved
 
     @property
     def saved_variables(self) -> tuple[Any, ...]:
         """The old name of `saved_tensors`."""
-        return self._saved
+        return self.saved_tensors
+
+    def _pack(self, tracer: Any) -> None:
+        """Hand what was saved to the hooks on saved tensors."""
+        self._packed = [None if x is None else tracer.pack_history(x) for x in self._saved]
+        self._saved = ()
 
     def mark_dirty(self, *args: Tensor) -> None:
         """Say which inputs `forward` changed in place; they have to be returned."""
@@ -134,6 +142,9 @@ class Function(FunctionCtx, metaclass=_Meta):
                 cls.setup_context(ctx, args, output)
         if not wanted:
             return output
+        tracer: Any = engine.tracer()
+        if tracer is not None and tracer.hooks:
+            ctx._pack(tracer)
         return _attached(cls, ctx, tensors, output)
 
 

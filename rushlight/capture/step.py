@@ -87,6 +87,7 @@ class Step:
         e = mine()
         if (
             e.watch is not None
+            or e.tracer is not None
             or self.tries > TRIES
             or settings.eager
             or settings.verify

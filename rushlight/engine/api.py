@@ -12,7 +12,8 @@ from ..graph.op import TABLE, Op
 from . import backward as bw
 from . import flush as fl
 from . import handles, leaves, record, step, stretch, tape, trie
-from .core import NOTHING, SLOW, Tensor, mine, peek, record1, record2, record3
+from .core import NOTHING, SLOW, Engine, Tensor, mine, peek, record1, record2, record3
+from .descent import Call, Tracer
 from .records import Rec
 
 
@@ -244,6 +245,12 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
     return own
 
 
+def entries_of(t: Tensor) -> Any:
+    """The entries of history of the stretch that a pending tensor is in; None when it was run."""
+    e = mine()
+    return e.gleaves if t.epoch == e.epoch else None
+
+
 def after_accumulate(t: Tensor) -> dict[int, Any]:
     """Hooks that run when a leaf's gradient has been accumulated."""
     f = t.fam
@@ -293,7 +300,7 @@ def attach_function(
         e.live.append(t)
         e.cur = r
         made.append(t)
-    e.calls.append(bw.Call(backward, first, len(values), slots))
+    e.calls.append(Call(backward, first, len(values), slots))
     return made
 
 
@@ -327,12 +334,36 @@ def set_autocast(policy: Any) -> Any:
     e = mine()
     was = e.policy
     if policy is not was:
-        fl.flush_engine(e)
-        e.policies[was] = e.roots
-        e.policy = policy
-        e.roots = e.policies.get(policy) or trie.new_root()
-        stretch.clear(e)
+        switch(e, policy, e.tracer)
     return was
+
+
+def set_tracer(tracer: Tracer | None) -> Tracer | None:
+    """Show a tracer what this thread records from now on (None: nobody); the one before.
+
+    What is pending is run first.
+    """
+    e = mine()
+    was: Tracer | None = e.tracer
+    if tracer is not was:
+        switch(e, e.policy, tracer)
+    return was
+
+
+def tracer() -> Tracer | None:
+    """Who is shown what this thread records."""
+    found: Tracer | None = mine().tracer
+    return found
+
+
+def switch(e: Engine, policy: Any, tracer: Tracer | None) -> None:
+    """Record under another policy or tracer: each has tries of its own, and a tracer empty ones."""
+    fl.flush_engine(e)
+    e.policies[e.policy, e.tracer is not None] = e.roots
+    e.policy = policy
+    e.tracer = tracer
+    e.roots = e.policies.get((policy, tracer is not None)) or trie.new_root()
+    stretch.clear(e)
 
 
 def lowered(*operands: Any) -> tuple[Any, ...]:

@@ -9,7 +9,6 @@ goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from mypy_extensions import i64
@@ -18,17 +17,18 @@ from ..base.errors import AGAIN
 from ..base.shape import numel
 from ..graph.op import TABLE
 from .core import SLOW, Engine, Frame, Hist, Tensor, follow, mine, peek
+from .descent import BEGIN, LEAVE, RELEASE, Packed, Seeds, descend, release, run_hooks
 from .handles import at_root, find, loose_key, needs_grad, origin
 from .pieces import Wanted, handles, piece_record, template_record
-from .record import apply, full, inplace, set_grad_enabled
+from .record import apply, full
 from .records import BACKWARD, NONE, TEMPLATE, Rec
 from .stretch import undisturbed
+from .sums import Scattered, plus, summed
 from .tape import Template, kept, make_template
 from .trie import ENTER, GRAFT, LEAF, REREAD, get_tape
 from .turns import apart
 
 ADD: Final = TABLE["add"]
-Seeds = dict[int, Tensor]
 Older = dict[int, tuple[Frame, Seeds]]
 
 
@@ -44,11 +44,13 @@ class Run:
         self.wanted: Wanted | None = wanted
         self.older: Older = {}
         self.leaves: list[tuple[Hist, Tensor]] = []
+        self.given: list[Hist] = []  # every entry of history that a gradient went to
 
     def give(self, grads: list[tuple[int, Rec]], hs: list[Tensor], leaves: list[Hist]) -> None:
         """Hand gradients to where entries came from: leaves, or older stretches."""
         for j, (k, _) in enumerate(grads):
             hist = leaves[k]
+            self.given.append(hist)
             h = hs[j]
             fr = hist.frame
             if fr is not None:
@@ -60,12 +62,15 @@ class Run:
                 have = seeds.get(hist.slot)
                 seeds[hist.slot] = h if have is None else apply(ADD, (have, h), None)
                 continue
-            for i in range(len(self.leaves)):
-                if self.leaves[i][0] is hist:
-                    self.leaves[i] = (hist, apply(ADD, (self.leaves[i][1], h), None))
-                    break
-            else:
-                self.leaves.append((hist, h))
+            self.leaf(hist, h)
+
+    def leaf(self, hist: Hist, h: Tensor) -> None:
+        """A part of a leaf's gradient."""
+        for i in range(len(self.leaves)):
+            if self.leaves[i][0] is hist:
+                self.leaves[i] = (hist, plus(self.leaves[i][1], h))
+                return
+        self.leaves.append((hist, h))
 
     def begun(self, bt: Template, f: Frame) -> Seeds:
         """Running sums of entries that ``bt`` adds to, taken out: by the entries' slots in ``f``'s
@@ -77,8 +82,10 @@ class Run:
             h: Tensor | None = None
             if fr is None:
                 for i in range(len(self.leaves)):
-                    if self.leaves[i][0] is hist:
-                        h = self.leaves.pop(i)[1]
+                    have = self.leaves[i]
+                    if have[0] is hist:
+                        if not isinstance(have[1], Scattered):
+                            h = self.leaves.pop(i)[1]
                         break
             else:
                 pair = self.older.get(fr.serial)
@@ -104,92 +111,9 @@ class Run:
 
 def accumulate(e: Engine, hist: Hist, h: Tensor, create: bool) -> None:
     """Add a complete gradient to a leaf's ``.grad``, in place unless it is differentiated again."""
-    have = hist.grad
-    if have is None:
-        hist.grad = h
-    elif create:
-        hist.grad = apply(ADD, (have, h), None)
-    elif not needs_grad(have) and not needs_grad(h):
-        inplace(ADD, have, (h,), None)
-    else:
-        was = e.gm
-        try:
-            set_grad_enabled(False)
-            inplace(ADD, have, (h,), None)
-        finally:
-            set_grad_enabled(was)
+    hist.grad = summed(hist.grad, h, create)
     if hist.after is not None:
         accumulate_hooks(hist)
-
-
-def run_hooks(hooks: Any, g: Tensor) -> Tensor:
-    """Tensor hooks in the order they were registered; what one returns replaces the gradient."""
-    for hook in list(hooks.values()):
-        out = apart(hook, g)
-        if out is not None:
-            if not isinstance(out, Tensor):
-                raise TypeError(
-                    f"a gradient hook has to return None or a Tensor, not {type(out).__name__}"
-                )
-            g = out
-    return g
-
-
-class Call:
-    """A custom function met in a stretch: its backward, and the slots of its operands and
-    results."""
-
-    def __init__(
-        self, backward: Callable[..., Any], first: int, count: int, inputs: list[int]
-    ) -> None:
-        self.backward = backward
-        self.first = first
-        self.count = count
-        self.inputs = inputs  # -1 where no gradient is wanted
-
-
-def descend(
-    run: Run, seeds: Seeds, hooks: dict[int, Any], calls: dict[int, Any], piece: Any
-) -> None:
-    """Take seeds down a stretch, stopping at hooks and custom functions; ``piece(seeds, stop)``
-    gives new seeds."""
-    called = {s: c for c in calls.values() for s in range(c.first, c.first + c.count)}
-    stops = sorted(set(hooks) | set(called))
-    hooked: set[int] = set()
-    while seeds:
-        top = max(seeds)
-        if top in hooks and top not in hooked:
-            hooked.add(top)
-            seeds[top] = run_hooks(hooks[top], seeds[top])
-        if top in called:
-            c: Call = called[top]
-            # every result of the function may carry a gradient; all are complete, results have the
-            # next slots
-            grads: list[Tensor | None] = []
-            for s in range(c.first, c.first + c.count):
-                g = seeds.pop(s, None)
-                if g is not None and s in hooks and s not in hooked:
-                    hooked.add(s)
-                    g = run_hooks(hooks[s], g)
-                grads.append(g)
-            was = run.e.gm
-            try:
-                set_grad_enabled(run.create)
-                out = apart(c.backward, *grads)
-            finally:
-                set_grad_enabled(was)
-            for s, g in zip(c.inputs, out):
-                if s >= 0 and g is not None:
-                    have = seeds.get(s)
-                    seeds[s] = g if have is None else apply(ADD, (have, g), None)
-            continue
-        stop = -1
-        for s in stops:
-            if s < top or (s == top and top not in hooked):
-                stop = s
-        if stop == top:
-            stop = -1
-        seeds = piece(seeds, stop)
 
 
 def backward_here(run: Run, seeds: Seeds) -> None:
@@ -235,14 +159,14 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             known[k] = bt
         return bt
 
-    def piece(now: Seeds, stop: int) -> Seeds:
+    def piece(now: Seeds, stop: int, what: int) -> Seeds:
         order = tuple(sorted(now))
         only = w.entries(f.gleaves) if w is not None else None
         bt = template(order, stop, only)
         # A sum that younger stretches began at an entry of this one is handed in and goes on: the
         # order of
         # additions is that of the walk, wherever stretches were cut.
-        begun = run.begun(bt, f)
+        begun = run.begun(bt, f) if what & BEGIN else {}
         if begun:
             now = dict(now)
             for s, h in begun.items():
@@ -252,6 +176,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             bt = template(order, stop, only)
         if f.freed & bt.vmask:
             raise RuntimeError(AGAIN)
+        held = opened(f, info.recs, bt)
         SLOW[0].bound(e)
         ep = e.epoch
         srcs: list[int] = [int(find(e, now[s])) for s in order]
@@ -266,7 +191,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             rg = hist is not None and past == NONE  # each history enters once
             b = kept(info.recs, s)
             r = peek(e, LEAF, NONE, NONE, NONE, loose_key(info.recs[b].spec, rg and b == s))
-            e.lvals.append(f.saved[b])
+            e.lvals.append(f.saved[b] if held is None else held.get(b, f.saved[b]))
             if b != s:  # a view whose base was kept
                 e.cur = r
                 r = follow(e, REREAD, r.slot, NONE, NONE, q.region)
@@ -288,15 +213,30 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             e.numbers.append(f.numbers[k2])
         hs, pending, caught = handles(e, r)
         e.cur = r
-        if not run.retain:
+        if what & RELEASE and not run.retain:
             release(f, bt.vmask)
-        if w is not None:
-            for j, (s, _) in enumerate(r.info):
-                w.keep(w.frames, (f.serial, s), caught[j])
-        run.give(r.grads, hs, f.gleaves)
+        if what & LEAVE:
+            if w is not None:
+                for j, (s, _) in enumerate(r.info):
+                    w.keep(w.frames, (f.serial, s), caught[j])
+            run.give(r.grads, hs, f.gleaves)
         return {s: pending[j] for j, (s, _) in enumerate(r.pend)}
 
-    descend(run, seeds, f.hooks, f.calls, piece)
+    descend(run, f, seeds, piece)
+
+
+def opened(f: Frame, recs: list[Rec], bt: Template) -> dict[int, Any] | None:
+    """The saved values a template reads that are in somebody else's keeping, asked for: Python
+    runs, so nothing may be in hand."""
+    if not f.packed:
+        return None
+    held: dict[int, Any] = {}
+    for s in bt.need:
+        b = kept(recs, s)
+        v = f.saved[b]
+        if isinstance(v, Packed) and b not in held:
+            held[b] = apart(v.memory)
+    return held
 
 
 def entry_of(e: Engine, h: Hist) -> int:
@@ -313,20 +253,11 @@ def entry_of(e: Engine, h: Hist) -> int:
     return NONE
 
 
-def release(f: Frame, vmask: int) -> None:
-    """Saved values that no node still needs are let go."""
-    f.freed |= vmask
-    users: dict[int, int] = f.rec.info.users
-    for s in list(f.saved):
-        if users[s] & ~f.freed == 0:
-            del f.saved[s]
-
-
 # ---------------------------------------------------------------- outside
 def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     """``t.backward()`` of one scalar: the hot case."""
     e = mine()
-    if e.hooks or e.calls:
+    if e.hooks or e.calls or e.tracer is not None:
         check_root(t)
         run_first(e)
     SLOW[0].bound(e)
@@ -367,7 +298,7 @@ def run_first(e: Engine) -> None:
     """A stretch with hooks or custom functions is run before it is differentiated: Python called on
     the way down
     may read values, which ends the current stretch."""
-    if e.hooks or e.calls:
+    if e.hooks or e.calls or e.tracer is not None:
         SLOW[0].flush(e)
 
 
@@ -379,11 +310,27 @@ def accumulate_hooks(hist: Hist) -> None:
 
 def complete(run: Run) -> None:
     """Older stretches, youngest first; then the leaves."""
-    while run.older:
-        k = max(run.older)
-        f, seeds = run.older.pop(k)
-        backward_frame(run, f, seeds)
-    run.settle()
+    running = RUNNING.setdefault(id(run.e), [])
+    running.append(run)
+    try:
+        while run.older:
+            k = max(run.older)
+            f, seeds = run.older.pop(k)
+            backward_frame(run, f, seeds)
+        run.settle()
+    finally:
+        running.pop()
+
+
+RUNNING: Final[
+    dict[int, list[Run]]
+] = {}  # id of a recorder -> the backwards it is in the middle of
+
+
+def running() -> Run | None:
+    """The backward this thread is in the middle of; the innermost."""
+    found = RUNNING.get(id(mine()))
+    return found[-1] if found else None
 
 
 def check_root(t: Tensor) -> None:
@@ -417,7 +364,7 @@ def first_gradients(roots: list[Tensor], grads: list[Tensor | None]) -> list[Ten
     return given
 
 
-def plus(e: Engine, x: Tensor, y: Tensor) -> Tensor:
+def joined(e: Engine, x: Tensor, y: Tensor) -> Tensor:
     """``x + y`` where the stretch may not end: slots of it are in hand."""
     ep = e.epoch
     a = find(e, x)
@@ -439,7 +386,7 @@ def start(run: Run, roots: list[Tensor], given: list[Tensor]) -> None:
         s = int(find(e, t))
         undisturbed(e, ep)
         have = seeds.get(s)
-        seeds[s] = given[i] if have is None else plus(e, have, given[i])
+        seeds[s] = given[i] if have is None else joined(e, have, given[i])
     backward_here(run, seeds)
     complete(run)
     if e.now:

@@ -213,6 +213,7 @@ class Captured:
             e is not (MAIN if MAIN.solo else mine())
             or e.gm != self.gm
             or e.watch is not None
+            or e.tracer is not None
             or VERSION[0] != self.version
             or Defaults.float is not self.float
             or Chosen.device is not self.device

@@ -32,8 +32,7 @@ from .records import (
 
 
 class Hist:
-    """Where a gradient goes: into ``grad`` (frame None: a leaf) or to a slot of a flushed
-    stretch."""
+    """Where a gradient goes: into ``grad`` (frame None: a leaf) or to a flushed stretch's slot."""
 
     grad: Tensor | None = None
     hooks: Any = None
@@ -49,10 +48,10 @@ GONE: Final = -1  # the thread of a recorder that records nothing any more
 
 
 class Frame:
-    """A flushed stretch that something alive has its history in: saved values, where its entries'
-    gradients go."""
+    """A flushed stretch that something alive has its history in, with what its gradient needs."""
 
-    __slots__ = ("calls", "freed", "gleaves", "hooks", "numbers", "rec", "saved", "serial")
+    __slots__ = ("calls", "freed", "gleaves", "hooks", "numbers", "packed", "posts", "rec",
+                 "saved", "serial")  # fmt: skip
 
     def __init__(self, rec: Rec, gleaves: list[Hist], numbers: list[Any], serial: int) -> None:
         self.rec: Rec = rec
@@ -63,6 +62,8 @@ class Frame:
         self.freed: int = 0
         self.hooks: dict[int, Any] = NOTHING
         self.calls: dict[int, Any] = NOTHING
+        self.posts: dict[int, Any] = NOTHING  # by slot: hooks that see what its node returned
+        self.packed: bool = False  # are saved values in somebody else's keeping?
 
 
 class Fam:
@@ -74,8 +75,7 @@ class Fam:
     ver: i64 = 0  # the storage's version it matches
     hep: i64 = 0  # epoch and slot of the last write that made history
     hslot: i64 = NONE
-    # A leaf that is a view of its storage has its history there, not at the base: (shape,
-    # strides, offset).
+    # A leaf that is a view has its history there, not at the base: (shape, strides, offset).
     root: Any = None
     # Of a rooted family: the storage's value without history.  Of one without history: what holds
     # its gradient all the same, see `leaves.holding`.
@@ -97,7 +97,8 @@ class Engine:
         "busy", "calls", "credit", "cur", "dirty", "epoch", "fams", "gleaves", "gm", "hooks",
         "live", "lnow", "loose", "lvals", "met", "misses", "nflush", "now", "nplan", "nrec",
         "numbers", "pending", "policies", "policy", "ready", "roots", "runner", "sign", "solo",
-        "sts", "tail", "taken", "tape", "tapecur", "thread", "uses", "watch",
+        "sts", "tail", "taken", "tape", "tapecur", "thread", "tracer",
+        "uses", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -131,6 +132,7 @@ class Engine:
         self.policy: Any = None  # autocast's, see graph/autocast.py
         self.policies: dict[Any, list[Rec]] = {}  # roots of the tries under other policies
         self.watch: Any = None  # a `noting.Noting` while a step is watched
+        self.tracer: Any = None  # a `descent.Tracer` while each operation is looked at
         # New records the trie still takes; below zero they stay out of it, see `trie.adopt`.
         self.credit: i64 = CREDIT
         self.sign: i64 = 0  # of a stretch that is kept apart
@@ -199,8 +201,7 @@ SLOW: Final[list[Slow]] = [Slow()]
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Tensor(Methods):
-    """A multi-dimensional array that records what is done to it.  Make one with ``tensor``,
-    ``zeros``, ``randn`` ..."""
+    """A multi-dimensional array that records what is done to it: ``tensor``, ``zeros`` ..."""
 
     __slots__ = ("epoch", "fam", "rec", "reg", "slot", "st")
 

@@ -198,6 +198,8 @@ def run_pending(e: Engine) -> None:
         if not isinstance(failed, Due):
             raise failed
         failed.deliver(e, sts, gleaves, live)
+    if frame is not None and e.tracer is not None:
+        e.tracer.ran(frame)
 
 
 def before_failure(info: FlushInfo, slot: int, outs: list[Any], lvals: list[Any]) -> Any:

@@ -61,9 +61,8 @@ def finish_clear(e: Engine) -> None:
     if e.tape:
         e.tape = []
     e.tapecur = e.cur
-    e.now = (
-        settings.eager
-    )  # nothing is current after a run, so every operation then takes the slow path
+    # nothing is current after a run, so every operation then takes the slow path
+    e.now = settings.eager or e.tracer is not None
     e.dirty = False
     e.pending = 0
     e.nflush += 1
@@ -138,7 +137,7 @@ def bound(e: Engine) -> None:
     elif e.dirty and cur.op == ROOT:
         clear(e)
         cur = e.cur
-    if settings.eager:
+    if settings.eager or e.tracer is not None:
         e.now = True
     if cur.end >= settings.limit // 4:
         if cur.nxt.op == FLUSH:

@@ -180,7 +180,8 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
     r.gidx = cur.nent
     r.nent = cur.nent + (1 if (r.op == LEAF or r.op == ENTER) and r.rg else 0)
     r.ncall = len(e.calls)
-    if cur.apart or (e.credit < 0 and e.watch is None and not WATCH):
+    tracer = e.tracer
+    if cur.apart or tracer is not None or (e.credit < 0 and e.watch is None and not WATCH):
         r.apart = True
         e.sign = signed(e.sign if cur.apart else 0, r)
     else:
@@ -193,6 +194,8 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
     e.misses += 1
     if WATCH:
         WATCH[0].created(e, r, tape)
+    if tracer is not None:
+        tracer.created(r)
 
 
 def signed(sign: i64, r: Rec) -> i64:

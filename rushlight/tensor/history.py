@@ -47,67 +47,158 @@ def node_name(rec: Any) -> str:
 class Node:
     """What made a tensor: `name()`, and in `next_functions` what made its operands."""
 
-    __slots__ = ("_rec", "metadata")
+    __slots__ = ("_anchor", "_frame", "_hist", "_rec", "metadata")
 
-    def __init__(self, rec: Any) -> None:
+    def __init__(self, rec: Any, anchor: Any = None, frame: Any = None, hist: Any = None) -> None:
         self._rec = rec
+        self._anchor = anchor  # a tensor of the same stretch while that is pending
+        self._frame = frame  # the stretch, once it was run
+        self._hist = hist  # of a leaf: where its gradient is kept
         self.metadata: dict[Any, Any] = {}
+        lines = getattr(rec.where, "lines", None)
+        if lines is not None:  # anomaly mode was on
+            self.metadata["traceback_"] = lines()
 
     def name(self) -> str:
         """PyTorch's name of the node: `AddBackward0`."""
-        return type(self).__name__
+        own = type(self).__name__
+        return f"torch::autograd::{own}" if own == "AccumulateGrad" else own
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes of the operands, `AccumulateGrad` for leaves, None where no gradient flows."""
+        if self._hist is not None:
+            return ()
         slots = self._rec.srcs
         if type(self).__name__ == "AddmmBackward0" and len(slots) == 3:
             slots = (slots[2], *slots[:2])  # as PyTorch's addmm has them: what is added first
-        return tuple((_node_of(self._rec, s), 0) for s in slots)
+        if self._rec.row.name == "function":
+            slots = slots[1:]
+        return tuple((self._operand(s), 0) for s in slots)
+
+    @property
+    def variable(self) -> Any:
+        """The leaf, of `AccumulateGrad`."""
+        if self._hist is None or self._anchor is None:
+            raise AttributeError(f"{self.name()} has no attribute 'variable'")
+        return self._anchor
+
+    def _operand(self, slot: int) -> Node | None:
+        """The node of what the record reads at `slot`."""
+        if slot < 0:
+            return None
+        frame = self._frame
+        at: Any
+        if frame is not None:
+            at = frame.rec.info.recs[slot]
+        else:
+            at = self._rec.parent
+            while at is not None and at.slot != slot:
+                at = next((q for q in at.subs if q.slot == slot), at.parent)
+        if at is None or not at.rg:
+            return None
+        if at.row is not None and at.row.name == "graft":
+            # a value with another's history: that is what made it
+            made = node(at, "", self._anchor, frame)._operand(at.srcs[1])
+            return made or node(at, "AccumulateGrad", self._anchor, frame)
+        if at.row is None or at.row.name in ("leaf", "enter"):
+            entries = engine.entries_of(self._anchor) if frame is None else frame.gleaves
+            if entries is None:  # it was run since
+                self._settled()
+                return self._operand(slot)
+            hist = entries[at.gidx]
+            if hist.frame is None:
+                return node(at, "AccumulateGrad", None, None, hist)
+            older = hist.frame
+            made_by = older.rec.info.recs[hist.slot]
+            if made_by.row.name in ("leaf", "enter", "graft"):
+                return node(made_by, "", None, older)._operand(hist.slot)
+            return node(made_by, node_name(made_by), None, older)
+        return node(at, node_name(at), self._anchor, frame)
+
+    def _settled(self) -> tuple[Any, int]:
+        """The stretch the node is in, which is run if it was pending, and its slot."""
+        if self._frame is None:
+            engine.flush()
+            place = None if self._anchor is None else engine.node_of(self._anchor)
+            if place is None:
+                raise RuntimeError(f"{self.name()}: the history of this tensor has changed since")
+            self._frame, self._anchor = place[0], None
+        return self._frame, int(self._rec.slot)
+
+    def register_prehook(self, fn: Callable[[tuple[Any, ...]], Any]) -> RemovableHandle:
+        """Call `fn(grad_outputs)` before the node's gradient is worked out; it may return
+        others."""
+
+        def before(g: Tensor) -> Any:
+            out = fn((g,))
+            return out[0] if isinstance(out, tuple | list) else out
+
+        if self._hist is not None:
+            return _hang(engine.leaf_hooks(self._hist)[0], before)
+        return _hang(engine.hooks_before(*self._settled()), before)
+
+    def register_hook(self, fn: Callable[[Any, Any], Any]) -> RemovableHandle:
+        """Call `fn(grad_inputs, grad_outputs)` after the node's gradient is worked out; it may
+        return other `grad_inputs`.
+
+        An operand that is used twice (`x * x`) has one gradient, the sum, at its first place.
+        """
+        if self._hist is None:
+            return _hang(engine.hooks_after(*self._settled()), fn)
+        before, after = engine.leaf_hooks(self._hist)
+        came: list[Tensor] = []
+        first = _hang(before, came.append)
+        hooks: dict[int, Any] = {}
+        handle = RemovableHandle(hooks, extra_dict=[before, after])
+        before[handle.id] = before.pop(first.id)
+        after[handle.id] = lambda *_: fn((), (came.pop(),))
+        hooks[handle.id] = fn
+        return handle
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
 
+    def _place(self) -> Any:
+        if self._hist is not None:
+            return id(self._hist)
+        return id(self._rec) if self._frame is None else (self._frame.serial, self._rec.slot)
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Node) and other._rec is self._rec
+        return isinstance(other, Node) and other._place() == self._place()
 
     def __hash__(self) -> int:
-        return id(self._rec)
+        return hash(self._rec.slot)
 
 
 _CLASSES: Final[dict[str, type[Node]]] = {}
 
 
-def node(rec: Any, name: str) -> Node:
+def node(rec: Any, name: str, anchor: Any = None, frame: Any = None, hist: Any = None) -> Node:
     """The node of a record; its class bears its name."""
     kind = _CLASSES.get(name)
     if kind is None:
         kind = _CLASSES[name] = type(name, (Node,), {"__slots__": ()})
-    return kind(rec)
-
-
-def _node_of(rec: Any, slot: int) -> Node | None:
-    """The node of the record at `slot`, found on the way back from `rec`."""
-    if slot < 0:
-        return None
-    at = rec.parent
-    while at is not None and at.slot != slot:
-        at = next((q for q in at.subs if q.slot == slot), at.parent)
-    if at is None or not at.rg:
-        return None
-    if at.row is None or at.row.name in ("leaf", "enter"):
-        return node(at, "AccumulateGrad")
-    if at.row.name == "graft":  # a value with another's history: that is what made it
-        return _node_of(at, at.srcs[0]) or node(at, "AccumulateGrad")
-    return node(at, node_name(at))
+    return kind(rec, anchor, frame, hist)
 
 
 def grad_fn(self: Tensor) -> Node | None:
     """What made the tensor; None for a leaf."""
     if not self.requires_grad or engine.is_leaf(self):
         return None
+    place = engine.node_of(self)
+    if place is not None:
+        rec = place[0].rec.info.recs[place[1]]
+        if rec.row is not None and rec.row.name not in ("leaf", "enter", "graft"):
+            return node(rec, node_name(rec), None, place[0])
     rec = record_of(self)
-    return node(rec, node_name(rec))
+    return node(rec, node_name(rec), self)
+
+
+def leaf_node(x: Tensor) -> Node:
+    """The `AccumulateGrad` of a leaf."""
+    place = x.fam
+    return node(engine.records(x), "AccumulateGrad", x, None, place.hist if place else None)
 
 
 def record_of(x: Tensor) -> Any:

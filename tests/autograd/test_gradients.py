@@ -70,7 +70,11 @@ def test_a_layer_is_reached_as_in_pytorch():
     (last, _), *_ = loss.grad_fn.next_functions
     assert last.name() == "AddmmBackward0"
     names = [node.name() for node, _ in last.next_functions]
-    assert names == ["AccumulateGrad", "ReluBackward0", "AccumulateGrad"]
+    assert names == [
+        "torch::autograd::AccumulateGrad",
+        "ReluBackward0",
+        "torch::autograd::AccumulateGrad",
+    ]
 
 
 def test_leaves():
