@@ -198,6 +198,7 @@ def grad_fn(self: Tensor) -> Node | None:
 def leaf_node(x: Tensor) -> Node:
     """The `AccumulateGrad` of a leaf."""
     place = x.fam
+    place = x.fam
     return node(engine.records(x), "AccumulateGrad", x, None, place.hist if place else None)
 
 

@@ -99,9 +99,9 @@ def test_what_was_recorded_before_has_no_line() -> None:
     with (
         torch.autograd.set_detect_anomaly(True),
         pytest.warns(UserWarning, match="No forward pass information available"),
+        pytest.raises(RuntimeError, match=TOLD),
     ):
-        with pytest.raises(RuntimeError, match=TOLD):
-            y.backward()
+        y.backward()
 
 
 def test_a_gradient_of_a_gradient_names_both() -> None:

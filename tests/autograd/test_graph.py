@@ -105,9 +105,9 @@ def test_hooks_may_be_forbidden() -> None:
     with (
         graph.disable_saved_tensors_hooks("not here"),
         pytest.raises(RuntimeError, match="not here"),
+        graph.saved_tensors_hooks(lambda x: x, lambda x: x),
     ):
-        with graph.saved_tensors_hooks(lambda x: x, lambda x: x):
-            pass
+        pass
     with graph.saved_tensors_hooks(lambda x: x, lambda x: x):
         pass
 
