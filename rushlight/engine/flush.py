@@ -17,7 +17,7 @@ from ..runtime.scalars import readers
 from .backward import backward_root
 from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import Due, run_plan
-from .handles import OWN_BASE, find, needs_grad, reachable, view_family
+from .handles import OWN_BASE, find, lost, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
 from .memory import Held, base_array, of_array, region_array
 from .plan import FlushInfo, plan_flush
@@ -265,9 +265,7 @@ def current(t: Tensor) -> Storage:
         flush_engine(e)
         s = t.st
     if s is None or s.mem is None:
-        raise RuntimeError(
-            "the value of this tensor could not be computed: an earlier operation failed"
-        )
+        raise lost(t)
     return s
 
 

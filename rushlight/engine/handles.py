@@ -362,9 +362,7 @@ def find(e: Engine, t: Tensor) -> i64:
             foreign(e, int(t.epoch))
             s = t.st
         if s is None:
-            raise RuntimeError(
-                "the value of this tensor could not be computed: an earlier operation failed"
-            )
+            raise lost(t)
     elif not MAIN.solo and s.epoch != e.epoch:
         foreign(e, int(s.epoch))
     f = t.fam
@@ -415,6 +413,18 @@ def find(e: Engine, t: Tensor) -> i64:
             add_member(s, ~len(e.uses))
         e.uses.append(t)
     return t.slot
+
+
+def lost(t: Tensor) -> RuntimeError:
+    """What is wrong with a handle without a value."""
+    if t.rec.op == ROOT and t.st is None:
+        return NotImplementedError(
+            "Could not run this operation with arguments from the 'SparseCPU' backend: there is "
+            "none for sparse tensors; call .to_dense() first"
+        )
+    return RuntimeError(
+        "the value of this tensor could not be computed: an earlier operation failed"
+    )
 
 
 def settled(e: Engine, s: Storage) -> bool:

@@ -120,9 +120,9 @@ def set_grad(t: Tensor, g: Tensor | None) -> None:
     if g is not None:
         if g.rec.spec.shape != t.rec.spec.shape:
             raise RuntimeError(
-                f"assigned grad has data of a different size: expected "
-                f"{list(t.rec.spec.shape)}, got "
-                f"{list(g.rec.spec.shape)}"
+                f"attempting to assign a gradient of size '{list(g.rec.spec.shape)}' to a tensor "
+                f"of size '{list(t.rec.spec.shape)}'. Please ensure that the gradient and the "
+                "tensor are the same size"
             )
         if g.rec.spec.device != t.rec.spec.device:
             raise RuntimeError(
@@ -132,8 +132,9 @@ def set_grad(t: Tensor, g: Tensor | None) -> None:
             )
         if g.rec.spec.dtype is not t.rec.spec.dtype:
             raise RuntimeError(
-                f"assigned grad has data of a different type: expected "
-                f"{t.rec.spec.dtype}, got {g.rec.spec.dtype}"
+                f"attempting to assign a gradient with dtype '{g.rec.spec.dtype.typename}' to a "
+                f"tensor with dtype '{t.rec.spec.dtype.typename}'. Please ensure that the "
+                "gradient and the tensor have the same dtype"
             )
     if h is not None:
         h.grad = g

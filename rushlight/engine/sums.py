@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
-from ..graph.op import TABLE
+from ..graph.op import TABLE, Spec
 from .core import Tensor
-from .handles import needs_grad
+from .handles import base_rec, needs_grad
 from .record import apply, inplace, set_grad_enabled
 
 ADD: Final = TABLE["add"]
+MET: Final[list[bool]] = []  # has there been a scattered tensor?
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -20,6 +21,11 @@ class Scattered(Tensor):
 
     Only gradients meet them here; what they hold and how they are added, a layer above says.
     """
+
+    def __init__(self, shape: Any, dtype: Any, device: Any) -> None:
+        super().__init__(base_rec(Spec(tuple(shape), dtype, None, device)), 0)
+        if not MET:
+            MET.append(True)
 
     def plus(self, other: Tensor) -> Tensor:
         """``self + other``, as a new tensor."""

@@ -92,6 +92,17 @@ class Adagrad(Optimizer):
         lr = as_number(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
         return [-lr, as_number(group["eps"]), as_number(group["weight_decay"])]
 
+    def _update_sparse(self, group: dict[str, Any], p: Tensor, g: Any) -> None:
+        if group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state = self.state[p]
+        state["step"].add_(1)
+        lr = self._numbers(group, int(state["step"].item()))[0]
+        g = (-g if group["maximize"] else g).coalesce()
+        values, total = g.values(), state["sum"]
+        g._with(values * values).pour(total)
+        g._with(values / (g.rows(total).sqrt() + group["eps"])).pour(p, lr)
+
     @staticmethod
     def _rule(column: Any, numbers: Any, static: Any) -> tuple[Any, ...]:
         maximize, decay = static

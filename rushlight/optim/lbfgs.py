@@ -61,6 +61,8 @@ class LBFGS(Optimizer):
         parts = []
         for p in self._params:
             g = p.grad
+            if isinstance(g, engine.Scattered):
+                g = g.filled()
             if g is None:
                 g = p.new_zeros(p.numel())
             elif getattr(g, "is_sparse", False):

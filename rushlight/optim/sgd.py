@@ -82,6 +82,25 @@ class SGD(Optimizer):
             numbers.append(1.0 if step == 1 else 1.0 - as_number(group["dampening"]))
         return numbers
 
+    def _update_sparse(self, group: dict[str, Any], p: Tensor, g: Any) -> None:
+        if group["maximize"]:
+            g = -g
+        if group["weight_decay"] != 0:
+            raise RuntimeError(
+                "add(sparse, dense) is not supported. Use add(dense, sparse) instead."
+            )
+        momentum = as_number(group["momentum"])
+        if momentum != 0:
+            state = self.state[p]
+            buf = state.get("momentum_buffer")
+            if buf is None:
+                buf = state["momentum_buffer"] = g.clone().detach()
+            else:
+                g_now = g * (1.0 - as_number(group["dampening"]))
+                buf.become((buf * momentum).plus(g_now))
+            g = g.plus(buf * momentum) if group["nesterov"] else buf
+        g.pour(p, -as_number(group["lr"]))
+
     @staticmethod
     def _rule(column: Any, numbers: Any, static: Any) -> tuple[Any, ...]:
         maximize, decay, momentum, nesterov = static

@@ -3,9 +3,8 @@
     m = m + (1 - beta1) * (g - m)      v = v + (1 - beta2) * (g * g - v)      (touched rows)
     p = p - lr * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + eps)
 
-PyTorch takes the rows from sparse gradients, as ``nn.Embedding(sparse=True)`` makes them.  They are
-dense here; a row is touched where any of its elements is not zero.  Source: PyTorch's
-``torch.optim.SparseAdam``.
+The rows are those of sparse gradients, as ``nn.Embedding(sparse=True)`` makes them.  Source:
+PyTorch's ``torch.optim.SparseAdam``.
 """
 
 from __future__ import annotations
@@ -16,10 +15,7 @@ from typing import Any
 
 from .. import engine
 from ..engine import Tensor
-from ..graph.ops.elementwise import ne, sqrt, where
-from ..graph.ops.reduce import any_
 from ..tensor.sparse import SparseTensor
-from .groups import Column
 from .optimizer import Closure, Optimizer, ParamsT, _with_grad, as_number, check_betas, full_like
 
 
@@ -60,21 +56,14 @@ class SparseAdam(Optimizer):
         """Change the rows that the gradients hold; returns what the closure returned."""
         loss = None if closure is None else _with_grad(closure)
         self._opt_called = True
-        for group in self.param_groups:
-            by_count: dict[int, list[Column]] = {}
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["step"] = 0
-                    state["exp_avg"] = full_like(p, 0.0)
-                    state["exp_avg_sq"] = full_like(p, 0.0)
-                state["step"] = step = int(state["step"]) + 1
-                column = (p, p.grad, state["exp_avg"], state["exp_avg_sq"])
-                by_count.setdefault(step, []).append(column)
-            for step, columns in by_count.items():
-                engine.update(_rule, columns, self._numbers(group, step), group["maximize"])
+        before = engine.set_grad_enabled(False)
+        try:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self._update_sparse(group, p, p.grad)
+        finally:
+            engine.set_grad_enabled(before)
         return loss
 
     step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
@@ -84,10 +73,30 @@ class SparseAdam(Optimizer):
         for own in self._state.values():
             own["step"] = int(own["step"])  # PyTorch's is a number here
 
-    def _numbers(self, group: dict[str, Any], step: int) -> list[float]:
+    def _update_sparse(self, group: dict[str, Any], p: Tensor, g: Any) -> None:
+        if not isinstance(g, SparseTensor):
+            raise RuntimeError(
+                "SparseAdam does not support dense gradients, please consider Adam instead"
+            )
+        state = self.state[p]
+        if not state:
+            state["step"] = 0
+            state["exp_avg"] = full_like(p, 0.0)
+            state["exp_avg_sq"] = full_like(p, 0.0)
+        state["step"] = step = int(state["step"]) + 1
         beta1, beta2 = group["betas"]
+        g = (-g if group["maximize"] else g).coalesce()  # each place once: squares do not add up
+        values = g.values()
+        if not values.numel():
+            return
+        m, v = g.rows(state["exp_avg"]), g.rows(state["exp_avg_sq"])
+        more_m = (values - m) * (1 - beta1)
+        more_v = (values * values - v) * (1 - beta2)
+        g._with(more_m).pour(state["exp_avg"])
+        g._with(more_v).pour(state["exp_avg_sq"])
         size = as_number(group["lr"]) * math.sqrt(1 - beta2**step) / (1 - beta1**step)
-        return [1 - beta1, 1 - beta2, group["eps"], -size]
+        change = (more_m + m) / ((more_v + v).sqrt() + group["eps"])
+        g._with(change * -size).pour(p)
 
 
 def _check_dense(given: Any) -> None:
@@ -106,16 +115,3 @@ def _check_dense(given: Any) -> None:
         raise ValueError(
             f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors"
         )
-
-
-def _rule(column: Any, numbers: Any, maximize: Any) -> tuple[Any, ...]:
-    p, g, m, v = column
-    take1, take2, eps, size = numbers
-    touched = ne(g, 0.0)
-    if len(g.shape) > 1:
-        touched = any_(touched, arg=(tuple(range(1, len(g.shape))), True))
-    if maximize:
-        g = -g
-    m = where(touched, m + (g - m) * take1, m)
-    v = where(touched, v + (g * g - v) * take2, v)
-    return where(touched, p + m / (sqrt(v) + eps) * size, p), None, m, v

@@ -1,7 +1,8 @@
 """Sparse tensors by coordinates: places, values, a shape.
 
-A ``SparseTensor`` is not a ``Tensor``: it holds two, and what is done with it is recorded on them.
-Gradients flow to its values and to dense operands, always as dense tensors.
+A ``SparseTensor`` holds two tensors, and what is done with it is recorded on them; other operations
+on it are a ``NotImplementedError``.  Gradients flow to its values and to dense operands.  Sparse
+gradients are the ones that ``nn.Embedding(sparse=True)`` makes.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from rushlight.engine import Tensor
 from rushlight.tensor import display
 from rushlight.tensor.creation import as_tensor, zeros
 from rushlight.tensor.install import function, method
-from rushlight.tensor.join import cat
 from rushlight.tensor.kinds import sparse_coo
 
 __all__ = ["SparseTensor", "sparse_coo_tensor", "spmm"]
 
 
-class SparseTensor:
+class SparseTensor(engine.Scattered):
     """``indices`` (sparse dimensions, count) and ``values`` (count, *) of a tensor that is 0
     elsewhere; places that come twice are added.
     """
@@ -35,20 +35,12 @@ class SparseTensor:
     layout = sparse_coo
 
     def __init__(self, indices: Any, values: Any, shape: Any, coalesced: bool = False) -> None:
+        super().__init__(shape, values.dtype, values.device)
         self._at: Any = indices
         self._held: Any = values
-        self.shape: Any = Size(shape)
         self._coalesced = coalesced
 
     # ------------------------------------------------------------ what it is
-    @property
-    def dtype(self) -> Any:
-        return self._held.dtype
-
-    @property
-    def device(self) -> Any:
-        return self._held.device
-
     @property
     def is_cuda(self) -> bool:
         return bool(self._held.is_cuda)
@@ -259,20 +251,116 @@ class SparseTensor:
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, SparseTensor):
             return other + self.to_dense()
+        return self._merged(other)
+
+    __radd__ = add = __add__
+
+    def _merged(self, other: SparseTensor) -> SparseTensor:
+        """The sum with another: as PyTorch merges them, one walk along both lists of places."""
         if self.shape != other.shape:
             raise RuntimeError(
                 f"add: expected sizes of 'self' and 'other' to match, but {list(self.shape)} != "
                 f"{list(other.shape)}"
             )
-        at = np.concatenate([engine.read(self._at), engine.read(other._at)], 1)
-        values = cat([self._held, other._held])
-        both = SparseTensor(engine.from_array(at, dt.int64, self.device), values, self.shape)
-        return both.coalesce()
+        coalesced = self._coalesced and other._coalesced
+        mine, theirs = engine.read(self._at), engine.read(other._at)
+        if np.array_equal(mine, theirs):
+            return SparseTensor(self._at, self._held + other._held, self.shape, coalesced)
+        to_mine, to_theirs = _walk(mine.T.tolist(), theirs.T.tolist())
+        count = 1 + max(max(to_mine, default=-1), max(to_theirs, default=-1))
+        at = np.zeros((len(mine), count), np.int64)
+        at[:, to_mine] = mine
+        at[:, to_theirs] = theirs
+        values = self._held.new_zeros((count, *self._held.shape[1:]))
+        for to, x in ((to_mine, self), (to_theirs, other)):
+            places = engine.from_array(np.array(to, np.int64), dt.int64, self.device)
+            values = values.index_add(0, places, x._held)
+        places = engine.from_array(at, dt.int64, self.device)
+        return SparseTensor(places, values, self.shape, coalesced)
 
-    __radd__ = add = __add__
+    # ------------------------------------------------------------ as a gradient
+    def plus(self, other: Tensor) -> Tensor:
+        """``self + other``: sparse when both are."""
+        if isinstance(other, SparseTensor):
+            return self._merged(other)
+        return other + self.filled()
+
+    def gather(self, other: Any) -> None:
+        """``self += other``."""
+        self.become(self._merged(other).detach())
+
+    def pour(self, into: Any, factor: float | None = None) -> None:
+        """``into += factor * self`` for a dense tensor, value by value."""
+        values = self._held if factor is None else self._held * factor
+        if self.sparse_dim() == 1:
+            into.index_add_(0, self._at[0], values)
+        else:
+            into.index_put_(tuple(self._at.unbind(0)), values, accumulate=True)
+
+    def apart(self) -> SparseTensor:
+        """Another handle on the same places and values."""
+        return self._with(self._held)
+
+    def filled(self) -> Tensor:
+        """The dense tensor."""
+        return self.to_dense()  # type: ignore[no-any-return]
+
+    def become(self, other: SparseTensor) -> None:
+        """Take over the places and values of another."""
+        self._at, self._held, self._coalesced = other._at, other._held, other._coalesced
+
+    def zero_(self) -> SparseTensor:
+        """Nothing is left, in place."""
+        self._at, self._held, self._coalesced = self._at[:, :0], self._held[:0], True
+        return self
+
+    def mul_(self, other: Any) -> SparseTensor:
+        """Multiply by a number, in place."""
+        self.become(self._scaled(other, lambda v, k: v * k).detach())
+        return self
+
+    def div_(self, other: Any) -> SparseTensor:
+        """Divide by a number, in place."""
+        self.become(self._scaled(other, lambda v, k: v / k).detach())
+        return self
+
+    def detach_(self) -> SparseTensor:
+        """Without history from now on."""
+        self._held = self._held.detach()
+        return self
+
+    @property
+    def grad_fn(self) -> Any:
+        return self._held.grad_fn
+
+    def norm(self, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
+        """The norm of everything."""
+        if dim is not None:
+            raise NotImplementedError("norm: of a sparse tensor only over everything")
+        return self.coalesce()._held.norm(p)
+
+    def sparse_mask(self, mask: SparseTensor) -> SparseTensor:
+        """What is at the places of ``mask``."""
+        return mask._with(mask.rows(self.to_dense()))
+
+    def rows(self, dense: Any) -> Any:
+        """The values of a dense tensor at the places."""
+        if self.sparse_dim() == 1:
+            return dense.index_select(0, self._at[0])
+        return dense[tuple(self._at.unbind(0))]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SparseTensor:
+        made = memo[id(self)] = self.detach().clone().requires_grad_(self.requires_grad)
+        return made
 
     def __sub__(self, other: Any) -> Any:
         return self + (-other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return other + (-self)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return other @ self.to_dense()
 
     def __matmul__(self, other: Any) -> Any:
         return spmm(self, other)
@@ -282,6 +370,25 @@ class SparseTensor:
     def sum(self, dim: Any = None) -> Any:
         """The sum of everything, or over dimensions of the dense tensor."""
         return self._held.sum() if dim is None else self.to_dense().sum(dim)
+
+
+def _walk(mine: list[Any], theirs: list[Any]) -> tuple[list[int], list[int]]:
+    """Where the places of two lists come when both are walked at once: the smaller first, equal
+    ones together."""
+    to_mine: list[int] = []
+    to_theirs: list[int] = []
+    i = j = k = 0
+    while i < len(mine) or j < len(theirs):
+        first = i < len(mine) and (j == len(theirs) or mine[i] <= theirs[j])
+        second = j < len(theirs) and (i == len(mine) or theirs[j] <= mine[i])
+        if first:
+            to_mine.append(k)
+            i += 1
+        if second:
+            to_theirs.append(k)
+            j += 1
+        k += 1
+    return to_mine, to_theirs
 
 
 @function()
@@ -339,7 +446,7 @@ def sparse_coo_tensor(
                 f"size is inconsistent with indices: for dim {d}, size is {shape[d]} but found "
                 f"index {places[d].max()}"
             )
-    made = SparseTensor(at, held.detach() if requires_grad else held, shape, bool(is_coalesced))
+    made = SparseTensor(at, held.detach() if requires_grad else held, shape, bool(is_coalesced) or at.shape[1] < 2)
     return made.requires_grad_(True) if requires_grad else made
 
 

@@ -11,6 +11,7 @@ from ... import engine
 from ...base import dtype as dt
 from ...engine import Tensor, apply
 from ...graph.ops import bags, indexing
+from ...tensor.sparse import SparseTensor
 
 __all__ = ["embedding", "embedding_bag"]
 
@@ -35,16 +36,45 @@ def embedding(
     """The rows of ``weight`` at the places ``input`` says: (*) to (*, width).
 
     ``max_norm``: rows that are longer are scaled down first, in place.  ``scale_grad_by_freq``:
-    gradients are divided by how often the row is looked up.  ``sparse`` changes nothing: gradients
-    are dense.
+    gradients are divided by how often the row is looked up.  ``sparse``: the gradient of ``weight``
+    is a sparse tensor, a row for each place in their order (dense where ``weight`` is no leaf).
     """
     if len(weight.shape) != 2:
         raise RuntimeError("'weight' must be 2-D")
     pad = _within(padding_idx, weight.shape[0], "Padding_idx")
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
+    if sparse and engine.is_grad_enabled() and engine.needs_grad(weight):
+        if scale_grad_by_freq:
+            raise RuntimeError(
+                "embedding_backward: scale_grad_by_freq not supported with sparse gradients"
+            )
+        return _sparsely(input, weight, pad, None)
     out = apply(indexing.embedding, weight, input, arg=pad)
     return _shared(out, input) if scale_grad_by_freq and engine.needs_grad(out) else out
+
+
+def _sparsely(places: Any, weight: Any, pad: int | None, known: Any) -> Tensor:
+    """The rows of ``weight`` at ``places``, with a sparse gradient; ``known`` (an array): which
+    places count."""
+    rows = apply(indexing.embedding, engine.detach(weight), places)
+    shape, width = tuple(weight.shape), weight.shape[1]
+    at = engine.read(places).reshape(-1).astype(np.int64)
+    there = np.ones(at.shape, np.bool_) if known is None else known.reshape(-1)
+    if pad is not None:
+        there = there & (at != pad)
+    kept = None if there.all() else np.flatnonzero(there).astype(np.int64)
+    index = engine.from_array((at if kept is None else at[kept])[None], dt.int64, weight.device)
+
+    def backward(g: Any) -> list[Any]:
+        values = g.reshape(-1, width)
+        if kept is not None:
+            values = values.index_select(0, engine.from_array(kept, dt.int64, g.device))
+        return [SparseTensor(index, values, shape)]
+
+    (out,) = engine.attach_function([rows], [weight], backward)
+    engine.records(out).info = "EmbeddingBackward0"
+    return out
 
 
 def _shared(rows: Tensor, places: Tensor) -> Tensor:
@@ -160,6 +190,7 @@ def embedding_bag(
     if max_norm is not None:
         _renormalise(w, x, max_norm, norm_type)
     there: Any = None  # (B, n, 1): which entries count
+    known: Any = None
     if x.dim() == 1:
         if not x.shape[0]:
             bags_wanted = starts.shape[0] - include_last_offset
@@ -173,7 +204,11 @@ def embedding_bag(
     if pad is not None:
         real = (x != pad).unsqueeze(-1)
         there = real if there is None else there & real
-    rows: Any = embedding(x, w, pad, scale_grad_by_freq=scale_grad_by_freq)
+    rows: Any
+    if sparse and engine.is_grad_enabled() and engine.needs_grad(w) and not scale_grad_by_freq:
+        rows = _sparsely(x, w, pad, known)
+    else:
+        rows = embedding(x, w, pad, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     rows = rows if factors is None else rows * factors.unsqueeze(-1)
     if mode == "max":
         if there is not None:
