@@ -115,6 +115,9 @@ class Pickled:
     def reduce(self, obj: Any, fast: bool) -> Any:
         """How an object of ours is pickled; NotImplemented for all others."""
         cls = type(obj)
+        if cls is SparseTensor:
+            data = (obj._indices(), obj._values(), obj.size(), obj.is_coalesced())
+            return rebuild._rebuild_sparse_tensor, (obj.layout, data)
         if isinstance(obj, Tensor):
             return self._tensor(obj)
         if isinstance(obj, type | FunctionType | BuiltinFunctionType):
@@ -130,9 +133,6 @@ class Pickled:
             return self._constant(obj, obj.name, fast)
         if cls is layout:
             return _get_layout, (str(obj),)
-        if cls is SparseTensor:
-            data = (obj._indices(), obj._values(), obj.size(), obj.is_coalesced())
-            return rebuild._rebuild_sparse_tensor, (obj.layout, data)
         if cls is device:
             return device, (obj.type,) if obj.index is None else (obj.type, obj.index)
         if cls is Size:

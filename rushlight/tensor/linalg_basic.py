@@ -62,6 +62,8 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     """The matrix product of vectors, matrices or batches of them."""
     need_tensor(input, "matmul")
     need_tensor(other, "matmul", "other", 2)
+    if isinstance(input, engine.Scattered) or isinstance(other, engine.Scattered):
+        return input @ other  # type: ignore[no-any-return]
     made = product(input, other)
     return made if out is None else give(made, out, "matmul")
 
@@ -79,9 +81,9 @@ setattr(Tensor, "__rmatmul__", named(_reflected, "__rmatmul__", "Tensor."))
 @both()
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices."""
-    if not isinstance(input, Tensor):
-        if getattr(input, "is_sparse", False):
-            return input @ mat2
+    if type(input) is not Tensor:
+        if isinstance(input, engine.Scattered):
+            return input @ mat2  # type: ignore[no-any-return]
         need_tensor(input, "mm")
     if not isinstance(mat2, Tensor):
         need_tensor(mat2, "mm", "mat2", 2)

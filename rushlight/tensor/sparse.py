@@ -446,7 +446,9 @@ def sparse_coo_tensor(
                 f"size is inconsistent with indices: for dim {d}, size is {shape[d]} but found "
                 f"index {places[d].max()}"
             )
-    made = SparseTensor(at, held.detach() if requires_grad else held, shape, bool(is_coalesced) or at.shape[1] < 2)
+    made = SparseTensor(
+        at, held.detach() if requires_grad else held, shape, bool(is_coalesced) or at.shape[1] < 2
+    )
     return made.requires_grad_(True) if requires_grad else made
 
 
