@@ -28,6 +28,7 @@ from ..nn.conversion import zero_grad
 from ..nn.handles import Hook, RemovableHandle
 from ..nn.typename import typename
 from .groups import Column, Group
+from .scattered import refuse_sparse, step_sparse
 
 ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 Closure = Callable[[], Any]
@@ -237,7 +238,7 @@ class Optimizer:
         """
         loss = None if closure is None else _with_grad(closure)
         self._opt_called = True
-        if MET and self._step_sparse():
+        if MET and step_sparse(self, Optimizer.step):
             return loss
         groups = self._groups
         if len(groups) != len(self.param_groups):
@@ -256,40 +257,9 @@ class Optimizer:
     # A step is noticed by the schedulers without a wrapper around it.
     step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
 
-    def _step_sparse(self) -> bool:
-        """Step the parameters with sparse gradients one by one, then the others; False when there
-        are none.
-        """
-        found = [
-            (group, p, p.grad)
-            for group in self.param_groups
-            for p in group["params"]
-            if isinstance(p.grad, engine.Scattered)
-        ]
-        if not found:
-            return False
-        before = engine.set_grad_enabled(False)
-        try:
-            for group, p, g in found:
-                self._update_sparse(group, p, g)
-        finally:
-            engine.set_grad_enabled(before)
-        forget(p for _, p, _ in found)
-        try:
-            Optimizer.step(self)
-        finally:
-            for _, p, g in found:
-                p.grad = g
-        return True
-
     def _update_sparse(self, group: dict[str, Any], p: Tensor, g: Any) -> None:
         """Change one parameter along a sparse gradient."""
-        kind = next((c.__name__ for c in type(self).__mro__ if c.__name__ == "Adam"), None)
-        if kind is not None:
-            raise RuntimeError(
-                "Adam does not support sparse gradients, please consider SparseAdam instead"
-            )
-        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        refuse_sparse(self)
 
     def _step_group(self, kept: Group, group: dict[str, Any]) -> None:
         rows = kept.rows

@@ -59,6 +59,10 @@ class SparseTensor(engine.Scattered):
         g = self._held.grad
         return None if g is None else self._with(g)
 
+    @grad.setter
+    def grad(self, g: Any) -> None:
+        self._held.grad = None if g is None else g._values()
+
     @property
     def is_leaf(self) -> bool:
         return engine.is_leaf(self._held)
@@ -283,13 +287,13 @@ class SparseTensor(engine.Scattered):
         """``self + other``: sparse when both are."""
         if isinstance(other, SparseTensor):
             return self._merged(other)
-        return other + self.filled()
+        return other + self.filled()  # type: ignore[no-any-return]
 
     def gather(self, other: Any) -> None:
         """``self += other``."""
         self.become(self._merged(other).detach())
 
-    def pour(self, into: Any, factor: float | None = None) -> None:
+    def pour(self, into: Any, factor: Any = None) -> None:
         """``into += factor * self`` for a dense tensor, value by value."""
         values = self._held if factor is None else self._held * factor
         if self.sparse_dim() == 1:
@@ -365,11 +369,23 @@ class SparseTensor(engine.Scattered):
     def __matmul__(self, other: Any) -> Any:
         return spmm(self, other)
 
-    matmul = mm = mv = __matmul__
+    def matmul(self, other: Any, *, out: Any = None) -> Any:
+        """A product with a dense matrix or vector."""
+        return spmm(self, other)
 
-    def sum(self, dim: Any = None) -> Any:
+    def mm(self, mat2: Any, *, out: Any = None) -> Any:
+        """A product with a dense matrix."""
+        return spmm(self, mat2)
+
+    def mv(self, vec: Any) -> Any:
+        """A product with a dense vector."""
+        return spmm(self, vec)
+
+    def sum(self, dim: Any = None, *rest: Any, **words: Any) -> Any:
         """The sum of everything, or over dimensions of the dense tensor."""
-        return self._held.sum() if dim is None else self.to_dense().sum(dim)
+        if dim is None:
+            return self._held.sum(*rest, **words)
+        return self.to_dense().sum(dim, *rest, **words)
 
 
 def _walk(mine: list[Any], theirs: list[Any]) -> tuple[list[int], list[int]]:

@@ -97,12 +97,27 @@ def _same_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
         raise adapt.Different("state", str(error)) from None
 
 
+def _parameters(given: Any) -> Any:
+    """Parameters as ours; sparse ones by their places and values."""
+    groups = (
+        [g["params"] if isinstance(g, dict) else [g] for g in given]
+        if isinstance(given, list)
+        else []
+    )
+    memo: dict[int, Any] = {}
+    for x in (x for group in groups for x in group if isinstance(x, torch.Tensor)):
+        if x.layout is torch.sparse_coo:
+            places, values = (adapt.our_tensor(part) for part in (x._indices(), x._values()))
+            memo[id(x)] = rushlight.sparse_coo_tensor(places, values, tuple(x.shape))
+    return adapt.ours(given, memo)
+
+
 def _refusal(info: Any, case: Any) -> tuple[str, str]:
     """What PyTorch refuses: the same exception, or warning, from us."""
     given = case.optimizer_error_input
     try:
         kind = _our_class(info)
-        parameters, settings = adapt.ours(given.params), adapt.ours(given.kwargs)
+        parameters, settings = _parameters(given.params), adapt.ours(given.kwargs)
         if inspect.isgenerator(given.params):
             parameters = iter(adapt.ours(list(given.params)))
         with warnings.catch_warnings():
