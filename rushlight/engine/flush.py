@@ -25,7 +25,7 @@ from .record import Recorder
 from .records import CREDIT, FLUSH, NONE, ROOT, Rec, Storage, enter, size_of
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
-from .turns import find_recorder, watch_threads
+from .turns import apart, find_recorder, watch_threads
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union
@@ -199,7 +199,7 @@ def run_pending(e: Engine) -> None:
             raise failed
         failed.deliver(e, sts, gleaves, live)
     if frame is not None and e.tracer is not None:
-        e.tracer.ran(frame)
+        apart(e.tracer.ran, frame)
 
 
 def before_failure(info: FlushInfo, slot: int, outs: list[Any], lvals: list[Any]) -> Any:

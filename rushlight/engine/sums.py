@@ -39,7 +39,7 @@ class Scattered(Tensor):
         """``into += self``, where ``into`` is dense."""
         raise NotImplementedError
 
-    def apart(self) -> Tensor:
+    def handed(self) -> Tensor:
         """Another handle on the same values: what a leaf keeps as its gradient."""
         raise NotImplementedError
 
@@ -62,7 +62,7 @@ def summed(have: Tensor | None, h: Tensor, create: bool) -> Tensor:
     differentiated again."""
     if isinstance(h, Scattered):
         if have is None:
-            return h.apart()
+            return h.handed()
         if create:
             return plus(have, h)
         if isinstance(have, Scattered):

@@ -301,7 +301,7 @@ class SparseTensor(engine.Scattered):
         else:
             into.index_put_(tuple(self._at.unbind(0)), values, accumulate=True)
 
-    def apart(self) -> SparseTensor:
+    def handed(self) -> SparseTensor:
         """Another handle on the same places and values."""
         return self._with(self._held)
 
