@@ -230,8 +230,8 @@ PLANTS = (
     Plant(
         "released in spite of retain_graph",
         "backward.backward_frame",
-        "if not run.retain:",
-        "if True:",
+        "if what & RELEASE and not run.retain:",
+        "if what & RELEASE:",
     ),
     Plant(
         "never released",
@@ -247,9 +247,9 @@ PLANTS = (
     ),
     Plant(
         "gradient overwritten",
-        "backward.accumulate",
-        "inplace(ADD, have, (h,), None)",
-        "hist.grad = h",
+        "sums.summed",
+        "inplace(ADD, have, (h,), None)\n        return have",
+        "return h",
     ),
     Plant(
         "running sum of a leaf dropped",
@@ -259,13 +259,13 @@ PLANTS = (
     ),
     Plant(
         "hook called twice",
-        "backward.run_hooks",
-        "out = hook(g)",
-        "out = hook(g)\n        out = hook(g if out is None else out)",
+        "descent.run_hooks",
+        "out = apart(hook, g)",
+        "out = apart(hook, g)\n        out = apart(hook, g if out is None else out)",
     ),
     Plant(
         "first hook not called",
-        "backward.run_hooks",
+        "descent.run_hooks",
         "list(hooks.values())",
         "list(hooks.values())[1:]",
     ),
