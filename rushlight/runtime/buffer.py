@@ -2,8 +2,10 @@
 
 Owns `Buffer` and the free lists behind it. A block goes back to its list when its buffer dies and
 no NumPy view is left; with a view left, the view keeps the memory and the list never sees it.
-Idle memory is bounded, and blocks above `HUGE` go straight back to the operating system. Compiled
-by mypyc: plain typed code.
+Idle memory is bounded: by `IDLE_LIMIT`, or by what keeps live and idle memory together below the
+peak of live memory, so that what every step of a large model takes and gives back is not paged in
+anew each time. Blocks above `HUGE` go straight back to the operating system. Compiled by mypyc:
+plain typed code.
 """
 
 import mmap
@@ -20,7 +22,10 @@ HUGE: Final = 128 << 20
 """Blocks above this many bytes are never kept idle."""
 
 IDLE_LIMIT: Final = 256 << 20
-"""Bytes that may lie idle in the free lists."""
+"""Bytes that may lie idle in the free lists, whatever was live before."""
+
+PEAK_LIMIT: Final = 4 << 30
+"""Bytes that may lie idle where live memory has peaked."""
 
 _MAPPED_FROM: Final = (
     64 << 10
@@ -79,6 +84,12 @@ class _Pool:
         self.idle = 0  # an estimate, made exact now and then
         self.recycled = 0
         self.made = 0
+        # Of blocks that come from the system: bytes now live, their peaks in this window and the
+        # one before, bytes given back in this window.
+        self.live = 0
+        self.peak = 0
+        self.peak_before = 0
+        self.turned = 0
 
 
 _pool: Final = _Pool()
@@ -99,8 +110,30 @@ def size_class(nbytes: int) -> int:
     return (nbytes + step - 1) & -step
 
 
+def _room() -> int:
+    """How many bytes may lie idle."""
+    if _pool.limit != IDLE_LIMIT:  # somebody has set it
+        return _pool.limit
+    peak = max(_pool.peak, _pool.peak_before)
+    return max(IDLE_LIMIT, min(peak - _pool.live, PEAK_LIMIT))
+
+
+def _turn() -> None:
+    """Begin a new window once everything has been given back many times: old peaks are
+    forgotten."""
+    _pool.turned = 0
+    _pool.peak_before = _pool.peak
+    _pool.peak = _pool.live
+    if idle_bytes() > _room():
+        trim()
+
+
 def _take(nbytes: int) -> _Block:
     capacity = size_class(nbytes)
+    if capacity >= _MAPPED_FROM:
+        live = _pool.live + capacity
+        _pool.live = live
+        _pool.peak = max(_pool.peak, live)
     waiting = _pool.free.get(capacity)
     if waiting:
         try:
@@ -123,6 +156,8 @@ def _make(nbytes: int, capacity: int) -> _Block:
     try:
         return _Block(capacity)
     except (OSError, MemoryError, OverflowError, ValueError) as error:
+        if capacity >= _MAPPED_FROM:
+            _pool.live -= capacity
         raise RuntimeError(_refusal(nbytes)) from error
 
 
@@ -150,12 +185,17 @@ _UNSHARED: Final = _unshared()
 
 def _give_back(block: _Block) -> None:
     capacity = block.capacity
+    if capacity >= _MAPPED_FROM:
+        _pool.live -= capacity
+        _pool.turned += capacity
+        if _pool.turned > 16 * _pool.peak + IDLE_LIMIT:
+            _turn()
     if capacity > HUGE or (block.root is not None and _views(block) > _UNSHARED):
         return
     _pool.recycled += 1
-    if _pool.recycled % _RECOUNT_EVERY == 0 or _pool.idle + capacity > _pool.limit:
+    if _pool.recycled % _RECOUNT_EVERY == 0 or _pool.idle + capacity > _room():
         _pool.idle = idle_bytes()
-        if _pool.idle + capacity > _pool.limit:
+        if _pool.idle + capacity > _room():
             return
     waiting = _pool.free.get(capacity)
     if waiting is None:
@@ -219,7 +259,7 @@ def idle_bytes() -> int:
 
 
 def set_idle_limit(nbytes: int) -> int:
-    """Bounds the idle memory from now on; returns the bound before."""
+    """Bounds the idle memory from now on, by this alone; returns the bound before."""
     before = _pool.limit
     _pool.limit = nbytes
     return before

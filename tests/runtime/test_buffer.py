@@ -99,6 +99,26 @@ def test_idle_memory_is_bounded() -> None:
     assert buffer.idle_bytes() == 0
 
 
+def test_idle_memory_may_fill_what_the_peak_left() -> None:
+    """What every step takes and gives back is not paged in anew; old peaks are forgotten."""
+    count, size = 400, 1 << 20
+    assert count * size > buffer.IDLE_LIMIT
+    many = [Buffer(size) for _ in range(count)]
+    made = buffer.statistics()["made"]
+    del many
+    assert buffer.idle_bytes() >= count * size
+    many = [Buffer(size) for _ in range(count)]
+    assert buffer.statistics()["made"] == made
+    del many
+    for _ in range(500):
+        for _ in range(1000):
+            Buffer(size)
+        if buffer.idle_bytes() <= buffer.IDLE_LIMIT:
+            break
+    assert buffer.idle_bytes() <= buffer.IDLE_LIMIT
+    buffer.trim()
+
+
 def test_huge_blocks_go_straight_back() -> None:
     huge = Buffer(buffer.HUGE + 1)
     del huge
