@@ -155,7 +155,7 @@ def emit_blocked(
         text, declared = _emit_tile(f"{name}_tile_{height}", sizes, height)
         functions.append(text)
         declarations |= declared
-    functions.append(_emit_copy(name, sizes.vector.element))
+    functions.append(_emit_copy(name, sizes.vector))
     functions.append(_emit_edge(name, sizes, used))
     functions.append(_emit_walk(name, sizes, used))
     functions.append(_emit_entry(name, sizes, tuple(a_kinds), tuple(b_kinds), linkage))
@@ -220,18 +220,21 @@ def _emit_edge(name: str, sizes: Blocking, heights: tuple[int, ...]) -> str:
     )
 
 
-def _emit_copy(name: str, element: str) -> str:
+def _emit_copy(name: str, vector: Vector) -> str:
     """Copies a few rows and columns between C and a tile's buffer."""
-    e = Emitter()
+    e, element, some = Emitter(), vector.element, vector.block
+    whole = e.value(f"and i64 %columns, {-some}")
 
     def row(i: Value, _: list[Value]) -> None:
         here = e.gep("%source", e.multiply(i, "%source_row"), element)
         there = e.gep("%target", e.multiply(i, "%target_row"), element)
 
-        def column(j: Value, _: list[Value]) -> None:
-            e.store(e.load(e.gep(here, j, element), element), e.gep(there, j, element), element)
+        def column(j: Value, lanes: int) -> None:
+            moved = e.load(e.gep(here, j, element), element, lanes)
+            e.store(moved, e.gep(there, j, element), element, lanes)
 
-        e.loop(0, "%columns", 1, column)
+        e.loop(0, whole, some, lambda j, _: column(j, some), may_be_empty=True)
+        e.loop(whole, "%columns", 1, lambda j, _: column(j, 1), may_be_empty=True)
 
     e.loop(0, "%rows", 1, row)
     e.emit("ret void")

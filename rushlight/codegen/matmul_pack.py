@@ -64,10 +64,42 @@ def emit_pack(
 
 
 def _pack_rows(e: Emitter, vector: Vector, width: int, rest: str) -> None:
-    """Whole panels row by row (k outside: the source is read in order), then the edge."""
-    element = vector.element
-    panels = e.value(f"udiv i64 %lanes, {width}")
+    """Rows as they lie, k outside: the source is read in order.
+
+    Most rows are copied by whole vectors. What these spoil after a panel's row is the panel's next
+    row, written later, and what they read after the last lane belongs to later rows of the source.
+    The last rows are copied exactly.
+    """
+    element, lanes = vector.element, vector.lanes
+    count = -(-width // lanes)
+    full = e.divide("%lanes", width)
+    done = e.multiply(full, width)
     panel_size = e.multiply("%steps", width)
+    panels = e.divide(e.add("%lanes", width - 1), width)
+    ascending = e.value("icmp sgt i64 %step, 0")
+    step = e.value(f"select i1 {ascending}, i64 %step, i64 1")
+    beyond = e.subtract(e.add(e.multiply(panels, width), count * lanes - width), "%lanes")
+    short = e.divide(e.add(beyond, e.subtract(step, 1)), step)
+    none = e.value(f"icmp eq i64 {short}, 0")
+    short = e.value(f"select i1 {none}, i64 1, i64 {short}")
+    short = e.minimum(e.value(f"select i1 {ascending}, i64 {short}, i64 %steps"), "%steps")
+    whole = e.value(f"and i64 {e.subtract('%steps', short)}, {-_ROWS}")
+
+    def rows(k: Value, _: list[Value]) -> None:
+        def panel(_: Value, now: list[Value]) -> list[Value]:
+            here, there = now
+            for u in range(_ROWS):
+                source = e.gep(here, e.multiply("%step", u), element)
+                for v in range(0, count * lanes, lanes):
+                    copied = e.load(e.gep(source, v, element), element, lanes)
+                    e.store(copied, e.gep(there, u * width + v, element), element, lanes)
+            return [e.gep(here, width, element), e.gep(there, panel_size, element)]
+
+        source = e.gep("%source", e.multiply(k, "%step"), element)
+        target = e.gep("%target", e.multiply(k, width), element)
+        e.loop(0, panels, 1, panel, [("ptr", source), ("ptr", target)])
+
+    e.loop(0, whole, _ROWS, rows, may_be_empty=True)
 
     def row(k: Value, _: list[Value]) -> None:
         source = e.gep("%source", e.multiply(k, "%step"), element)
@@ -76,26 +108,30 @@ def _pack_rows(e: Emitter, vector: Vector, width: int, rest: str) -> None:
         def panel(p: Value, _: list[Value]) -> None:
             here = e.gep(source, e.multiply(p, width), element)
             there = e.gep(target, e.multiply(p, panel_size), element)
-            pieces = powers_of_two(width, vector.lanes)
+            pieces = powers_of_two(width, lanes)
             loaded = [e.load(e.gep(here, at, element), element, size) for at, size in pieces]
             for (at, size), piece in zip(pieces, loaded, strict=True):
                 e.store(piece, e.gep(there, at, element), element, size)
 
-        e.loop(0, panels, 1, panel)
+        e.loop(0, full, 1, panel)
 
-    some = e.value(f"icmp ne i64 {panels}, 0")
-    e.guard(some, lambda: e.loop(0, "%steps", 1, row))
-    done = e.multiply(panels, width)
+    some = e.value(f"icmp ne i64 {full}, 0")
+    e.guard(some, lambda: e.loop(whole, "%steps", 1, row))
 
     def last() -> None:
-        source = e.gep("%source", done, element)
+        source = e.gep(e.gep("%source", done, element), e.multiply(whole, "%step"), element)
         target = e.gep("%target", e.multiply(done, "%steps"), element)
-        left = e.subtract("%lanes", done)
-        numbers = ("%step", "1", target, "%steps", left, str(width))
+        target = e.gep(target, e.multiply(whole, width), element)
+        numbers = ("%step", "1", target, e.subtract("%steps", whole), e.subtract("%lanes", done))
         kinds = [parameter.split()[0] for parameter in PACK_PARAMETERS]
-        e.call(rest, "void", list(zip(kinds, (source, *numbers), strict=True)))
+        arguments = (source, *numbers, str(width))
+        e.call(rest, "void", list(zip(kinds, arguments, strict=True)))
 
     e.guard(e.value(f"icmp ult i64 {done}, %lanes"), last)
+
+
+_ROWS = 4
+"""Rows of the source that are copied at a time."""
 
 
 def _each_panel(e: Emitter, vector: Vector, *, transposed: bool) -> None:
