@@ -67,17 +67,26 @@ class _Writer:
         e.loop(0, count, 1, lambda i, _: e.store(zero, e.gep(out, i, element), element))
 
     def _row(self, rows: list[Value], targets: list[Value], g: Value, count: Value) -> None:
-        """Whole vectors, then ever shorter ones."""
-        e, lanes, done = self.e, self.lanes, "0"
-        while lanes:
-            end = e.value(f"and i64 {count}, {-lanes}")
+        """Vectors as long as the row has room for; the last of them is moved back."""
+        e = self.e
 
-            def step(i: Value, _: list[Value], lanes: int = lanes) -> None:
-                self._places(rows, targets, g, i, lanes)
+        def along(lanes: int) -> None:
+            end = e.subtract(count, lanes)
 
-            # shorter vectors are taken once, or not at all
-            e.loop(done, end, lanes, step, may_be_empty=True)
-            done, lanes = end, lanes // 2
+            def step(i: Value, _: list[Value]) -> None:
+                self._places(rows, targets, g, e.minimum(i, end), lanes)
+
+            e.loop(0, count, lanes, step, may_be_empty=True)
+
+        def choose(widths: list[int]) -> None:
+            lanes, *shorter = widths
+            if not shorter:
+                along(lanes)
+                return
+            room = e.value(f"icmp uge i64 {count}, {lanes}")
+            e.choose(room, lambda: along(lanes), lambda: choose(shorter))
+
+        choose(sorted({self.lanes, min(4, self.lanes), 1}, reverse=True))
 
     def _places(
         self, rows: list[Value], targets: list[Value], g: Value, at: Value, lanes: int
