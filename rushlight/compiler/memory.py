@@ -94,7 +94,7 @@ def from_first_element(launch: Launch) -> tuple[AnyKernel, list[int]]:
         a = i.access
         if a is None or a.param < 0:
             return i
-        return replace(i, access=a._replace(offset=a.offset - least[a.param]))
+        return i.at(a._replace(offset=a.offset - least[a.param]))
 
     stages = [Stage(s.over, tuple(map(moved, s.body))) for s in kernel.stages]
     return replace(kernel, stages=stages), starts

@@ -122,19 +122,25 @@ class Resolver:
 
     def squeeze(self, v: Value) -> None:
         """Drops dimensions of size 1 from a new value and from what it reads."""
+        if 1 not in v.space and 1 not in v.shape:
+            v.srcs = tuple([self.squeezed(r) for r in v.srcs])
+            return
         keep = [d for d, n in enumerate(v.space) if n != 1]
-        v.srcs = tuple(self.squeezed(r, keep) for r in v.srcs)
+        v.srcs = tuple([self.squeezed(r, keep) for r in v.srcs])
         v.dims = tuple(keep.index(d) for d in v.dims if d in keep)
         v.place = tuple(v.place[0][d] for d in keep) if v.place[0] else (), v.place[1]
         v.layout = tuple(s for s, n in zip(v.layout, v.shape) if n != 1)
         v.space = tuple(v.space[d] for d in keep)
         v.shape = tuple(n for n in v.shape if n != 1)
 
-    def squeezed(self, r: Ref, keep: list[int]) -> Ref:
+    def squeezed(self, r: Ref, keep: list[int] | None = None) -> Ref:
+        """A reading without dimensions of size 1, and with those of the reader in `keep`."""
         rows = r.rows
-        if not r.memory:
-            rows = tuple(row for row, n in zip(rows, self.shapes[r.value]) if n != 1)
-        return Ref(r.value, tuple((tuple(c[d] for d in keep), o) for c, o in rows), r.memory)
+        if not r.memory and 1 in self.shapes[r.value]:
+            rows = tuple([row for row, n in zip(rows, self.shapes[r.value]) if n != 1])
+        if keep is not None:
+            rows = tuple([(tuple([c[d] for d in keep]), o) for c, o in rows])
+        return r if rows is r.rows else Ref(r.value, rows, r.memory)
 
     def number(self, k: int) -> Ref:
         at = self.numbers.get(k)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.shape import Ints, numel
@@ -286,7 +286,7 @@ def shape_loops(d: Draft) -> Kernel:
         if i.access is None:
             return i
         strides = tuple(i.access.strides[dims[-1]] if dims else 0 for dims, _ in runs)
-        return replace(i, access=Access(i.access.param, strides, i.access.offset))
+        return i.at(Access(i.access.param, strides, i.access.offset))
 
     stages = [Stage("once", tuple(map(shaped, d.once)))]
     for rows, inners in zip(d.rows, d.inners):

@@ -97,7 +97,7 @@ def gathered(
         if i.access is None:
             return i
         a = i.access
-        return replace(i, access=Access(a.param, (*a.strides[:rank], 0), a.offset))
+        return i.at(Access(a.param, (*a.strides[:rank], 0), a.offset))
 
     top = max(kind_of)
     loads = [
@@ -170,7 +170,7 @@ def cut(
         s = i.access.strides
         more = (s[-1] * step,) if step else ()
         new = (*s[:place], *more, *s[place:])
-        return replace(i, access=Access(i.access.param, new, i.access.offset + s[-1] * start))
+        return i.at(Access(i.access.param, new, i.access.offset + s[-1] * start))
 
     def first(count: int, many: int, start: int) -> Launch:
         step = size if many else 0

@@ -8,6 +8,7 @@ Dimensions of size 1 are gone: their index is always 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from ..base import dtype as dt
@@ -124,6 +125,7 @@ class Values:
         return "\n".join([*lines, "return " + ", ".join(f"%{o}" for o in self.outputs)])
 
 
+@lru_cache(maxsize=64)
 def identity(rank: int) -> tuple[Row, ...]:
     """The map of an index to itself."""
     return tuple((tuple(int(i == d) for i in range(rank)), 0) for d in range(rank))
@@ -136,6 +138,8 @@ def unit(position: int, rank: int) -> Row:
 
 def dot_row(weights: Ints, rows: tuple[Row, ...], rank: int, offset: int = 0) -> Row:
     """The weighted sum of rows: an address from an index."""
+    if rows is identity(rank) and len(weights) == rank:
+        return weights, offset
     coefficients = [0] * rank
     for w, (c, o) in zip(weights, rows):
         if w:
