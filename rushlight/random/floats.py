@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rushlight.random import native
 from rushlight.random.arithmetic import (
     F32,
     F64,
@@ -28,6 +29,7 @@ from rushlight.random.memory import Shape, in_blocks, size_of
 
 Array = NDArray[Any]
 
+_MANY: Final = 1024  # values for which a native call pays
 _LARGEST: Final = {
     "float16": 65504.0,
     "bfloat16": 3.3895313892515355e38,
@@ -74,6 +76,8 @@ def _uniform(gen: Generator, count: int, low: float, high: float, dtype: np.dtyp
             x = fma64(x, high - low, low)
             x[x == high] = low
         return x
+    if dtype == F32 and count >= _MANY and native.UNIFORMS.ready(count):
+        return native.uniforms(np.ascontiguousarray(gen.words(count)), *single(low, high))
     values = gen.uniform32(count)
     if not plain:
         low, high = single(low, high)

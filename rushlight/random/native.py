@@ -1,9 +1,10 @@
-"""The draws that NumPy's calls make slow, as native code: raw words, which values dropout keeps,
-normals in groups of 16, permutations.
+"""The draws that NumPy's calls make slow, as native code: raw words, uniforms, which values
+dropout keeps, normals in groups of 16, permutations.
 
-They give the bits of `Twister.make`, `masks.bernoulli_number`, `normals._box_muller32` and
-`integers._shuffled`, which remain for machines without fused multiply-adds, without LLVM, and for
-programs that draw little: compiling starts once LLVM is loaded anyway, or once much has been drawn.
+They give the bits of `Twister.make`, `floats._uniform`, `masks.bernoulli_number`,
+`normals._box_muller32` and `integers._shuffled`, which remain for machines without fused
+multiply-adds, without LLVM, and for programs that draw little: compiling starts once LLVM is loaded
+anyway, or once much has been drawn.
 """
 
 from __future__ import annotations
@@ -368,6 +369,61 @@ rest.done:
 """
 
 
+def uniforms_text() -> str:
+    """`uniforms32(words, out, count, low, width, high)`: each word's low 24 bits as a fraction,
+    times the width and plus `low` with one rounding; one that becomes `high` is `low`."""
+
+    def loop(name: str, before: str, first: str, last: str, lanes: int) -> str:
+        words, const = _kind(lanes)
+        real = "float" if lanes == 1 else _V
+        suffix = "f32" if lanes == 1 else "v8f32"
+        flag = "i1" if lanes == 1 else "<8 x i1>"
+        low, width, high = [f"%{name}{'s' * (lanes > 1)}" for name in ("low", "width", "high")]
+        unit = "0x3E70000000000000" if lanes == 1 else f"splat (float 0x{0x3E70 << 48:016X})"
+        return f"""\
+{name}:
+  %{name}.i = phi i64 [ {first}, %{before} ], [ %{name}.next, %{name} ]
+  %{name}.at = getelementptr i32, ptr %words, i64 %{name}.i
+  %{name}.word = load {words}, ptr %{name}.at, align 4
+  %{name}.bits = and {words} %{name}.word, {const((1 << 24) - 1)}
+  %{name}.whole = sitofp {words} %{name}.bits to {real}
+  %{name}.unit = fmul {real} %{name}.whole, {unit}
+  %{name}.value = call {real} @llvm.fma.{suffix}({real} %{name}.unit, {real} {width}, {real} {low})
+  %{name}.end = fcmp oeq {real} %{name}.value, {high}
+  %{name}.given = select {flag} %{name}.end, {real} {low}, {real} %{name}.value
+  %{name}.to = getelementptr float, ptr %out, i64 %{name}.i
+  store {real} %{name}.given, ptr %{name}.to, align 4
+  %{name}.next = add i64 %{name}.i, {lanes}
+  %{name}.more = icmp ult i64 %{name}.next, {last}
+  br i1 %{name}.more, label %{name}, label %{name}.done"""
+
+    wide = "\n".join(
+        f"""\
+  %{name}.0 = insertelement {_V} poison, float %{name}, i32 0
+  %{name}s = shufflevector {_V} %{name}.0, {_V} poison, <8 x i32> zeroinitializer"""
+        for name in ("low", "width", "high")
+    )
+    return f"""\
+declare {_V} @llvm.fma.v8f32({_V}, {_V}, {_V})
+declare float @llvm.fma.f32(float, float, float)
+
+define void @uniforms32(ptr %words, ptr %out, i64 %count, float %low, float %width, float %high) {{
+entry:
+{wide}
+  %whole = and i64 %count, -8
+  %some = icmp ne i64 %whole, 0
+  br i1 %some, label %wide, label %wide.done
+{loop("wide", "entry", "0", "%whole", 8)}
+wide.done:
+  %odd = icmp ult i64 %whole, %count
+  br i1 %odd, label %rest, label %rest.done
+{loop("rest", "wide.done", "%whole", "%count", 1)}
+rest.done:
+  ret void
+}}
+"""
+
+
 class _Kernel:
     """A native function, compiled when it pays; `ready` says whether to call it."""
 
@@ -408,6 +464,11 @@ NORMALS: Final = _Kernel(
 )
 SHUFFLE: Final = _Kernel("shuffle", shuffle_text, [_POINTER, _POINTER, ctypes.c_int64])
 WORDS: Final = _Kernel("words", words_text, [_POINTER, _POINTER, ctypes.c_int64])
+UNIFORMS: Final = _Kernel(
+    "uniforms32",
+    uniforms_text,
+    [_POINTER, _POINTER, ctypes.c_int64, ctypes.c_float, ctypes.c_float, ctypes.c_float],
+)
 KEEPS: Final = _Kernel(
     "keeps", keeps_text, [_POINTER, _POINTER, ctypes.c_int64, ctypes.c_int64]
 )  # fmt: skip
@@ -440,6 +501,15 @@ def words(state: Array, count: int) -> Array:
     assert WORDS.call is not None
     out = np.empty(count, np.uint32)
     WORDS.call(_address(state), _address(out), count)
+    return out
+
+
+def uniforms(words: Array, low: float, high: float) -> Array:
+    """float32 uniforms in [low, high), both float32, of contiguous words; `UNIFORMS` is ready."""
+    assert UNIFORMS.call is not None
+    out = np.empty(words.size, np.float32)
+    width = float(np.float32(high) - np.float32(low))
+    UNIFORMS.call(_address(words), _address(out), out.size, low, width, high)
     return out
 
 

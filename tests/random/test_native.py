@@ -5,10 +5,19 @@ import sys
 import numpy as np
 import pytest
 
-from rushlight.random import Generator, draws, integers, masks, native, normals
+from rushlight.random import (
+    Generator,
+    arithmetic,
+    draws,
+    generator,
+    integers,
+    masks,
+    native,
+    normals,
+)
 from rushlight.random.twister import Twister
 
-KERNELS = (native.NORMALS, native.SHUFFLE, native.WORDS, native.KEEPS)
+KERNELS = (native.NORMALS, native.SHUFFLE, native.WORDS, native.KEEPS, native.UNIFORMS)
 COMPILED = all(kernel.compile() for kernel in KERNELS)
 needs_native = pytest.mark.skipif(not COMPILED, reason="no LLVM or no fused multiply-add here")
 
@@ -61,6 +70,23 @@ def test_keeps(count: int) -> None:
         assert np.array_equal(native.keeps(words, limit), low < limit)
 
 
+@needs_native
+@pytest.mark.parametrize("count", [1, 7, 8, 4099])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.0), (-0.03, 0.03), (5.0, 5.0), (-1e30, 7.0), (1.0, 1.0000001)]
+)
+def test_uniforms(count: int, low: float, high: float) -> None:
+    words = np.random.default_rng(count).integers(0, 1 << 32, count, np.uint32)
+    words[:3] = (0, ~np.uint32(0), 1)[:count]
+    low, high = arithmetic.single(low, high)
+    width = float(np.float32(high) - np.float32(low))
+    units = generator.unit32(words).astype(np.float64)
+    slow = arithmetic.fma32(units, width, low).astype(np.float32)
+    slow[slow == np.float32(high)] = low
+    fast = native.uniforms(words, low, high)
+    assert np.array_equal(fast.view(np.uint32), slow.view(np.uint32))
+
+
 def test_either_way_the_streams_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> list[bytes]:
         gen = Generator().manual_seed(12)
@@ -71,6 +97,8 @@ def test_either_way_the_streams_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
                 for m, s in ((0, 1), (1, 2))
             ),
             draws.normal(gen, 100, dtype=np.float16),
+            *(draws.uniform(gen, n, *b) for n in (3, 1024, 5001) for b in ((), (-0.1, 0.1))),
+            draws.uniform(gen, 40_001, 2.0, 3.0),
             *(draws.randperm(gen, n) for n in (0, 1, 2, 50, 1000)),
             *(masks.bernoulli_number(gen, n, 0.3) for n in (3, 700, 40_000)),
             draws.normal(gen, 5000),
