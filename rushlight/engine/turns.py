@@ -79,6 +79,7 @@ def several() -> None:
         OWN.engine = MAIN
         if threading.current_thread() is not threading.main_thread():
             OWN.leaving = Leaving(MAIN)
+        RECORDERS[int(MAIN.epoch)] = MAIN
         PRESENT[MAIN.thread] = MAIN
         TURN[0] = MAIN.thread
         MAIN.solo = False

@@ -50,7 +50,7 @@ print("same")
 
 # Forks while other threads record, run, differentiate and wait; from the first thread and others.
 THREADS = """
-import os, signal, sys, threading, time, warnings
+import faulthandler, os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore")
 sys.setswitchinterval({switch})
 import rushlight as T
@@ -90,6 +90,7 @@ right = [[3.0] * 3, [want[k] for k in range(3)], [4.0, 4.0]]
 def fork():
     pid = os.fork()
     if pid == 0:
+        faulthandler.dump_traceback_later(45)
         signal.alarm(60)                                    # a child that hangs is ended
         code = 1
         try:
@@ -99,6 +100,8 @@ def fork():
             t.start()
             t.join(50)
             code = 0 if out == again == right else 2
+            if code:
+                print("in a child:", out, again, t.is_alive(), file=sys.stderr, flush=True)
         finally:
             os._exit(code)
     return os.waitpid(pid, 0)[1]
@@ -173,6 +176,30 @@ def test_fork_in_the_middle(run_first: bool, tmp_path: object) -> None:
     """Both processes go on from what was pending, with the same bits."""
     text = FORK.replace("{run_first}", str(run_first))
     assert run(text, str(tmp_path), os.path.join(str(tmp_path), "out")) == "same\n"
+
+
+FIRST = """
+import threading
+import rushlight as T
+
+made, box = threading.Event(), []
+
+def work():
+    made.wait(60)
+    box.append(box[0].tolist())
+
+t = threading.Thread(target=work, daemon=True)
+t.start()                                # nothing has been recorded until now
+box.append((T.ones(2) + 1) * 3)          # pending in the first recorder
+made.set()
+t.join(60)
+assert box[1] == [6.0, 6.0]
+print("same")
+"""
+
+
+def test_the_first_recorder_is_known_from_the_first_thread_on(tmp_path: object) -> None:
+    assert run(FIRST, str(tmp_path)) == "same\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
