@@ -293,7 +293,7 @@ class Captured:
             if h is None:
                 h = Hist(frames[k], slot)
             gleaves.append(h)
-        f = Frame(p.rec, gleaves, p.numbers, self.e.nflush)
+        f = Frame(p.rec, gleaves, p.numbers)
         f.freed = p.freed
         if p.saved:
             saved: dict[int, Any] = {}

@@ -53,11 +53,11 @@ class Frame:
     __slots__ = ("calls", "freed", "gleaves", "hooks", "numbers", "packed", "posts", "rec",
                  "saved", "serial")  # fmt: skip
 
-    def __init__(self, rec: Rec, gleaves: list[Hist], numbers: list[Any], serial: int) -> None:
+    def __init__(self, rec: Rec, gleaves: list[Hist], numbers: list[Any]) -> None:
         self.rec: Rec = rec
         self.gleaves: list[Hist] = gleaves
         self.numbers: list[Any] = numbers
-        self.serial: int = serial
+        self.serial: int = next(SERIALS)  # greater than those of what it was made from
         self.saved: dict[int, Any] = NOTHING
         self.freed: int = 0
         self.hooks: dict[int, Any] = NOTHING
@@ -324,6 +324,7 @@ class Tensor(Methods):
 
 
 EPOCHS: Final = itertools.count(2)
+SERIALS: Final = itertools.count(1)  # of frames, whichever thread's
 MAIN: Final = Engine()
 # Once there are several threads: current epoch -> recorder; and thread -> recorder, which threads
 # that take turns have only in their turn (see `turns.py`).

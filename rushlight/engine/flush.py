@@ -144,7 +144,7 @@ def run_pending(e: Engine) -> None:
                 lvals[k] = lvals[k].copy()
     frame: Frame | None = None
     if info.roots:
-        frame = Frame(r, gleaves, numbers, e.nflush)
+        frame = Frame(r, gleaves, numbers)
         frame.freed = info.freed
         if info.saved_at:
             saved: dict[int, Any] = {}

@@ -54,7 +54,6 @@ class Note:
         self.gleaves: list[Hist] = e.gleaves
         self.sts: list[Storage] = e.sts
         self.numbers: list[Any] = e.numbers
-        self.serial: int = e.nflush
         self.written: list[Fam] = [f for f in e.fams if f.hep == e.epoch and f.rec.rg]
         self.leaves: list[int] = [int(q.slot) for q in self.info.recs if q.op == LEAF]
         self.entered: dict[int, Storage] = {}  # by the slot of the leaf it entered as
@@ -380,7 +379,7 @@ class Builder:
         if h is None or h.frame is None:
             return -1, 0
         for j, note in enumerate(self.notes):
-            if note.serial == h.frame.serial:
+            if note.gleaves is h.frame.gleaves:
                 self.frame(j)
                 return j, h.slot
         raise Refused("a history from before the step goes on in it")

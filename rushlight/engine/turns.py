@@ -102,8 +102,9 @@ def find_recorder() -> Engine:
             if LATER[0] == me:
                 return own()
             lock = LOCK[0]
-            if lock.acquire(False):  # nobody asks any more: who did was interrupted
-                PRESENT[me] = own()
+            if lock.acquire(False):  # nobody asks any more: who did was interrupted, or has it now
+                if TURN[0] == me:
+                    PRESENT[me] = own()
                 lock.release()
             else:
                 time.sleep(0)
