@@ -100,6 +100,23 @@ def test_gradient_across_threads() -> None:
     assert w.grad.tolist() == [16.0, 33.0]
 
 
+def test_a_history_through_many_threads() -> None:
+    """Every thread goes on with what the one before has pending: gradients go back through all of
+    them, the last first, whichever thread ran what."""
+
+    def chain(turn: Callable[[Callable[[], Any]], Any]) -> list[Any]:
+        w = T.tensor([0.5, -0.25], requires_grad=True)
+        y = z = w * 1.0
+        for k in range(5):
+            y, z = turn(lambda y=y, z=z, k=k: ((y * (k + 1)).tanh() + z, (y * z).sin() + w))
+        (g,) = T.autograd.grad((y * z).sum(), [w], retain_graph=True)
+        (y + z).sum().backward()
+        assert w.grad is not None
+        return [g.tolist(), w.grad.tolist()]
+
+    assert chain(lambda f: in_threads(f)[0]) == chain(lambda f: f())
+
+
 def test_write_in_one_thread_is_seen_in_the_other() -> None:
     x = T.zeros(4)
     view = x[1:3]
