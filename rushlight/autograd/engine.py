@@ -52,7 +52,9 @@ def backward(
     retain = create_graph if retain_graph is None else retain_graph
     wanted = None if inputs is None else _listed(inputs, "backward")
     if wanted is not None and not wanted:
-        raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if not roots:
+        return
     engine.backward(roots, grads, bool(retain), create_graph, wanted)
 
 
@@ -81,7 +83,7 @@ def grad(
         )
     roots, wanted = _listed(outputs, "grad"), _listed(inputs, "grad")
     if not wanted:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     grads = _gradients(roots, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
     allowed = materialize_grads if allow_unused is None else allow_unused

@@ -242,12 +242,30 @@ def _expandable(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return k >= 0 and all(n in (1, to[k + i]) for i, n in enumerate(shape))
 
 
+def _refused(*_: Any) -> Any:
+    raise RuntimeError(
+        "trying to differentiate twice a function that was marked with @once_differentiable"
+    )
+
+
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a `backward` that cannot be differentiated itself: it runs without history."""
+    """Decorate a `backward` that cannot be differentiated itself: it runs without history, and a
+    second derivative through it is a `RuntimeError`."""
 
     @functools.wraps(fn)
     def wrapper(ctx: Any, *args: Any) -> Any:
         with no_grad():
-            return fn(ctx, *args)
+            outputs = fn(ctx, *args)
+        sources: list[Tensor | None] = [
+            a for a in args if isinstance(a, Tensor) and a.requires_grad
+        ]
+        if not sources or not engine.is_grad_enabled():
+            return outputs
+        several = isinstance(outputs, tuple | list)
+        found = list(outputs) if several else [outputs]
+        for i, x in enumerate(found):
+            if isinstance(x, Tensor) and not isinstance(x, engine.Scattered) and x.dtype.rank > 1:
+                (found[i],) = engine.attach_function([engine.detach(x)], sources, _refused)
+        return tuple(found) if several else found[0]
 
     return wrapper

@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.autograd.engine import grad
+from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from rushlight.engine import Tensor
 from rushlight.tensor.convert import clone, detach, requires_grad_
 from rushlight.tensor.creation import owned
@@ -61,6 +62,25 @@ def _analytical(output: Tensor, x: Tensor) -> Any:
     return np.stack(rows) if rows else np.zeros((0, x.shape.numel()))
 
 
+def _forward(func: Callable[..., Any], inputs: tuple[Any, ...], i: int, o: int) -> Any:
+    """The Jacobian of one output, a column for each element of input `i`."""
+    columns = []
+    for k in range(inputs[i].shape.numel()):
+        step = np.zeros(inputs[i].shape.numel(), inputs[i].dtype.numpy)
+        step[k] = 1
+        t = owned(step.reshape(inputs[i].shape), inputs[i].dtype, inputs[i].device)
+        with dual_level():
+            dual = make_dual(inputs[i], t)
+            out = _outputs(func, (*inputs[:i], dual, *inputs[i + 1 :]))[o]
+            tangent = unpack_dual(out).tangent
+        columns.append(
+            np.zeros(out.shape.numel())
+            if tangent is None
+            else np.array(engine.read(tangent)).reshape(-1)
+        )
+    return np.stack(columns, 1) if columns else np.zeros((0, 0))
+
+
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -105,6 +125,15 @@ def gradcheck(
                         f"numerical:{numerical}\nanalytical:{analytical}\n"
                     )
                 return False
+            if check_forward_ad:
+                ahead = _forward(func, still, i, o)
+                if not np.allclose(ahead, numerical, rtol, atol, equal_nan=True):
+                    if raise_exception:
+                        raise GradcheckError(
+                            f"Jacobian computed with forward mode mismatch for output {o} with "
+                            f"respect to input {i},\nnumerical:{numerical}\nanalytical:{ahead}\n"
+                        )
+                    return False
     return True
 
 

@@ -463,13 +463,12 @@ def gradients(
         where[-1][0][where[-1][1]] = None
     start(Run(e, retain, create, w), outputs, given)
     out: list[Tensor | None] = []
-    for d, k in where:
+    for i, (d, k) in enumerate(where):
         g = d[k]
         if g is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in "
-                "the graph. Set allow_unused=True "
-                "if this is the desired behavior."
+                f"The differentiated Tensor at index {i} appears to not have been used in the "
+                "graph. Set allow_unused=True if this is the desired behavior."
             )
         out.append(g)
     return out

@@ -234,6 +234,12 @@ class Tensor(Methods):
 
     @grad.setter
     def grad(self, g: Tensor | None) -> None:
+        given: object = g  # plain Python takes anything
+        if given is not None and not isinstance(given, Tensor):
+            raise TypeError(
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"{type(given).__name__}"
+            )
         h = grad_place(self)
         if h is not None and (g is None or fits(self, g)):
             h.grad = g
@@ -526,7 +532,7 @@ def grad_place(t: Tensor) -> Hist | None:
     if h is None:
         b = f.base  # of one that wants no gradient: holds what it was given
         return b.hist if b is not None and f.root is None and region == b.root else None
-    return h if region is None or region is f.root or region == f.root else None
+    return h if region is None or region is f.root else None
 
 
 def fits(t: Tensor, g: Tensor) -> bool:

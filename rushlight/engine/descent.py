@@ -82,9 +82,13 @@ def run_hooks(hooks: Any, g: Tensor) -> Tensor:
         out = apart(hook, g)
         if out is not None:
             if not isinstance(out, Tensor):
-                raise TypeError(
-                    f"a gradient hook has to return None or a Tensor, not {type(out).__name__}"
-                )
+                raise TypeError(f"expected Variable, but hook returned '{type(out).__name__}'")
+            have = out.rec.spec
+            want = g.rec.spec
+            if have.shape != want.shape or have.dtype is not want.dtype:
+                what = "size" if have.shape != want.shape else "type"
+                name = getattr(hook, "__name__", type(hook).__name__)
+                raise RuntimeError(f"hook '{name}' has changed the {what} of value")
             g = out
     return g
 

@@ -341,7 +341,8 @@ def at_root(t: Tensor) -> bool:
     if region is None:
         return True
     f = t.fam
-    return f is not None and f.root is not None and bool(f.root == region)
+    # The object itself: `view_as` of such a leaf has an equal region, and is a view of it.
+    return f is not None and f.root is region
 
 
 def enter(e: Engine, f: Fam, r: Rec, s: Storage) -> None:

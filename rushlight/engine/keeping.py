@@ -103,10 +103,21 @@ def leaf_hooks(h: Hist) -> tuple[dict[int, Any], dict[int, Any]]:
     return h.hooks, h.after
 
 
+def leads_to(t: Tensor) -> set[Any]:
+    """The same of a backward from ``t``, whose history has been run."""
+    h = history_of(t)
+    return set() if h is None else below([h])
+
+
 def reached(run: Run) -> set[Any]:
     """What a backward comes by: leaves by the id of their history, nodes by stretch and slot."""
+    return below(run.given)
+
+
+def below(given: list[Hist]) -> set[Any]:
+    """What gradients that arrive at some places in history come by."""
     out: set[Any] = set()
-    todo = list(run.given)
+    todo = list(given)
     while todo:
         h = todo.pop()
         f = h.frame

@@ -165,7 +165,7 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
     if f is not None and f.own:
         f = f.base
     if e.gm and f is not None and is_leaf_grad(e, f):
-        if x.rec.region == f.root:
+        if x.rec.region is None:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )

@@ -39,7 +39,7 @@ def node_name(rec: Any) -> str:
         return "BmmBackward0"
     if row == "permute" and rec.arg == (1, 0):
         return "TBackward0"
-    if row == "permute" and sum(i != d for i, d in enumerate(rec.arg)) == 2:
+    if row == "permute" and rec.arg and sum(i != d for i, d in enumerate(rec.arg)) == 2:
         return "TransposeBackward0"
     return NODE_NAMES.get(row) or "".join(p.capitalize() for p in row.split("_")) + "Backward0"
 
@@ -243,7 +243,7 @@ def backward(
     if inputs is not None:
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not inputs:
-            raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     engine.backward([self], [gradient], bool(retain), bool(create_graph), inputs)
 
 
