@@ -75,7 +75,7 @@ class Placing(Steps):
 
     def index(self, op: Op, xs: list[Cell], dims: Any, spec: Spec, own: bool, out: Cell) -> bool:
         """``out[..., p, ...] = x[..., place[p], ...]`` with one place."""
-        if len(xs) != 2:
+        if len(xs) != 2 or count(spec.shape) == 0:  # nothing is read, yet places are looked at
             return False
         dim: int = dims[0]
         at = xs[1].spec
@@ -87,8 +87,7 @@ class Placing(Steps):
         x = self.contiguous(xs[0])
         index = self.contiguous(xs[1])
         self.room()
-        if self.place(out, spec, own) == 0:
-            return True
+        self.place(out, spec, own)
         shape = x.spec.shape
         n = int(count(at.shape))
         lead = int(count(shape[:dim]))
@@ -118,6 +117,8 @@ class Placing(Steps):
             return False
         if value.shape != at.shape + spec.shape[1:] or not row_major(spec.shape, spec.strides):
             return False
+        if count(spec.shape) == 0:
+            return False
         key = (kind.code, at.dtype.code)
         address = ADDERS.get(key, 0)
         if address == 0:
@@ -131,7 +132,7 @@ class Placing(Steps):
         self.copy(out.at, spec.strides, spec.shape, xs[0])
         block = int(count(spec.shape[1:])) * kind.itemsize
         n = int(count(at.shape))
-        if n and block:
+        if n:
             self.room()
             self.words.extend(
                 [address, n, self.reach(out), self.reach(x), self.reach(index), 0, block]

@@ -239,3 +239,16 @@ def test_windows_without_an_element() -> None:
         y.sum().backward()
         assert x.grad.abs().sum().item() == 0
         assert (y == -float("inf")).all()
+
+
+def test_places_outside_are_refused_where_nothing_is_read() -> None:
+    x, at, row = torch.zeros(3, 0), torch.tensor([7]), torch.zeros(1, 0)
+    for make in (
+        lambda: x[at],
+        lambda: torch.index_select(x, 0, at),
+        lambda: x.index_add(0, at, row),
+        lambda: x.index_put((at,), row, accumulate=True),
+        lambda: torch.zeros(0, 2).index_add(0, at, torch.zeros(1, 2)),
+    ):
+        with pytest.raises(IndexError, match="index 7 is out of bounds"):
+            make().tolist()
