@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 # What PyTorch knows by name, in the order its error lists them.
 NAMES: Final = (
@@ -93,8 +93,8 @@ CUDA_VARIABLE: Final = "RUSHLIGHT_CUDA"
 class Chosen:
     """Where new tensors go when nothing is said (`torch.set_default_device`); what `cuda` means."""
 
-    device: device = CPU
-    cuda_is_cpu: bool = os.environ.get(CUDA_VARIABLE) in ("cpu", "told")
+    device: ClassVar[device] = CPU
+    cuda_is_cpu: ClassVar[bool] = os.environ.get(CUDA_VARIABLE) in ("cpu", "told")
 
 
 def need_cuda() -> None:

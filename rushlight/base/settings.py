@@ -55,7 +55,7 @@ NAMES: Final = (
     "compile_free", "eager", "fuse_after", "limit", "pending_bytes", "snapshot", "verify",
 )  # fmt: skip
 
-settings = Settings(
+settings: Final = Settings(
     eager=_flag("RUSHLIGHT_EAGER"),
     verify=_flag("RUSHLIGHT_VERIFY"),
     limit=int(os.environ.get("RUSHLIGHT_LIMIT", "1000")),

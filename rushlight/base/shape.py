@@ -5,6 +5,10 @@ Strides are in elements.  Everything here is integers in, integers out.
 
 from __future__ import annotations
 
+from typing import Final
+
+from mypy_extensions import i64
+
 Ints = tuple[int, ...]
 
 
@@ -18,32 +22,43 @@ def numel(shape: Ints) -> int:
 
 def contiguous_strides(shape: Ints) -> Ints:
     """Row-major strides; a dimension of size 0 counts as 1, as in PyTorch."""
-    out: list[int] = []
+    rank = len(shape)
+    if rank == 1:
+        return ONE
+    if rank == 2:
+        return (max(shape[1], 1), 1)
+    out = [1] * rank
     n = 1
-    for d in reversed(shape):
-        out.append(n)
-        n *= max(d, 1)
-    out.reverse()
+    for d in range(rank - 1, -1, -1):
+        out[d] = n
+        n *= max(shape[d], 1)
     return tuple(out)
+
+
+ONE: Final[Ints] = (1,)
 
 
 def is_contiguous(shape: Ints, strides: Ints) -> bool:
     """Row-major without gaps; dimensions of size 1 do not count, an empty tensor is contiguous."""
-    want = 1
-    for d, s in zip(reversed(shape), reversed(strides), strict=True):
-        if d == 0:
+    want: i64 = 1
+    for d in range(len(shape) - 1, -1, -1):
+        n: i64 = shape[d]
+        if n == 0:
             return True
-        if d != 1:
+        if n != 1:
+            s: i64 = strides[d]
             if s != want:
                 return False
-            want *= d
+            want *= n
     return True
 
 
 def is_dense(shape: Ints, strides: Ints) -> bool:
     """Some permutation of the dimensions is contiguous: no gaps and no overlap."""
+    if is_contiguous(shape, strides) and 0 not in shape:
+        return True
     want = 1
-    for s, d in sorted((s, d) for d, s in zip(shape, strides, strict=True) if d != 1):
+    for s, d in sorted([(s, d) for d, s in zip(shape, strides) if d != 1]):
         if d == 0:
             return True
         if s != want:
@@ -82,7 +97,7 @@ def broadcast_strides(shape: Ints, strides: Ints, to: Ints) -> Ints:
 
 def wrap_dim(dim: int, ndim: int) -> int:
     """A dimension counted from either end; ``IndexError`` in PyTorch's words when out of range."""
-    n = max(ndim, 1)
+    n = ndim if ndim > 0 else 1
     if not -n <= dim < n:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"

@@ -22,7 +22,8 @@ from ..base.shape import (
 from ..graph.node import Node, Program
 from ..graph.op import TABLE, Spec
 from ..graph.ops.indexing import CHECK, Bound, indexed_shape
-from ..graph.ops.movement import CUT, GEOMETRY
+from ..graph.ops.movement import CUT
+from ..graph.shaping import GEOMETRY
 from .values import Ref, Row, Value, Values, dot_row, identity, unit
 
 

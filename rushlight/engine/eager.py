@@ -39,6 +39,7 @@ from ..graph.ops import movement as mv
 from ..graph.ops.contract import matmul
 from ..graph.ops.core import leaf
 from ..graph.ops.indexing import CHECK
+from ..graph.shaping import GEOMETRY, region_of
 from ..graph.value import Val
 from .eager_convolve import convolved
 from .eager_fold import fold_complex
@@ -242,9 +243,9 @@ def _move(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         return x[(*_ALL[:arg], None)]
     if (name == "view" or name == "squeeze") and x.flags.c_contiguous:
         return x.reshape(node.spec.shape)
-    if op not in mv.GEOMETRY:
+    if op not in GEOMETRY:
         raise NotImplementedError(f"{name}: no way to run it alone")
-    return _view(x, s, *mv.region_of(op, s, arg))
+    return _view(x, s, *region_of(op, s, arg))
 
 
 _ALL: Final = (slice(None),) * 64

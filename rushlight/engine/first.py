@@ -14,6 +14,7 @@ from typing import Any, Final
 from mypy_extensions import i64
 
 from ..base import dtype as dt
+from ..base.dtype import dtype
 from ..base.shape import is_dense
 from ..graph.node import Node
 from ..graph.op import (
@@ -34,6 +35,7 @@ from ..graph.op import (
 )
 from ..graph.ops import movement as mv
 from ..graph.ops.indexing import CHECK
+from ..graph.shaping import is_view, region_of
 from ..runtime.buffer import Buffer
 from . import eager, eager_steps
 from .memory import hold
@@ -45,9 +47,20 @@ from .steps import OTHER_ROWS, ROWS, WORDS, Cell, Ints, count, row_major
 NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
 
 # What a record is here.
-(
-    OTHER, AT_ONCE, ROW, VIEW, RESHAPE, FILL, NUMBER, FOLD, PRODUCT, COPY, REPLACE, CAT, PARTS, SAME
-) = range(14)  # fmt: skip
+OTHER: Final = 0
+AT_ONCE: Final = 1
+ROW: Final = 2
+VIEW: Final = 3
+RESHAPE: Final = 4
+FILL: Final = 5
+NUMBER: Final = 6
+FOLD: Final = 7
+PRODUCT: Final = 8
+COPY: Final = 9
+REPLACE: Final = 10
+CAT: Final = 11
+PARTS: Final = 12
+SAME: Final = 13
 
 KINDS: Final[list[int]] = []  # by operation code
 
@@ -63,7 +76,7 @@ def kind_of(op: Any) -> int:
     if op.kind == ELEMENTWISE and op.lower is not None and op not in CHECK:
         return ROW
     if op.kind == MOVE:
-        return VIEW if mv.is_view(op) else RESHAPE if op.name == "reshape" else OTHER
+        return VIEW if is_view(op) else RESHAPE if op.name == "reshape" else OTHER
     if op.kind == ALIAS:
         return COPY if op.name == "relayout" else SAME
     if op.kind == REDUCE and op.name in ("sum", "prod", "amax", "amin"):
@@ -178,7 +191,7 @@ class Runner(Placing):
             elif code in ALIKE and row_major(have.shape, have.strides):
                 strides = Spec(shape, have.dtype).strides
             else:
-                strides = mv.region_of(op, have, arg)[1]
+                strides = region_of(op, have, arg)[1]
             if strides != spec.strides:
                 spec = Spec(shape, have.dtype, strides)
         self.same(x, spec, out)
@@ -191,7 +204,7 @@ class Runner(Placing):
                 i += x.spec.shape[arg[0]]
             start = i * x.spec.strides[arg[0]]
         elif code not in WHOLE:
-            start = mv.region_of(op, x.spec, arg)[2]
+            start = region_of(op, x.spec, arg)[2]
             start -= x.spec.offset
         out.at += start * spec.dtype.itemsize
 
@@ -298,9 +311,14 @@ CONSTANTS: Final[dict[Any, Buffer]] = {}
 
 def constant(arg: Any, spec: Spec, out: Cell) -> None:
     """A number that was known when its record was made."""
-    value, kind = arg
-    exact = value != 0 and value == value
-    key = (value if exact else str(value), kind.code)
+    value: Any = arg[0]
+    kind: dtype = arg[1]
+    key: Any
+    if isinstance(value, float):
+        f: float = value
+        key = (value, kind.code) if f != 0.0 and f == f else (str(value), kind.code)
+    else:
+        key = (value if value != 0 and value == value else str(value), kind.code)
     b = CONSTANTS.get(key)
     if b is None:
         if len(CONSTANTS) > 4096:
@@ -464,8 +482,10 @@ def operands(r: Rec) -> Ints:
 def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
     """The stretch's numbers where kernels find them."""
     cells: list[Cell] = []
+    few = len(numbers) <= FEW
     kinds: list[str] = []
     at = runner.numbers_at
+    place = WORDS
     for v in numbers:
         code = number_code(v)
         c = Cell()
@@ -475,7 +495,15 @@ def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
         c.at = at
         at += 8
         cells.append(c)
-        kinds.append("d" if code == NUM_F else "q")
+        if not few:
+            kinds.append("d" if code == NUM_F else "q")
+        elif code == NUM_F:
+            runner.doubles[place] = v
+        else:
+            runner.memory[place] = v
+        place += 1
+    if few:
+        return cells
     form = "".join(kinds)
     pack = NUMBER_PACKS.get(form)
     if pack is None:
@@ -486,6 +514,7 @@ def number_cells(runner: Runner, numbers: list[Any]) -> list[Cell]:
     return cells
 
 
+FEW: Final = 4  # numbers that are written one by one
 NO_CELLS: Final[list[Cell]] = []
 LEAF_CODE: Final[i64] = TABLE["leaf"].code
 RELAYOUT: Final[i64] = TABLE["relayout"].code

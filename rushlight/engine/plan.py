@@ -7,7 +7,8 @@ from typing import Any, Final
 from ..graph import narrow
 from ..graph.node import Node, Program
 from ..graph.op import ALIAS, ELEMENTWISE, MOVE, TABLE, Op, Spec, compute_type
-from ..graph.ops.movement import CUT, Region, is_view
+from ..graph.ops.movement import CUT
+from ..graph.shaping import Region, is_view
 from .core import Engine
 from .pieces import path_freed
 from .records import NO_RECS, Rec

@@ -11,6 +11,7 @@ from ..base.device import CPU
 from ..base.shape import is_dense, numel
 from ..graph.op import OPS, TABLE, Op, Spec
 from ..graph.ops import movement as mv
+from ..graph.shaping import region_of
 from .core import MAIN, SLOW, Engine, Fam, Slow, Tensor, binary, follow, made, mine, peek, record1
 from .handles import (
     add_member,
@@ -96,7 +97,7 @@ def shown(s: Storage, op: Op, of: Rec, arg: Any, rg: bool) -> Rec:
     if r is not None and r.rg == rg:
         return r
     have: Spec = of.spec
-    shape, strides, offset = mv.region_of(op, have, arg)
+    shape, strides, offset = region_of(op, have, arg)
     r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
     r.row = op
     r.spec = Spec(shape, have.dtype, strides, have.device, offset=offset)

@@ -30,6 +30,7 @@ FLUSH: Final = 100_005
 
 CREDIT: Final = 8192  # new records without one known stretch, after which a trie takes no more
 
+TUPLE: Final[Any] = tuple.__new__
 NO_RECS: Final[list[Rec]] = []
 NO_PAIRS: Final[list[tuple[int, Rec]]] = []
 NO_MORE: Final[list[int]] = []  # never appended to
@@ -155,7 +156,7 @@ def number_code(v: object) -> i64:
 
 def size_of(shape: tuple[int, ...]) -> Any:
     """A shape as users see it."""
-    return Size.of(shape)
+    return TUPLE(Size, shape)
 
 
 def in_int64(v: object) -> bool:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from ..base import dtype as dt
 from ..base.device import CPU
+from ..base.dtype import dtype
 from ..graph.op import ELEMENTWISE, Op, Spec
-from ..graph.ops.elementwise import REFUSED
+from ..graph.ops.elementwise import NOT_FLOATS
 from ..graph.ops.placing import placed
 from .records import NUM_F, NUM_I, size_of
 
@@ -41,7 +42,11 @@ def interned(s: Spec) -> Spec:
     """The one object for specs equal to ``s``; it knows its size as users see it."""
     if s.number:
         return s
-    key = (s.shape, s.dtype, s.strides, s.device, s.offset)
+    key: Any
+    if s.device is CPU:  # the usual case is not asked for its hash
+        key = (s.shape, s.dtype, s.strides, s.offset)
+    else:
+        key = (s.shape, s.dtype, s.strides, s.offset, s.device)
     found = SPECS.get(key)
     if found is None:
         if len(SPECS) >= MOST:
@@ -68,13 +73,15 @@ def exact(arg: Any) -> Any:
     -0.0)."""
     if isinstance(arg, tuple):
         for a in arg:
+            if isinstance(a, int) or isinstance(a, dtype):  # noqa: SIM101 - native tests
+                continue
             if isinstance(a, tuple):
                 if exact(a) is not a:
                     return repr(arg)
-            elif isinstance(a, float) or isinstance(a, complex):  # noqa: SIM101 - native tests
+            elif isinstance(a, float) or isinstance(a, complex):  # noqa: SIM101
                 return repr(arg)
         return arg
-    if isinstance(arg, float) or isinstance(arg, complex):  # noqa: SIM101
+    if isinstance(arg, float) or (not isinstance(arg, dtype) and isinstance(arg, complex)):
         return repr(arg)
     return arg
 
@@ -116,6 +123,8 @@ def alike(op: Op, specs: list[Spec]) -> Spec | None:
     first: Spec | None = None
     for s in specs:
         if s.number:
+            if s.number == "b":
+                return None  # subtraction refuses them
             continue
         if first is None:
             if s.dtype.rank != 2 or s.offset != 0:
@@ -136,8 +145,7 @@ def keeps_type(op: Op) -> bool:
     """Has the operation the type of its float operands, whatever they are?"""
     known = op.keeps
     if known is None:
-        known = (
-            op.kind == ELEMENTWISE and op.types in ("promote", "float") and op.name not in REFUSED
-        )
+        known = op.kind == ELEMENTWISE and op.types in ("promote", "float")
+        known = known and op.name not in NOT_FLOATS
         op.keeps = known
     return bool(known)

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Any, Final
 
 import numpy as np
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from ..base import dtype as dt
 from ..graph.op import Spec
@@ -35,6 +35,7 @@ UNKNOWN: Final = Spec((), dt.bool_, ())
 PLAIN: Final[i64] = dt.float64.code  # types up to here have kernels
 
 
+@mypyc_attr(acyclic=True)
 class Cell:
     """A value: where it starts, what keeps its memory, and its spec, in whose strides it lies."""
 
@@ -98,6 +99,7 @@ class Steps:
         table = Table(WORDS + NUMBERS)
         addresses = eager_steps.program()
         self.memory: Any = table.q
+        self.doubles: Any = table.d
         self.base: i64 = table.address
         self.numbers_at: i64 = table.address + 8 * WORDS
         self.call: Any = table.callable(addresses[0], keep=table)

@@ -16,6 +16,7 @@ from mypy_extensions import i64
 from ..base.shape import is_dense
 from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
+from ..graph.shaping import GEOMETRY, Region, is_view
 from .core import Engine
 from .records import CREDIT, DUMMY, MODE, NONE, ROOT, Rec, enter
 from .specs import alike, inferred, interned, number_spec, sized
@@ -30,7 +31,7 @@ def _internal(name: str, kind: str, infer: Any, grads: Any) -> Op:
     return op
 
 
-def _reread(s: Spec, arg: Any) -> mv.Region:
+def _reread(s: Spec, arg: Any) -> Region:
     shape, strides, offset = arg
     return shape, strides, s.offset + offset
 
@@ -43,7 +44,7 @@ REREAD_OP: Final = _internal(
     TABLE["as_strided"].infer,
     (lambda g, out, x: mv.strided_grad(g, out, x, out.arg[2]),),
 )
-mv.GEOMETRY[REREAD_OP] = _reread
+GEOMETRY[REREAD_OP] = _reread
 VALUE_OP: Final = _internal("value", ALIAS, TABLE["detach"].infer, ())
 
 # A custom function's result: the first operand's value, with the others as history (see
@@ -148,7 +149,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     else:
         r.rg = rg and e.gm and spec.dtype.rank > 1
     if op.kind == MOVE:
-        if mv.is_view(op):
+        if is_view(op):
             r.region = (spec.shape, spec.strides, spec.offset)
             r.dense = is_dense(spec.shape, spec.strides)
     elif r.op == DETACH or r.op == ENTER or r.op == GRAFT:

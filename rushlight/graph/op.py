@@ -137,11 +137,29 @@ def compute_type(types: str, srcs: Sequence[Spec], arg: Any) -> dtype:
     if types == "bool":
         return dt.bool_
     used = srcs[1:] if types == "where" else srcs
-    found = dt.result_type([(s.dtype, 2 if s.number else 0 if s.shape else 1) for s in used])
+    found = common_type(used)
+    if found is None:
+        found = dt.result_type([(s.dtype, 2 if s.number else 0 if s.shape else 1) for s in used])
     if found.rank < 2 and types in _FLOATING:
         return dt.Defaults.float
     if types == "power" and found is dt.bool_:
         return dt.int64
+    return found
+
+
+def common_type(specs: Sequence[Spec]) -> dtype | None:
+    """The one type of all tensors, beside numbers of no higher kind; None where there is none."""
+    found: dtype | None = None
+    for s in specs:
+        if not s.number:
+            if found is None:
+                found = s.dtype
+            elif s.dtype is not found:
+                return None
+    if found is not None:
+        for s in specs:
+            if s.number and s.dtype.rank > found.rank:
+                return None
     return found
 
 

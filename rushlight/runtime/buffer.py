@@ -14,6 +14,7 @@ from ctypes import addressof, c_char
 from typing import Final
 
 import numpy as np
+from mypy_extensions import mypyc_attr
 
 ALIGNMENT: Final = 64
 """Every address is a multiple of this: a cache line, the widest vector."""
@@ -37,6 +38,7 @@ _RECOUNT_EVERY: Final = 1024
 _Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
+@mypyc_attr(acyclic=True)  # the garbage collector need not look at what holds bytes
 class _Block:
     """Aligned memory of one size class. `root` is what every NumPy view has as its base."""
 
@@ -204,6 +206,7 @@ def _give_back(block: _Block) -> None:
     _pool.idle += capacity
 
 
+@mypyc_attr(acyclic=True)
 class Buffer:
     """At least `nbytes` bytes of 64-byte aligned memory, with whatever it held before.
 

@@ -16,6 +16,7 @@ from rushlight.engine import Tensor
 from rushlight.engine.core import SLOW, binary, record1, record2
 from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.shaping import NO_BOOL_SUB
 from rushlight.tensor.install import (
     FUNCTIONS,
     Number,
@@ -193,7 +194,7 @@ def _scaled(other: Any, alpha: Any, name: str, x: Any) -> Any:
 
 def _refuse_bool(name: str) -> None:
     if name == "sub":
-        raise RuntimeError(ew.NO_BOOL_SUB)
+        raise RuntimeError(NO_BOOL_SUB)
 
 
 def _sum_like(name: str, op: Op) -> Any:

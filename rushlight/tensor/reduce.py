@@ -19,6 +19,7 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops import normalised as nm
 from rushlight.graph.ops import reduce as rd
 from rushlight.graph.ops.movement import normal_dims
+from rushlight.graph.shaping import reduced_shape
 from rushlight.tensor import shape as sh
 from rushlight.tensor.install import both, element_type, give, need_tensor, number
 
@@ -304,7 +305,7 @@ def winner(x: Tensor, op: Any, dims: Ints, keepdim: bool) -> Tensor:
     if not x.shape:
         return apply(ew.cast, apply(ew.zeros_like, engine.detach(x)), arg=dt.int64)
     if 0 in x.shape and all(x.shape[d] for d in dims):
-        return engine.full(rd.reduced_shape(tuple(x.shape), dims, keepdim), 0, dt.int64, x.device)
+        return engine.full(reduced_shape(tuple(x.shape), dims, keepdim), 0, dt.int64, x.device)
     return apply(op, x, arg=(dims, keepdim))
 
 
@@ -521,7 +522,7 @@ def norm(
             rd.sum_, singular_values(sh.permuted(x, rest + dims)), arg=((-2 + len(x.shape),), False)
         )
         if keepdim:
-            total = sh.reshaped(total, rd.reduced_shape(tuple(x.shape), dims, True))
+            total = sh.reshaped(total, reduced_shape(tuple(x.shape), dims, True))
         return give(total, out, "norm")
     order = 2.0 if p is None or p == "fro" else float(number(p, "norm", "p"))
     return give(vector_norm(x, order, dims_of(x, dim), keepdim), out, "norm")

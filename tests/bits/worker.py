@@ -97,7 +97,7 @@ def replay(case: Any) -> list[np.ndarray]:
     from rushlight import engine
     from rushlight.engine import record
     from rushlight.graph.op import TABLE
-    from rushlight.graph.ops.movement import is_view
+    from rushlight.graph.shaping import is_view
     from tests.bits.texts import spread
 
     given, at = iter(case.leaves), []

@@ -20,8 +20,9 @@ from rushlight.codegen.llvm import Code, render
 from rushlight.compiler import LoopProgram, lower
 from rushlight.graph.node import Program, ProgramBuilder, expand
 from rushlight.graph.op import TABLE
-from rushlight.graph.ops.movement import CUT, GEOMETRY
+from rushlight.graph.ops.movement import CUT
 from rushlight.graph.scalar import Scalar, ScalarBuilder
+from rushlight.graph.shaping import GEOMETRY
 from rushlight.graph.value import Val
 from rushlight.runtime.jit import compile_text
 

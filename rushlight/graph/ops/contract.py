@@ -9,51 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...base import dtype as dt
-from ...base.shape import broadcast_shapes, numel
+from ...base.shape import numel
 from ..op import COMPOSITE, CONTRACT, Op, Spec, register
+from ..shaping import product
 from ..value import Val
 from .elementwise import add
 from .movement import permute, reshape
 from .reduce import sum_to
-
-
-def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x, y = srcs
-    if len(x.shape) < 2 or len(y.shape) < 2:
-        raise ValueError(
-            f"{op.name}: operands have to be matrices or batches of them, not {x!r} and {y!r}"
-        )
-    flat = len(y.shape) == 2
-    if x.shape[-1] != y.shape[-2]:
-        if flat or len(x.shape) == 2:
-            rows = numel(x.shape[:-1])
-            raise RuntimeError(
-                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and "
-                f"{y.shape[-2]}x{y.shape[-1]})"
-            )
-        raise RuntimeError(
-            "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{numel(x.shape[:-2])}, {x.shape[-1]}] "
-            f"but got: [{numel(y.shape[:-2])}, {y.shape[-2]}]."
-        )
-    if x.dtype is not y.dtype:
-        names = (_NAME.get(x.dtype.name, x.dtype.name), _NAME.get(y.dtype.name, y.dtype.name))
-        raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}"
-        )
-    if x.dtype is dt.bool_:
-        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
-    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    return Spec((*batch, x.shape[-2], y.shape[-1]), x.dtype, None, x.device)
-
-
-_NAME = {
-    "float32": "float", "float64": "double", "int64": "long", "int32": "int", "int8": "signed char",
-    "uint8": "unsigned char", "int16": "short", "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}  # fmt: skip
 
 
 def transpose(x: Val) -> Val:
@@ -76,7 +38,7 @@ def _grad(i: int, g: Val, out: Val, x: Val, y: Val) -> Val:
 
 
 matmul: Op = register(
-    Op("matmul", CONTRACT, _infer)
+    Op("matmul", CONTRACT, product)
 )  # (..., m, k) x (..., k, n), leading dimensions broadcast
 matmul.grads = _grad
 matmul.domain = ((-3.0, 3.0), (-3.0, 3.0))
@@ -90,7 +52,7 @@ def _infer_linear(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
             f"linear: weight has to be a matrix and input to have dimensions, not {w!r} and {x!r}"
         )
     left = Spec((numel(x.shape[:-1]), x.shape[-1]), x.dtype, None, x.device)
-    _infer(op, (left, Spec((w.shape[1], w.shape[0]), w.dtype, None, w.device)), None)
+    product(op, (left, Spec((w.shape[1], w.shape[0]), w.dtype, None, w.device)), None)
     out = (*x.shape[:-1], w.shape[0])
     for b in srcs[2:]:
         _check_bias(op, b, out, x)
@@ -153,7 +115,7 @@ def _infer_addmm(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     c, x, y = srcs
     if len(x.shape) != 2 or len(y.shape) != 2:
         raise RuntimeError(f"addmm: mat1 and mat2 have to be matrices, not {x!r} and {y!r}")
-    out = _infer(op, (x, y), None)
+    out = product(op, (x, y), None)
     _check_bias(op, c, out.shape, x)
     return out
 

@@ -20,34 +20,15 @@ import numpy as np
 
 from ...base import dtype as dt
 from ...base.dtype import dtype
-from ...base.shape import broadcast_shapes, elementwise_strides
-from .. import complexes
-from ..op import ELEMENTWISE, TABLE, Op, Spec, compute_type, register, result_dtype
+from ..op import ELEMENTWISE, TABLE, Op, Spec, register
+from ..shaping import REFUSED, Check, check_sub
+from ..shaping import elementwise as infer
 from ..value import Val
 from .core import full
 
 R = (-3.0, 3.0)  # anywhere
 P = (0.25, 3.0)  # positive
 U = (0.05, 0.95)  # a probability
-
-
-def infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    """Broadcast shape, promoted type, TensorIterator's strides."""
-    shape = srcs[0].shape
-    for s in srcs[1:]:
-        if s.shape != shape:
-            shape = broadcast_shapes(shape, s.shape)
-    ctype = compute_type(op.types, srcs, arg)
-    if ctype.kind == "c" and op.name not in complexes.LOWER:
-        raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{ctype.typename}'")
-    check = REFUSED.get(op.name)
-    if check is not None:
-        check(srcs, ctype)
-    strides = elementwise_strides(shape, [(s.shape, s.strides) for s in srcs if not s.number])
-    return Spec(shape, result_dtype(op.types, ctype, arg), strides, srcs[0].device)
-
-
-Check = Callable[[Sequence[Spec], dtype], None]  # (operands, the type worked in): may raise
 
 
 def refusal(kinds: str, error: type[Exception], words: str) -> Check:
@@ -64,33 +45,13 @@ def _unimplemented(kinds: str, name: str) -> Check:
     return refusal(kinds, NotImplementedError, f"\"{name}\" not implemented for '{{type}}'")
 
 
-NO_BOOL_SUB: Final = (
-    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-    "invert a mask, use the `~` or `logical_not()` operator instead."
-)
-
-
-def _check_sub(srcs: Sequence[Spec], ctype: dtype) -> None:
-    if any(s.number == "b" for s in srcs):
-        raise RuntimeError(NO_BOOL_SUB)
-    bools = [s.dtype.kind == "b" for s in srcs if not s.number]
-    if len(bools) == 2 and all(bools):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-            "`logical_xor()` operator instead."
-        )
-    if any(bools):
-        raise RuntimeError(NO_BOOL_SUB)
-
-
 def _check_heaviside(srcs: Sequence[Spec], ctype: dtype) -> None:
     if len({s.dtype for s in srcs}) > 1:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
-# operation -> what it asks of its operands beyond shape and type rule
-REFUSED: Final[dict[str, Check]] = {
-    "sub": _check_sub,
+CHECKS: Final[dict[str, Check]] = {
+    "sub": check_sub,
     "heaviside": _check_heaviside,
     "neg": refusal(
         "b",
@@ -120,6 +81,9 @@ REFUSED: Final[dict[str, Check]] = {
     "bitwise_left_shift": _unimplemented("f", "lshift_cpu"),
     "bitwise_right_shift": _unimplemented("f", "rshift_cpu"),
 }
+REFUSED.update(CHECKS)
+# Those that may refuse floats of one type; `sub` refuses numbers that are truth values.
+NOT_FLOATS: Final = frozenset(["heaviside", *[name for name in CHECKS if "bitwise" in name]])
 
 
 def define(

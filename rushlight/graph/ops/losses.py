@@ -12,6 +12,7 @@ import numpy as np
 
 from ...base import dtype as dt
 from ..op import COMPOSITE, Op, Spec, register
+from ..shaping import elementwise
 from ..value import Val
 from . import elementwise as ew
 from .activations import log_sigmoid
@@ -126,7 +127,7 @@ def reduced(v: Val, reduction: str) -> Val:
 
 def _infer_pairs(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     _reduction(op, arg[0])
-    made = ew.infer(_PAIR, srcs, None)
+    made = elementwise(_PAIR, srcs, None)
     if made.dtype.rank < 2:
         raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{made.dtype.typename}'")
     return made if arg[0] == NONE else Spec((), made.dtype, None, made.device)

@@ -10,99 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...base import dtype as dt
-from ...base.shape import (
-    Ints,
-    broadcast_strides,
-    contiguous_strides,
-    infer_size,
-    numel,
-    view_strides,
-    wrap_dim,
-)
+from ...base.shape import Ints, contiguous_strides, numel, wrap_dim
+from .. import shaping
 from ..op import ALIAS, MOVE, WRITE, Op, Spec, register
+from ..shaping import GEOMETRY, Region, laid, reshaped, viewed, written
 from ..value import Val
 from .core import iota, zeros
 
-Region = tuple[Ints, Ints, int]  # shape, strides, offset in a storage
 
-
-# ---- geometry of each view: (spec, arg) -> region
-def _view(s: Spec, arg: Any) -> Region:
-    new = infer_size(arg, numel(s.shape))
-    strides = view_strides(s.shape, s.strides, new)
-    if strides is None:
-        raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one "
-            "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
-        )
-    return new, strides, s.offset
-
-
-def _permute(s: Spec, arg: Any) -> Region:
-    return tuple(s.shape[d] for d in arg), tuple(s.strides[d] for d in arg), s.offset
-
-
-def _expand(s: Spec, arg: Any) -> Region:
-    k = len(arg) - len(s.shape)
-    if k < 0:
-        raise RuntimeError(
-            f"expand({{{', '.join(map(str, s.shape))}}}, size={list(arg)}): the number of sizes "
-            f"provided ({len(arg)}) must be greater or equal to the number of dimensions in the "
-            f"tensor ({len(s.shape)})"
-        )
-    out = list(arg)
-    for i, d in enumerate(out):
-        have = s.shape[i - k] if i >= k else 1
-        if d == -1:
-            if i < k:
-                raise RuntimeError(
-                    "The expanded size of the tensor (-1) isn't allowed in a leading, "
-                    f"non-existing dimension {i}"
-                )
-            out[i] = have
-        elif d != have and have != 1:
-            raise RuntimeError(
-                f"The expanded size of the tensor ({d}) must match the existing size ({have}) at "
-                f"non-singleton dimension {i}.  Target sizes: {list(arg)}.  "
-                f"Tensor sizes: {list(s.shape)}"
-            )
-    return tuple(out), broadcast_strides(s.shape, s.strides, tuple(out)), s.offset
-
-
-def _slice(s: Spec, arg: Any) -> Region:
-    dim, start, stop, step = arg
-    n = len(range(start, stop, step))
-    shape = s.shape[:dim] + (n,) + s.shape[dim + 1 :]
-    strides = s.strides[:dim] + (s.strides[dim] * step,) + s.strides[dim + 1 :]
-    return shape, strides, s.offset + start * s.strides[dim]
-
-
-def _select(s: Spec, arg: Any) -> Region:
-    dim, i = arg
-    if not -s.shape[dim] <= i < s.shape[dim]:
-        raise IndexError(f"index {i} is out of bounds for dimension {dim} with size {s.shape[dim]}")
-    i %= s.shape[dim]
-    return (
-        s.shape[:dim] + s.shape[dim + 1 :],
-        s.strides[:dim] + s.strides[dim + 1 :],
-        s.offset + i * s.strides[dim],
-    )
-
-
-def _unsqueeze(s: Spec, arg: Any) -> Region:
-    step = s.shape[arg] * s.strides[arg] if arg < len(s.shape) else 1
-    return (
-        s.shape[:arg] + (1,) + s.shape[arg:],
-        s.strides[:arg] + (step,) + s.strides[arg:],
-        s.offset,
-    )
-
-
-def _squeeze(s: Spec, arg: Any) -> Region:
-    keep = [d for d in range(len(s.shape)) if d not in arg or s.shape[d] != 1]
-    return tuple(s.shape[d] for d in keep), tuple(s.strides[d] for d in keep), s.offset
-
-
+# ---- geometry of the rarer views, see ``shaping`` for the others: (spec, arg) -> region
 def _diagonal(s: Spec, arg: Any) -> Region:
     offset, a, b = arg
     n = (
@@ -136,19 +52,12 @@ def _as_strided(s: Spec, arg: Any) -> Region:
     return arg  # type: ignore[no-any-return]  # relative to the memory of a base, whose offset is 0
 
 
-def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    shape, strides, offset = GEOMETRY[op](srcs[0], arg)
-    return Spec(shape, srcs[0].dtype, strides, srcs[0].device, offset=offset)
-
-
 def _define(name: str, geometry: Callable[[Spec, Any], Region], grad: Callable[..., Any]) -> Op:
-    op = register(Op(name, MOVE, _infer))
+    op = register(Op(name, MOVE, viewed))
     GEOMETRY[op] = geometry
     op.grads = (grad,)
     return op
 
-
-GEOMETRY: dict[Op, Callable[[Spec, Any], Region]] = {}
 
 # ---------------------------------------------------------------- gradients
 
@@ -263,50 +172,35 @@ def _reshape_grad(g: Val, out: Val, x: Val) -> Val:
     return reshape(g, arg=x.shape)
 
 
-view = _define("view", _view, _reshape_grad)
-permute = _define("permute", _permute, _permute_grad)
-expand = _define("expand", _expand, _expand_grad)
-slice_ = _define("slice", _slice, _scatter_grad("slice"))
-select = _define("select", _select, _scatter_grad("select"))
-unsqueeze = _define("unsqueeze", _unsqueeze, _reshape_grad)
-squeeze = _define("squeeze", _squeeze, _reshape_grad)
+view = _define("view", shaping.view, _reshape_grad)
+permute = _define("permute", shaping.permute, _permute_grad)
+expand = _define("expand", shaping.expand, _expand_grad)
+slice_ = _define("slice", shaping.slice_, _scatter_grad("slice"))
+select = _define("select", shaping.select, _scatter_grad("select"))
+unsqueeze = _define("unsqueeze", shaping.unsqueeze, _reshape_grad)
+squeeze = _define("squeeze", shaping.squeeze, _reshape_grad)
 diagonal = _define("diagonal", _diagonal, _scatter_grad("diagonal"))
 as_strided = _define("as_strided", _as_strided, _as_strided_grad)
 BY_NAME = {op.name: op for op in GEOMETRY}
 
 
 # ---------------------------------------------------------------- not views
-def _reshape(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    return Spec(infer_size(arg, numel(srcs[0].shape)), srcs[0].dtype, None, srcs[0].device)
-
-
-def _relayout(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    return Spec(srcs[0].shape, srcs[0].dtype, arg, srcs[0].device)
-
-
 def _flip(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     return Spec(srcs[0].shape, srcs[0].dtype, None, srcs[0].device)
 
 
 # The elements in logical order under another shape, as a value of its own (a copy where a view
 # cannot be had).
-reshape = register(Op("reshape", MOVE, _reshape))
+reshape = register(Op("reshape", MOVE, reshaped))
 reshape.grads = (_reshape_grad,)
 # The same value laid out in memory with strides arg (dense): `contiguous`, `clone`, channels-last.
-relayout = register(Op("relayout", ALIAS, _relayout))
+relayout = register(Op("relayout", ALIAS, laid))
 relayout.grads = (lambda g, out, x: g,)
 flip = register(Op("flip", MOVE, _flip))  # arg = dims
 flip.grads = (lambda g, out, x: flip(g, arg=out.arg),)
 
 
 # ---------------------------------------------------------------- writes
-def _write(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    base, value = srcs
-    if value.dtype is not base.dtype:
-        raise RuntimeError(f"write: a value of {value.dtype} into memory of {base.dtype}")
-    return Spec(base.shape, base.dtype, base.strides, base.device)
-
-
 def _write_grad(i: int, g: Val, out: Val, base: Val, value: Val) -> Val | None:
     arg = out.arg
     if arg is None or arg == CUT:
@@ -327,18 +221,8 @@ def laid_out(g: Val, strides: Ints) -> Val:
 # the region.  CUT is None for a value made without the base (`fill_`, `copy_`): the base's history
 # gets zeros, as in PyTorch.
 CUT = ("cut",)
-write = register(Op("write", WRITE, _write))
+write = register(Op("write", WRITE, written))
 write.grads = _write_grad
-
-
-def is_view(op: Op) -> bool:
-    """Does the operation's result share its operand's memory?"""
-    return op in GEOMETRY
-
-
-def region_of(op: Op, spec: Spec, arg: Any) -> Region:
-    """Shape, strides and offset of a view of ``spec``; raises what PyTorch raises."""
-    return GEOMETRY[op](spec, arg)
 
 
 def normal_slice(

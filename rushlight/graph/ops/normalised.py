@@ -10,10 +10,11 @@ from typing import Any
 
 from ...base.shape import Ints
 from ..op import COMPOSITE, Op, Spec, register
+from ..shaping import reduced_shape
 from ..value import Val
 from .elementwise import abs_, eq, exp, log, sqrt, square, where
 from .movement import reshape
-from .reduce import amax, count, reduced_shape, restore, spread_over, sum_
+from .reduce import amax, count, restore, spread_over, sum_
 
 INF = float("inf")
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from ...base.device import CPU, device
 from ..op import ELEMENTWISE, INDEX, Op, Spec
+from ..shaping import elementwise as infer
 from ..value import Val
-from .elementwise import define, infer
+from .elementwise import define
 
 
 def placed(op: Op, srcs: Sequence[Spec], out: Spec, strict: bool = True) -> Spec:

@@ -11,26 +11,18 @@ accumulator starts as its first item; a lane without element holds the neutral o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
-from ...base import dtype as dt
-from ...base.dtype import dtype
 from ...base.shape import Ints, numel
-from ..op import REDUCE, Op, Spec, register
+from ..op import REDUCE, Op, register
+from ..shaping import place_of_winner, reduced_shape, sums, test_of_all, winner
 from ..value import Val
 from .elementwise import cast, eq, where
 from .movement import SUM, expand, reshape
 
 LANES: Final = 32  # virtual lanes of a reduction along the last dimension
 GROUP: Final = 16  # items folded one after the other at each level
-
-
-def reduced_shape(shape: Ints, dims: Ints, keepdim: bool) -> Ints:
-    """The shape after reducing ``dims``."""
-    if keepdim:
-        return tuple(1 if d in dims else n for d, n in enumerate(shape))
-    return tuple(n for d, n in enumerate(shape) if d not in dims)
 
 
 def lanes_of(shape: Ints, dims: Ints) -> int:
@@ -54,63 +46,6 @@ def spread_over(g: Val, x: Val, arg: Any) -> Val:
     """``g`` of a reduction's shape repeated over ``x``'s shape."""
     g = restore(g, x, arg)
     return g if g.shape == x.shape else expand(g, arg=x.shape)
-
-
-def _check(op: Op, x: Spec, dims: Ints, keepdim: bool) -> Ints:
-    if any(not 0 <= d < len(x.shape) for d in dims) or list(dims) != sorted(set(dims)):
-        raise ValueError(
-            f"{op.name}: dims {dims} of {x!r} have to be ascending and within its shape"
-        )
-    return reduced_shape(x.shape, dims, keepdim)
-
-
-def _needs_elements(op: Op, x: Spec, dims: Ints) -> None:
-    """A winner among no elements does not exist; PyTorch's words."""
-    if 0 not in x.shape:
-        return
-    arg = op.name.startswith("arg")
-    if len(dims) == len(x.shape) and (len(dims) > 1 or arg or 0 in x.shape):
-        text = f"{op.name}(): Expected reduction dim to be specified for input.numel() == 0."
-        if arg:
-            raise IndexError(text)
-        raise RuntimeError(f"{text} Specify the reduction dim with the 'dim' argument.")
-    for d in dims:
-        if x.shape[d] == 0:
-            raise IndexError(f"{op.name}(): Expected reduction dim {d} to have non-zero size.")
-
-
-def _infer_sum(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x = srcs[0]
-    return Spec(_check(op, x, *arg), x.dtype if x.dtype.rank > 1 else dt.int64, None, x.device)
-
-
-def _needs_order(op: Op, x: Spec) -> None:
-    if x.dtype.kind == "c":
-        raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{x.dtype.typename}'")
-
-
-def _infer_winner(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x = srcs[0]
-    _needs_order(op, x)
-    shape = _check(op, x, *arg)
-    _needs_elements(op, x, arg[0])
-    return Spec(shape, x.dtype, None, x.device)
-
-
-def _infer_index(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x = srcs[0]
-    _needs_order(op, x)
-    shape = _check(op, x, *arg)
-    _needs_elements(op, x, arg[0])
-    if x.dtype is dt.bool_:
-        raise RuntimeError(f"{op.name}(): does not support bool input")
-    return Spec(shape, dt.int64, None, x.device)
-
-
-def _infer_test(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x = srcs[0]
-    kept: dtype = dt.uint8 if x.dtype is dt.uint8 else dt.bool_
-    return Spec(_check(op, x, *arg), kept, None, x.device)
 
 
 def _define(name: str, infer: Any, grad: Callable[..., Any] | None = None) -> Op:
@@ -148,17 +83,17 @@ def _winner_grad(g: Val, out: Val, x: Val) -> Val:
 
 
 # ---------------------------------------------------------------- rows, arg = (dims, keepdim)
-sum_ = _define("sum", _infer_sum, _sum_grad)
+sum_ = _define("sum", sums, _sum_grad)
 SUM.append(sum_)
-prod = _define("prod", _infer_sum, _prod_grad)
-amax = _define("amax", _infer_winner, _winner_grad)  # acc stays where acc >= x or acc is NaN
-amin = _define("amin", _infer_winner, _winner_grad)
+prod = _define("prod", sums, _prod_grad)
+amax = _define("amax", winner, _winner_grad)  # acc stays where acc >= x or acc is NaN
+amin = _define("amin", winner, _winner_grad)
 argmax = _define(
-    "argmax", _infer_index
+    "argmax", place_of_winner
 )  # over the row-major index in dims; the first winner, the first NaN
-argmin = _define("argmin", _infer_index)
-any_ = _define("any", _infer_test)
-all_ = _define("all", _infer_test)
+argmin = _define("argmin", place_of_winner)
+any_ = _define("any", test_of_all)
+all_ = _define("all", test_of_all)
 
 NEUTRAL: Final[dict[str, float]] = {
     "sum": -0.0,
