@@ -6,6 +6,7 @@ same in NumPy.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..graph.ops.reduce import GROUP, LANES, NEUTRAL, lanes_of
 from .eager_native import ELEMENT, kernel
 
 WIDTH: Final = 8  # columns folded side by side where the last dimension is kept
+SHORT: Final = 10  # elements up to which a fold along the last dimension is written out
 LEVELS: Final = 16  # 16 ** 16 rows: more than memory holds
 
 
@@ -140,7 +142,11 @@ def _sizes(e: Emitter, names: int) -> list[Value]:
 
 
 def lanes_text(name: str, element: str, symbol: str) -> str:
-    """The last dimension is reduced: geometry is outer, k; out has ``outer`` elements."""
+    """The last dimension is reduced: geometry is outer, k; out has ``outer`` elements.
+
+    Where k is small, most lanes hold the neutral element, which changes nothing: the tree is
+    written out for the others.
+    """
     e = Emitter()
     c = _Cascade(e, name, element, LANES)
     spare = e.value(f"alloca {c.kind}, align 64")
@@ -181,7 +187,24 @@ def lanes_text(name: str, element: str, symbol: str) -> str:
         v = e.value(f"extractelement <1 x {element}> {v}, i64 0")
         e.store(v, e.gep("%out", o, element), element)
 
-    e.loop(0, outer, 1, one, may_be_empty=True)
+    def few(width: int) -> None:
+        def one_short(o: Value, _: list[Value]) -> None:
+            x = e.gep("%x", e.multiply(o, width), element)
+            v = [e.load(e.gep(x, i, element), element) for i in range(width)]
+            half = LANES // 2
+            while half:
+                for j in range(half, len(v)):
+                    v[j - half] = _step(e, name, element, v[j - half], v[j])
+                del v[half:]
+                half //= 2
+            e.store(v[0], e.gep("%out", o, element), element)
+
+        e.loop(0, outer, 1, one_short, may_be_empty=True)
+
+    for width in range(2, SHORT + 1):
+        e.guard(e.value(f"icmp eq i64 {k}, {width}"), partial(few, width))
+    rest = e.value(f"icmp ugt i64 {e.subtract(k, 2)}, {SHORT - 2}")
+    e.guard(rest, lambda: e.loop(0, outer, 1, one, may_be_empty=True))
     e.emit("ret void")
     text = e.function(symbol, ["ptr %g", "ptr %out", "ptr %x"])
     return module_text([text], e.declarations)

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from ..graph import narrow
 from ..graph.node import Node, Program
-from ..graph.op import ALIAS, ELEMENTWISE, MOVE, TABLE, Op, Spec, compute_type
+from ..graph.op import ALIAS, ELEMENTWISE, MOVE, TABLE, WRITE, Op, Spec, compute_type
 from ..graph.ops.movement import CUT
 from ..graph.shaping import Region, is_view
 from .core import Engine
 from .pieces import path_freed
 from .records import NO_RECS, Rec
 from .tape import Tape, kept, resolve
-from .trie import ENTER, LEAF, get_tape
+from .trie import ENTER, FUNCTION, GRAFT, LEAF, get_tape
 
 AS_STRIDED: Final[Op] = TABLE["as_strided"]
 RELAYOUT: Final[Op] = TABLE["relayout"]
@@ -87,8 +87,8 @@ def source(recs: list[Rec], slot: int) -> int:
     """The slot whose value stands at ``slot``: aliases and whole overwrites are seen through."""
     while True:
         r = recs[slot]
-        kind = r.row.kind
-        if kind == ALIAS and r.row.name != "relayout":
+        row: Op = r.row
+        if row.kind == ALIAS and row.name != "relayout":
             slot = r.srcs[0]
         elif overwrites(r) and same_layout(r, recs[r.srcs[1]]):
             slot = r.srcs[1]
@@ -117,7 +117,8 @@ def region_in_base(r: Rec, of: Spec) -> Region:
 
 def overwrites(r: Rec) -> bool:
     """Is it a write of the whole base?"""
-    return bool(r.row.kind == "write" and (r.arg is None or r.arg == CUT))
+    row: Op = r.row
+    return row.kind == WRITE and (r.arg is None or bool(r.arg == CUT))
 
 
 def same_layout(a: Rec, b: Rec) -> bool:
@@ -182,9 +183,14 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
         reach.add(i)
         if n.op == LEAF or n.op == ENTER:
             continue
-        first = 1 if n.row.name in ("graft", "function") else 0
-        todo.extend([s for s in n.srcs[first:] if s >= 0])
-        if freed >> i & 1 or n.row.name == "function":
+        called = n.op == FUNCTION
+        if called or n.op == GRAFT:  # the history, not the value
+            todo.extend([s for s in n.srcs[1:] if s >= 0])
+        else:
+            for s in n.srcs:
+                if s >= 0:
+                    todo.append(s)
+        if freed >> i & 1 or called:
             continue
         if tp is None:
             tp = Tape(recs, e.numbers, False)

@@ -65,13 +65,14 @@ class Log:
 
 def question(n: Rec, specs: list[Spec], gradient: Spec | None, wanted: int, create: bool) -> Any:
     """What a rule's answer depends on; None where it is not remembered (other devices)."""
-    if n.spec.device is not CPU:
+    spec: Spec = n.spec
+    if spec.device is not CPU:
         return None
     for s in specs:
         if s.device is not CPU:
             return None
     return (
-        n.row, exact(n.arg), wanted, create, dt.Defaults.float, n.spec, gradient, *specs,
+        n.row, exact(n.arg), wanted, create, dt.Defaults.float, spec, gradient, *specs,
     )  # fmt: skip
 
 

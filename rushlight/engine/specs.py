@@ -71,6 +71,8 @@ def sized(s: Spec) -> Any:
 def exact(arg: Any) -> Any:
     """What tells a static argument from others that only compare equal (1 and 1.0, 0.0 and
     -0.0)."""
+    if arg is None:
+        return arg
     if isinstance(arg, tuple):
         for a in arg:
             if isinstance(a, int) or isinstance(a, dtype):  # noqa: SIM101 - native tests
@@ -97,7 +99,7 @@ def inferred(op: Op, specs: list[Spec], arg: Any, strict: bool) -> Spec:
         if s.device is not CPU and not s.number:
             return interned(placed(op, specs, op.infer(op, specs, arg), strict))
     n = len(specs)
-    known = arg if arg is None else exact(arg)
+    known = exact(arg)
     key: Any
     if n == 1:
         key = (op, known, specs[0])

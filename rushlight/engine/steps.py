@@ -24,6 +24,8 @@ WORDS: Final = 1 << 13  # words of a program that is run in one call
 NUMBERS: Final = 1 << 9  # Python numbers a stretch may have
 SMALL: Final = 1 << 12  # bytes up to which a value that does not leave lies in the arena
 ARENA: Final = 1 << 18
+SHORT: Final = 16  # rows with fewer elements, and at least so many of them, are not called one by
+MANY: Final = 16  # one: their operands are copied as the result lies
 IDLE: Final = 1 << 18  # bytes that may wait for the next call before they are free again
 DEEP: Final = 24  # dimensions that `nest` walks
 
@@ -172,7 +174,11 @@ class Steps:
         m = c.mem
         if m is not None and m is not self.arena:
             self.waiting.append(m)
-            self.idle += m.nbytes
+            if isinstance(m, Buffer):
+                self.idle += m.nbytes
+            else:
+                n: i64 = m.nbytes
+                self.idle += n
         c.mem = None
 
     def reach(self, c: Cell) -> int:
@@ -300,7 +306,10 @@ class Steps:
             c: i64 = s.dtype.code
             if c > PLAIN:
                 return False
-            if s is not spec and (s.shape != shape or s.strides != strides):
+            if s is not spec and (
+                (s.shape is not shape and s.shape != shape)
+                or (s.strides is not strides and s.strides != strides)
+            ):
                 if count(s.shape) == 1:
                     key = key << 8 | c << 3 | (1 if s.shape else 2)
                     continue
@@ -384,6 +393,8 @@ class Steps:
             inner = steps[-1]
             if again:
                 break
+            if sizes[-1] < SHORT and count(shape) >= sizes[-1] * MANY:
+                return self.row(code, [self.spread(x, spec) for x in xs], spec, leaves, out)
             uneven = False
             k = 0
             fresh: list[Cell] = []
@@ -430,6 +441,17 @@ class Steps:
                     k += 1
                     words.append(int(line[k]) * x.spec.dtype.itemsize)
         return True
+
+    def spread(self, x: Cell, spec: Spec) -> Cell:
+        """An operand as the result lies: repeated where it is broadcast, unless it is one
+        element."""
+        s = x.spec
+        if x.mode or (s.shape == spec.shape and s.strides == spec.strides) or count(s.shape) == 1:
+            return x
+        out = Cell()
+        self.place(out, Spec(spec.shape, s.dtype, spec.strides), False)
+        self.copy(self.reach(out), spec.strides, spec.shape, x)
+        return out
 
     def turned(self, x: Cell, order: list[int], rank: i64) -> Cell:
         """A copy of an operand that lies in the result's order of dimensions."""

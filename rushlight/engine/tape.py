@@ -169,11 +169,19 @@ class Tape:
             slot = len(recs)
             r = Rec(op.code, NONE, NONE, NONE, q.arg, slot, None)
             r.row = op
-            srcs = tuple([at[k] for k in q.srcs])
+            places = q.srcs
+            srcs: tuple[int, ...]
+            if len(places) == 2:
+                srcs = (at[places[0]], at[places[1]])
+            elif len(places) == 1:
+                srcs = (at[places[0]],)
+            else:
+                srcs = tuple([at[k] for k in places])
+            spec: Spec = q.spec
             r.srcs = srcs
-            r.spec = q.spec
-            r.size = sized(q.spec)
-            r.rg = q.spec.dtype.rank > 1 and flows(recs, op, srcs) if create else q.rg
+            r.spec = spec
+            r.size = sized(spec)
+            r.rg = spec.dtype.rank > 1 and flows(recs, op, srcs) if create else q.rg
             recs.append(r)
             new.append(r)
             at.append(slot)

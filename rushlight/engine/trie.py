@@ -56,6 +56,7 @@ FUNCTION_OP: Final = _internal(
 LEAF: Final[i64] = TABLE["leaf"].code
 ENTER: Final[i64] = TABLE["enter"].code
 GRAFT: Final[i64] = TABLE["graft"].code
+FUNCTION: Final[i64] = FUNCTION_OP.code
 VALUE: Final[i64] = VALUE_OP.code
 REREAD: Final[i64] = REREAD_OP.code
 WRITE: Final[i64] = TABLE["write"].code
@@ -116,8 +117,10 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
             q = tape[s]
             specs.append(q.spec)
             srcs.append(s)
-            if q.region is not None or q.row.kind == MOVE:
-                bases = False
+            if bases:
+                of: Op = q.row
+                if q.region is not None or of.kind == MOVE:
+                    bases = False
             if q.rg and not rg and (op.decompose is not None or op.gradient(i) is not None):
                 rg = True
         else:
@@ -259,7 +262,8 @@ def grown(e: Engine, cur: Rec, k: Any, op: i64, a: i64, b: i64, c: i64, key: obj
         adopt(e, r, k, 0, 0, tape)
         return r
     count = fill(e, r, tape)
-    if r.row.kind == "index" or r.row.kind == "library":
+    row: Op = r.row
+    if row.kind == "index" or row.kind == "library":
         r.where = user_line()  # it may fail when it runs, far from here
     e.tapecur = DUMMY
     tape.append(r)

@@ -79,6 +79,8 @@ def ops() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
         "columns at": lambda x: x[:, places(x)[:1]].sum(1),
         "embedding": lambda x: F.embedding(places(x), x),
         "added at": lambda x: x.index_add(0, places(x)[0], x[places(x)[0]] * 0.3),
+        "few": lambda x: (x[:, :4] - x[:, :4].amax(1, keepdim=True)) * x[0, :4],
+        "few turned": lambda x: (x[:3] * x[:3].sum(0)).t() + x[0, :3],
         "classes": lambda x: F.cross_entropy(x, places(x)[:, 0]) + F.nll_loss(x, places(x)[:, 0]),
         "full": lambda x: torch.full((3, 5), 2.5) * torch.ones(5, dtype=torch.int32),
     }

@@ -85,7 +85,7 @@ def test_law_of_order_one_lane(k: int, kind: Any) -> None:
         assert got[j] == exact_chain(list(x[:, j]), kind)
 
 
-@pytest.mark.parametrize("k", [2, 5, 31, 32, 33, 100, 512, 513, 8192, 9000])
+@pytest.mark.parametrize("k", [2, 3, 5, 6, 7, 8, 9, 10, 11, 31, 32, 33, 100, 512, 513, 8192, 9000])
 def test_law_of_order_lanes(k: int) -> None:
     x = RNG.standard_normal((2, k)).astype(np.float32)
     got = evaluate(lambda v: rd.sum_(v, arg=((1,), False)), x)
@@ -101,7 +101,9 @@ def test_law_of_order_lanes(k: int) -> None:
 
 @pytest.mark.parametrize("name", ["sum", "prod", "amax", "amin"])
 @pytest.mark.parametrize("dims", DIMS)
-@pytest.mark.parametrize("shape", [(3, 70, 5), (2, 3, 600), (40, 1, 1), (1, 37, 1)])
+@pytest.mark.parametrize(
+    "shape", [(3, 70, 5), (2, 3, 600), (40, 1, 1), (1, 37, 1), (9, 2, 3), (4, 5, 7), (5, 1, 10)]
+)
 def test_kernels_keep_the_law(name: str, dims: tuple[int, ...], shape: tuple[int, ...]) -> None:
     """The native kernels against the plain NumPy statement, bit for bit, zeros' signs included."""
     x = RNG.standard_normal(shape).astype(np.float32)
