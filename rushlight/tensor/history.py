@@ -33,6 +33,8 @@ def node_name(rec: Any) -> str:
         _, keepdim = rec.arg
         whole = keepdim is False and not rec.spec.shape
         return f"{row.capitalize()}Backward{0 if whole else 1}"
+    if row == "sub" and rec.srcs[0] < 0:
+        return "RsubBackward1"
     if row == "div" and rec.srcs[0] < 0:
         return "MulBackward0"  # of a reciprocal, in PyTorch
     if row == "matmul" and len(rec.spec.shape) > 2:
@@ -74,6 +76,8 @@ class Node:
             slots = (slots[2], *slots[:2])  # as PyTorch's addmm has them: what is added first
         if self._rec.row.name == "function":
             slots = slots[1:]
+        elif len(slots) == 2 and slots[0] < 0 <= slots[1]:  # a number first: PyTorch turns it round
+            slots = slots[1:] if self._rec.row.name == "sub" else slots[::-1]
         return tuple((self._operand(s), 0) for s in slots)
 
     @property

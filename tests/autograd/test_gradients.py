@@ -77,6 +77,16 @@ def test_a_layer_is_reached_as_in_pytorch():
     ]
 
 
+def test_numbers_first_are_second_in_the_history():
+    """`2 * x` is `x * 2` to PyTorch, and `1 - x` a node of its own."""
+    x = torch.ones(2, requires_grad=True).sin()
+    for y, name in ((2 * x, "MulBackward0"), (2 + x, "AddBackward0"), (x * 2, "MulBackward0")):
+        (below, _), (number, _) = y.grad_fn.next_functions
+        assert (y.grad_fn.name(), below.name(), number) == (name, "SinBackward0", None)
+    ((below, _),) = (1 - x).grad_fn.next_functions
+    assert (below.name(), (1 - x).grad_fn.name()) == ("SinBackward0", "RsubBackward1")
+
+
 def test_leaves():
     x = torch.ones(2, requires_grad=True)
     y = x * 2
