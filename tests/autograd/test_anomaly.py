@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import rushlight as torch
+from tests.programs import compare, ways
+from tests.programs.generate import generate
 
 TOLD = "returned nan values in its 0th output"
 
@@ -182,3 +184,20 @@ def test_a_node_knows_its_lines() -> None:
     with torch.autograd.set_detect_anomaly(True):
         y = leaf() * 2
     assert "y = leaf() * 2" in y.grad_fn.metadata["traceback_"][-1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_programs_give_the_same_bits(seed: int) -> None:
+    program = generate(seed)
+    (plain,) = ways.recorded(program)
+    ways.fresh()
+    try:
+        with torch.autograd.set_detect_anomaly(True, check_nan=False):
+            (looked,) = ways.recorded(program)
+    finally:
+        ways.fresh()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.clone(), lambda x: x):
+        (packed,) = ways.recorded(program)
+    ways.fresh()
+    for other in (looked, packed):
+        assert compare.first(program, plain, other, None, True) is None
