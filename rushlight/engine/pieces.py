@@ -223,7 +223,10 @@ def template_record(
     for j, s in enumerate(bt.need):
         to[s] = srcs[ns + j]
     for v in bt.views:
-        to[int(v.slot)] = copied(tp, v, [to[s] for s in v.srcs])
+        again = copied(tp, v, [to[s] for s in v.srcs])
+        tp.recs[again].region = v.region  # a view still: what it reads is kept, not its gaps
+        tp.recs[again].dense = v.dense
+        to[int(v.slot)] = again
     for j in range(ns):
         to[bt.n0 + j] = srcs[j]
     at = {n: ~(len(e.numbers) + j) for j, n in enumerate(bt.numbers)}

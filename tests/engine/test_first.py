@@ -254,3 +254,17 @@ def test_places_outside_are_refused_where_nothing_is_read() -> None:
     ):
         with pytest.raises(IndexError, match="index 7 is out of bounds"):
             make().tolist()
+
+
+def test_what_a_gradient_keeps_of_a_view_with_gaps() -> None:
+    """A gradient that may be differentiated keeps what the view it read is a part of."""
+    x = filled(3, 3, 1, 5)
+    w = filled(2, 3, 1, 1).requires_grad_()
+    y = F.conv2d(x[:, :, :, 1:3], w)
+    found = []
+    for _ in range(4):
+        (g,) = torch.autograd.grad((y * 0.5).tanh().sum(), [w], create_graph=True)
+        found.append(g.tolist())
+        (twice,) = torch.autograd.grad(g.sum(), [w], retain_graph=True)
+        assert bool(torch.isfinite(twice).all())
+    assert found[1:] == found[:-1]
