@@ -41,6 +41,7 @@ DIRTY: Final = {
     "random": "draws random numbers",
     "nn/init.py": "draws random numbers",
     "optim/lr_scheduler": "steps a learning-rate scheduler",
+    "optim/scattered.py": "steps along sparse gradients",
     "utils": "reads a data set",
     "tensor/random.py": "draws random numbers",
     "tensor/display.py": "prints a tensor",

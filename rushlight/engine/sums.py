@@ -89,3 +89,12 @@ def summed(have: Tensor | None, h: Tensor, create: bool) -> Tensor:
     finally:
         set_grad_enabled(was)
     return have
+
+
+def meets_scattered(groups: list[dict[str, Any]]) -> bool:
+    """Has a parameter of an optimiser's groups a scattered gradient?"""
+    for group in groups:
+        for p in group["params"]:
+            if isinstance(p.grad, Scattered):
+                return True
+    return False

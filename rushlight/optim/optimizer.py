@@ -23,7 +23,7 @@ from ..base.device import CPU
 from ..base.shape import contiguous_strides
 from ..engine import Tensor
 from ..engine.grads import forget
-from ..engine.sums import MET
+from ..engine.sums import MET, meets_scattered
 from ..nn.conversion import zero_grad
 from ..nn.handles import Hook, RemovableHandle
 from ..nn.typename import typename
@@ -238,7 +238,8 @@ class Optimizer:
         """
         loss = None if closure is None else _with_grad(closure)
         self._opt_called = True
-        if MET and step_sparse(self, Optimizer.step):
+        if MET and meets_scattered(self.param_groups):
+            step_sparse(self, Optimizer.step)
             return loss
         groups = self._groups
         if len(groups) != len(self.param_groups):

@@ -9,18 +9,14 @@ from .. import engine
 from ..engine.grads import forget
 
 
-def step_sparse(optimizer: Any, step: Callable[[Any], Any]) -> bool:
-    """Step the parameters with sparse gradients, then the others with ``step``; False, and nothing
-    done, when there are none.
-    """
+def step_sparse(optimizer: Any, step: Callable[[Any], Any]) -> None:
+    """Step the parameters with sparse gradients, then the others with ``step``."""
     found = [
         (group, p, p.grad)
         for group in optimizer.param_groups
         for p in group["params"]
         if isinstance(p.grad, engine.Scattered)
     ]
-    if not found:
-        return False
     before = engine.set_grad_enabled(False)
     try:
         for group, p, g in found:
@@ -33,7 +29,6 @@ def step_sparse(optimizer: Any, step: Callable[[Any], Any]) -> bool:
     finally:
         for _, p, g in found:
             p.grad = g
-    return True
 
 
 def refuse_sparse(optimizer: Any) -> NoReturn:
