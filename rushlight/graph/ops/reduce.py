@@ -63,6 +63,8 @@ def _sum_grad(g: Val, out: Val, x: Val) -> Val:
 def _prod_grad(g: Val, out: Val, x: Val) -> Val:
     """The product of the others, right where elements are zero too, for two orders of gradient."""
     dims, _ = out.arg
+    if not x.shape:
+        return g
     kept = (dims, True)
     zero = eq(x, 0.0)
     others = where(zero, 1.0, x)

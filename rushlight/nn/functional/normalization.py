@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -197,6 +198,12 @@ def group_norm(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
             "shape "
             f"{list(x.shape)} and num_groups={num_groups}"
+        )
+    rest = list(x.shape[2:])
+    if x.shape[0] * channels // num_groups * math.prod(rest) == 1:
+        size = [x.shape[0] * channels // num_groups, num_groups, *rest]
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {size}"
         )
     shape = (1, -1) + (1,) * (len(x.shape) - 2)
     out = _standard(x.reshape(x.shape[0], num_groups, -1), (2,), eps).reshape(x.shape)
