@@ -151,23 +151,17 @@ def finish(r: Rec, tp: Tape, grads: list[tuple[int, int]], kept: list[tuple[int,
         r.grads.append((k, leave(g, layout(entries[k]))))
     caught: list[tuple[int, Rec]] = []
     for s, g in kept:
-        caught.append(
-            (s, leave(g, tp.recs[s].spec.strides if dense(tp.recs[s]) else tp.recs[g].spec.strides))
-        )
+        caught.append((s, leave(g, layout(tp.recs[s]))))
     r.info = caught
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
 
 
 def layout(r: Rec) -> Any:
-    """The strides of an entry's gradient: the entry's own unless they have gaps or overlap."""
+    """The strides of a gradient that is asked for: its tensor's own unless they have gaps or
+    overlap."""
     spec = r.spec
     return spec.strides if r.region is None or r.dense else contiguous_strides(spec.shape)
-
-
-def dense(r: Rec) -> bool:
-    """Is the record's value a base?"""
-    return r.region is None
 
 
 def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
@@ -252,7 +246,7 @@ def template_record(
         r.grads.append((gi, leave(s, layout(entries[gi]))))
     for i, s in bt.pend:
         r.pend.append((i, leave(s, None)))
-    r.info = [(i, leave(s, None)) for i, s in bt.caps]
+    r.info = [(i, leave(s, layout(old[i]))) for i, s in bt.caps]
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
     install(e, r, k, len(bt.numbers))
