@@ -36,10 +36,11 @@ from rushlight.codegen.convolve_image import (
     emit_clear,
     emit_image,
     emit_table,
+    over_images,
 )
 from rushlight.codegen.convolve_weight import emit_taps, emit_weight
 from rushlight.codegen.matmul_blocked import blocking, call_pack, emit_blocked
-from rushlight.codegen.matmul_pack import PLAIN, PackKind, emit_pack, spill
+from rushlight.codegen.matmul_pack import PackKind, emit_pack, spill
 from rushlight.codegen.matmul_tile import Vector
 from rushlight.codegen.text import Emitter, Value, module_text, type_bytes
 from rushlight.graph.ops.convolve import Conv
@@ -347,56 +348,39 @@ def emit_forward(symbol: str, sizes: Tiles) -> Text:
 
     e.loop(0, geo.groups, 1, pack)
 
-    def one(n: Value, _: list[Value]) -> None:
-        def group(g: Value, _: list[Value]) -> None:
-            at = e.add(e.multiply(n, geo.groups), g)
-            x = e.gep("%x", e.multiply(at, x_group), element)
-            y = e.gep("%y", e.multiply(at, y_group), element)
-            mine = e.gep(a, e.multiply(g, geo.a_group), element)
-            e.call(
-                f"{symbol}_image", "void",
-                [("ptr", "%geo"), ("ptr", image), ("ptr", x), ("i64", geo.channels)],
-            )  # fmt: skip
+    def group(y: Value, mine: Value) -> None:
+        def columns(jc: Value, _: list[Value]) -> None:
+            width = e.minimum(e.subtract(geo.places, jc), sizes.nc)
 
-            def columns(jc: Value, _: list[Value]) -> None:
-                width = e.minimum(e.subtract(geo.places, jc), sizes.nc)
+            def depth(pc: Value, _: list[Value]) -> None:
+                steps = e.minimum(e.subtract(geo.k, pc), k_block)
+                first = e.value(f"icmp eq i64 {pc}, 0")
+                e.call(
+                    f"{symbol}_windows", "void",
+                    [
+                        ("ptr", "%geo"), ("ptr", image), ("ptr", e.gep("%work", pc, "i64")),
+                        ("ptr", b), ("i64", steps), ("i64", jc), ("i64", width),
+                    ],
+                )  # fmt: skip
+                packed = e.gep(mine, e.multiply(pc, rounded), element)
 
-                def depth(pc: Value, _: list[Value]) -> None:
-                    steps = e.minimum(e.subtract(geo.k, pc), k_block)
-                    first = e.value(f"icmp eq i64 {pc}, 0")
+                def rows(ic: Value, _: list[Value]) -> None:
+                    height = e.minimum(e.subtract(geo.outputs, ic), sizes.mc)
+                    c = e.gep(y, e.add(e.multiply(ic, geo.places), jc), element)
+                    panel = e.gep(packed, e.multiply(ic, steps), element)
                     e.call(
-                        f"{symbol}_windows", "void",
+                        f"{symbol}_blocked_walk", "void",
                         [
-                            ("ptr", "%geo"), ("ptr", image), ("ptr", e.gep("%work", pc, "i64")),
-                            ("ptr", b), ("i64", steps), ("i64", jc), ("i64", width),
+                            ("ptr", panel), ("ptr", b), ("ptr", c), ("i64", geo.places),
+                            ("i64", steps), ("i1", first), ("i64", height), ("i64", width),
                         ],
                     )  # fmt: skip
-                    packed = e.gep(mine, e.multiply(pc, rounded), element)
 
-                    def rows(ic: Value, _: list[Value]) -> None:
-                        height = e.minimum(e.subtract(geo.outputs, ic), sizes.mc)
-                        c = e.gep(y, e.add(e.multiply(ic, geo.places), jc), element)
-                        panel = e.gep(packed, e.multiply(ic, steps), element)
-                        e.call(
-                            f"{symbol}_blocked_walk", "void",
-                            [
-                                ("ptr", panel), ("ptr", b), ("ptr", c), ("i64", geo.places),
-                                ("i64", steps), ("i1", first), ("i64", height), ("i64", width),
-                            ],
-                        )  # fmt: skip
+                e.loop(0, geo.outputs, sizes.mc, rows)
 
-                    e.loop(0, geo.outputs, sizes.mc, rows)
+            e.loop(0, geo.k, k_block, depth)
 
-                e.loop(0, geo.k, k_block, depth)
+        e.loop(0, geo.places, sizes.nc, columns)
 
-            e.loop(0, geo.places, sizes.nc, columns)
-
-        e.loop(0, geo.groups, 1, group)
-
-    e.loop("%from", "%to", 1, one, may_be_empty=True)
-    e.emit("ret void")
-    parameters = [
-        "ptr %geo", "ptr noalias %y", "ptr noalias %x", "ptr noalias %w", "ptr noalias %work",
-        "i64 %from", "i64 %to",
-    ]  # fmt: skip
-    return e.function(symbol, parameters, attributes=PLAIN), e.declarations
+    distances = (x_group, y_group)
+    return over_images(e, geo, symbol, symbol, element, (a, image), distances, group)

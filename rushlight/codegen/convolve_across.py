@@ -10,7 +10,7 @@ in the workspace until all of k is done, and are turned over into the result the
 
 from __future__ import annotations
 
-from rushlight.codegen.convolve_image import Geometry, Text, Tiles
+from rushlight.codegen.convolve_image import Geometry, Text, Tiles, over_images
 from rushlight.codegen.matmul_blocked import call_pack
 from rushlight.codegen.matmul_pack import PLAIN
 from rushlight.codegen.matmul_tile import load_transposed
@@ -209,59 +209,41 @@ def _emit_entry(symbol: str, sizes: Tiles) -> Text:
 
         e.loop(0, geo.k, geo.near_k, depth)
 
-    def one(n: Value, _: list[Value]) -> None:
-        def group(g: Value, _: list[Value]) -> None:
-            at = e.add(e.multiply(n, geo.groups), g)
-            x = e.gep("%x", e.multiply(at, x_group), element)
-            y = e.gep("%y", e.multiply(at, y_group), element)
-            mine = e.gep(a, e.multiply(g, geo.a_group), element)
-            e.call(
-                f"{symbol}_image", "void",
-                [("ptr", "%geo"), ("ptr", image), ("ptr", x), ("i64", geo.channels)],
-            )  # fmt: skip
+    def group(y: Value, mine: Value) -> None:
+        def chunk(p: Value, _: list[Value]) -> None:
+            here = e.gep(points, p, "i64")
+            count = e.minimum(e.subtract(geo.places, p), geo.chunk)
 
-            def chunk(p: Value, _: list[Value]) -> None:
-                here = e.gep(points, p, "i64")
-                count = e.minimum(e.subtract(geo.places, p), geo.chunk)
+            def outputs(o: Value, _: list[Value]) -> None:
+                left = e.subtract(geo.outputs, o)
+                alone = e.value(f"icmp ule i64 {left}, {lanes}")
+                e.choose(
+                    alone,
+                    lambda: tiles(mine, o, here, count, 1),
+                    lambda: tiles(mine, o, here, count, PAIR),
+                )
 
-                def outputs(o: Value, _: list[Value]) -> None:
-                    left = e.subtract(geo.outputs, o)
-                    alone = e.value(f"icmp ule i64 {left}, {lanes}")
-                    e.choose(
-                        alone,
-                        lambda: tiles(mine, o, here, count, 1),
-                        lambda: tiles(mine, o, here, count, PAIR),
-                    )
+                def turn(j: Value, _: list[Value]) -> None:
+                    first = e.add(o, e.multiply(j, lanes))
+                    valid = e.minimum(e.subtract(geo.outputs, first), lanes)
+                    target = e.gep(y, e.add(e.multiply(first, geo.places), p), element)
+                    source = e.gep(sums, e.multiply(j, sheet), element)
+                    e.call(
+                        f"{symbol}_turn", "void",
+                        [
+                            ("ptr", target), ("i64", geo.places), ("ptr", source),
+                            ("i64", count), ("i64", valid),
+                        ],
+                    )  # fmt: skip
 
-                    def turn(j: Value, _: list[Value]) -> None:
-                        first = e.add(o, e.multiply(j, lanes))
-                        valid = e.minimum(e.subtract(geo.outputs, first), lanes)
-                        target = e.gep(y, e.add(e.multiply(first, geo.places), p), element)
-                        source = e.gep(sums, e.multiply(j, sheet), element)
-                        e.call(
-                            f"{symbol}_turn", "void",
-                            [
-                                ("ptr", target), ("i64", geo.places), ("ptr", source),
-                                ("i64", count), ("i64", valid),
-                            ],
-                        )  # fmt: skip
+                e.loop(0, e.value(f"select i1 {alone}, i64 1, i64 {PAIR}"), 1, turn)
 
-                    e.loop(0, e.value(f"select i1 {alone}, i64 1, i64 {PAIR}"), 1, turn)
+            e.loop(0, geo.outputs, PAIR * lanes, outputs)
 
-                e.loop(0, geo.outputs, PAIR * lanes, outputs)
+        e.loop(0, geo.places, geo.chunk, chunk)
 
-            e.loop(0, geo.places, geo.chunk, chunk)
-
-        e.loop(0, geo.groups, 1, group)
-
-    e.loop("%from", "%to", 1, one, may_be_empty=True)
-    e.emit("ret void")
-    parameters = [
-        "ptr %geo", "ptr noalias %y", "ptr noalias %x", "ptr noalias %w", "ptr noalias %work",
-        "i64 %from", "i64 %to",
-    ]  # fmt: skip
-    name = f"{symbol}_across"
-    return e.function(name, parameters, attributes=PLAIN), e.declarations
+    distances = (x_group, y_group)
+    return over_images(e, geo, symbol, f"{symbol}_across", element, (a, image), distances, group)
 
 
 def cycles(sizes: Tiles, outputs: int, k: int, places: int) -> float:

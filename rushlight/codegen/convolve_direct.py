@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import inf
 
-from rushlight.codegen.convolve_image import Geometry, Text, Tiles, less
+from rushlight.codegen.convolve_image import Geometry, Text, Tiles, less, over_images
 from rushlight.codegen.matmul_blocked import call_pack
 from rushlight.codegen.matmul_pack import PLAIN
 from rushlight.codegen.text import Emitter, Value
@@ -153,54 +153,34 @@ def _emit_entry(symbol: str, sizes: Tiles) -> Text:
 
     e.loop(0, geo.groups, 1, pack)
 
-    def one(n: Value, _: list[Value]) -> None:
-        def group(g: Value, _: list[Value]) -> None:
-            at = e.add(e.multiply(n, geo.groups), g)
-            x = e.gep("%x", e.multiply(at, x_group), element)
-            y = e.gep("%y", e.multiply(at, y_group), element)
-            mine = e.gep(a, e.multiply(g, geo.a_group), element)
-            e.call(
-                f"{symbol}_image", "void",
-                [("ptr", "%geo"), ("ptr", image), ("ptr", x), ("i64", geo.channels)],
-            )  # fmt: skip
+    def group(y: Value, mine: Value) -> None:
+        def depth(k: Value, _: list[Value]) -> None:
+            steps = e.minimum(e.subtract(geo.k, k), geo.near_k)
+            first = e.value(f"icmp eq i64 {k}, 0")
+            table = e.gep("%work", k, "i64")
+            panel = e.gep(mine, e.multiply(k, geo.near_rows), element)
 
-            def depth(k: Value, _: list[Value]) -> None:
-                steps = e.minimum(e.subtract(geo.k, k), geo.near_k)
-                first = e.value(f"icmp eq i64 {k}, 0")
-                table = e.gep("%work", k, "i64")
-                panel = e.gep(mine, e.multiply(k, geo.near_rows), element)
+            def tiles(v: Value, _: list[Value]) -> None:
+                here = e.gep(spots, e.multiply(v, 2), "i64")
 
-                def tiles(v: Value, _: list[Value]) -> None:
-                    here = e.gep(spots, e.multiply(v, 2), "i64")
-
-                    def run(function: Value, o: Value) -> None:
-                        weights = e.gep(panel, e.multiply(o, geo.k), element)
-                        result = e.gep(y, e.multiply(o, geo.places), element)
-                        e.emit(
-                            f"call void {function}(ptr {image}, ptr {here}, ptr {table}, "
-                            f"ptr {weights}, ptr {result}, i64 {geo.places}, i64 {steps}, "
-                            f"i64 {geo.near_rows}, i1 {first})"
-                        )
-
-                    e.loop(
-                        0, whole, geo.near_rows, lambda o, _: run(whole_tile, o), may_be_empty=True
+                def run(function: Value, o: Value) -> None:
+                    weights = e.gep(panel, e.multiply(o, geo.k), element)
+                    result = e.gep(y, e.multiply(o, geo.places), element)
+                    e.emit(
+                        f"call void {function}(ptr {image}, ptr {here}, ptr {table}, "
+                        f"ptr {weights}, ptr {result}, i64 {geo.places}, i64 {steps}, "
+                        f"i64 {geo.near_rows}, i1 {first})"
                     )
-                    e.guard(some, lambda: run(rest_tile, whole))
 
-                e.loop(0, geo.spots, WIDE, tiles)
+                e.loop(0, whole, geo.near_rows, lambda o, _: run(whole_tile, o), may_be_empty=True)
+                e.guard(some, lambda: run(rest_tile, whole))
 
-            e.loop(0, geo.k, geo.near_k, depth)
+            e.loop(0, geo.spots, WIDE, tiles)
 
-        e.loop(0, geo.groups, 1, group)
+        e.loop(0, geo.k, geo.near_k, depth)
 
-    e.loop("%from", "%to", 1, one, may_be_empty=True)
-    e.emit("ret void")
-    parameters = [
-        "ptr %geo", "ptr noalias %y", "ptr noalias %x", "ptr noalias %w", "ptr noalias %work",
-        "i64 %from", "i64 %to",
-    ]  # fmt: skip
-    name = f"{symbol}_direct"
-    return e.function(name, parameters, attributes=PLAIN), e.declarations
+    distances = (x_group, y_group)
+    return over_images(e, geo, symbol, f"{symbol}_direct", element, (a, image), distances, group)
 
 
 def near_rows(sizes: Tiles, outputs: int) -> int:

@@ -218,3 +218,40 @@ def emit_image(symbol: str, sizes: Tiles) -> Text:
         f"{symbol}_image", parameters, linkage="internal", attributes="nounwind noinline"
     )
     return text, e.declarations
+
+
+def over_images(
+    e: Emitter, geo: Geometry, symbol: str, name: str, element: str,
+    memory: tuple[Value, Value], distances: tuple[Value, Value],
+    work: Callable[[Value, Value], None],
+) -> Text:  # fmt: skip
+    """The end of a kernel ``name``: for the images from ``%from`` to ``%to`` and each of their
+    groups, the image is copied and ``work`` done with the group's result and its packed weights.
+
+    ``memory`` is where weights and image lie in the workspace, ``distances`` how far groups of the
+    input and of the result are apart.
+    """
+    a, image = memory
+    x_group, y_group = distances
+
+    def one(n: Value, _: list[Value]) -> None:
+        def group(g: Value, _: list[Value]) -> None:
+            at = e.add(e.multiply(n, geo.groups), g)
+            x = e.gep("%x", e.multiply(at, x_group), element)
+            y = e.gep("%y", e.multiply(at, y_group), element)
+            mine = e.gep(a, e.multiply(g, geo.a_group), element)
+            e.call(
+                f"{symbol}_image", "void",
+                [("ptr", "%geo"), ("ptr", image), ("ptr", x), ("i64", geo.channels)],
+            )  # fmt: skip
+            work(y, mine)
+
+        e.loop(0, geo.groups, 1, group)
+
+    e.loop("%from", "%to", 1, one, may_be_empty=True)
+    e.emit("ret void")
+    parameters = [
+        "ptr %geo", "ptr noalias %y", "ptr noalias %x", "ptr noalias %w", "ptr noalias %work",
+        "i64 %from", "i64 %to",
+    ]  # fmt: skip
+    return e.function(name, parameters, attributes=PLAIN), e.declarations
