@@ -158,7 +158,7 @@ def test_when_no_mirror_has_it_each_one_is_told(mirrored, tmp_path):
     ) as error:
         datasets.MNIST(str(tmp_path), download=True)
     text = str(error.value)
-    assert text.count("Tried http://127.0.0.1") == 2 and text.count("404") == 2
+    assert text.count("Tried http://127.0.0.1") == 2 and text.count("HTTP Error 404") == 2
 
 
 def tar_with(*members):
