@@ -308,13 +308,3 @@ def test_many_processes_write_at_once(folder: Path) -> None:
     ]
     assert [w.communicate(timeout=60)[0].strip() for w in writers] == ["0"] * 4
     assert not [p for p in (folder / "3").iterdir() if p.name.startswith("tmp-")]
-
-
-def test_loading_is_quick(folder: Path) -> None:
-    store(KEY, os.urandom(30_000))
-    best = 1.0
-    for _ in range(20):
-        begin = time.perf_counter()
-        load(KEY)
-        best = min(best, time.perf_counter() - begin)
-    assert best < 2e-3

@@ -221,14 +221,12 @@ def test_a_batch_that_cannot_be_sent():
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed by signal SIGKILL"),
     ],
 )
-def test_a_dead_worker_is_noticed_at_once(how, words):
+def test_a_dead_worker_is_noticed(how, words):
     batches = iter(DataLoader(Bad(how), 1, num_workers=2, **FORK))
-    began = time.monotonic()
     with pytest.raises(
         RuntimeError, match=rf"worker \(pid\(s\) \d+\) exited unexpectedly.*{words}"
     ):
         list(batches)
-    assert time.monotonic() - began < 4
 
 
 def test_timeout():
