@@ -38,6 +38,14 @@ _RECOUNT_EVERY: Final = 1024
 _Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
+def _map(capacity: int) -> mmap.mmap:
+    """Memory of this process alone: Python's `mmap` shares by default, so that a forked child
+    would write into its parent's tensors."""
+    if sys.platform == "win32":
+        return mmap.mmap(-1, capacity)
+    return mmap.mmap(-1, capacity, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
 @mypyc_attr(acyclic=True)  # the garbage collector need not look at what holds bytes
 class _Block:
     """Aligned memory of one size class. `root` is what every NumPy view has as its base."""
@@ -47,7 +55,7 @@ class _Block:
         self.root: _Bytes | None = None  # made with the first view
         self.memory: object = None
         if capacity >= _MAPPED_FROM:
-            mapped = mmap.mmap(-1, capacity)
+            mapped = _map(capacity)
             if capacity >= _LARGE_PAGES_FROM and hasattr(mmap, "MADV_HUGEPAGE"):
                 try:
                     mapped.madvise(mmap.MADV_HUGEPAGE)

@@ -48,6 +48,50 @@ assert there == repr(first), (there, first)
 print("same")
 """
 
+# What the child computes and trains reaches no memory of its parent's: neither that of tensors
+# nor what lies idle. Sizes of which pages come from the system.
+MEMORY = """
+import os, warnings
+warnings.simplefilter("ignore")
+import rushlight as T
+
+def make(v):
+    y = T.full((200, 200), v) * 2 + v
+    y.sum().item()
+    return y
+
+net = T.nn.Linear(200, 200)
+o = T.optim.SGD(net.parameters(), lr=1.0)
+
+def step():
+    o.zero_grad()
+    net(T.ones(2, 200)).sum().backward()
+    o.step()
+    return net.weight.detach().sum().item()
+
+for _ in range(4):
+    make(5.0)
+    before = step()
+there, here = os.pipe(), os.pipe()
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        mine = make(1.0)
+        os.write(there[1], b"x")
+        os.read(here[0], 1)              # the parent has computed something of the same size
+        code = 0 if float(mine[0, 0]) == 3.0 and step() != before else 2
+    finally:
+        os._exit(code)
+os.read(there[0], 1)
+mine = make(7.0)
+os.write(here[1], b"x")
+assert os.waitpid(pid, 0)[1] == 0
+assert float(mine[0, 0]) == 21.0
+assert net.weight.detach().sum().item() == before
+print("same")
+"""
+
 # Forks while other threads record, run, differentiate and wait; from the first thread and others.
 THREADS = """
 import faulthandler, os, signal, sys, threading, time, warnings
@@ -176,6 +220,11 @@ def test_fork_in_the_middle(run_first: bool, tmp_path: object) -> None:
     """Both processes go on from what was pending, with the same bits."""
     text = FORK.replace("{run_first}", str(run_first))
     assert run(text, str(tmp_path), os.path.join(str(tmp_path), "out")) == "same\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_has_memory_of_its_own(tmp_path: object) -> None:
+    assert run(MEMORY, str(tmp_path)) == "same\n"
 
 
 FIRST = """
