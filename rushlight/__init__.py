@@ -9,6 +9,9 @@ import importlib as _importlib
 import math as _math
 from typing import Any as _Any
 
+from rushlight import starting as _starting  # noqa: F401 - loads what follows
+
+# isort: split
 from rushlight import autograd, random
 from rushlight.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from rushlight.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
@@ -44,6 +47,7 @@ from rushlight.switches import (
     use_deterministic_algorithms,
 )
 from rushlight.tensor import FUNCTIONS as _FUNCTIONS
+from rushlight.tensor import later as _later
 from rushlight.tensor import legacy as _legacy
 from rushlight.tensor.display import get_printoptions, printoptions, set_printoptions
 from rushlight.tensor.install import get_default_device, set_default_device
@@ -261,7 +265,7 @@ __all__ = [
     "strided",
     "use_deterministic_algorithms",
 ]
-__all__ += [name for name in _names if name not in __all__]
+__all__ += [name for name in (*_names, *_later.LATER) if name not in __all__]
 __all__.sort()
 
 
@@ -273,6 +277,9 @@ def __getattr__(name: str) -> _Any:
         except ModuleNotFoundError as error:
             if error.name != f"{__name__}.{name}":
                 raise
+    if name in _later.LATER:
+        found = globals()[name] = _FUNCTIONS[name]
+        return found
     if name in _DEFERRED:
         module = _importlib.import_module(_DEFERRED[name])
         if hasattr(module, name):

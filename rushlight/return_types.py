@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.tensor.reduce import RETURN_TYPES
+from rushlight.tensor import samples, special, spectra  # noqa: F401 - enter theirs
+from rushlight.tensor.install import RETURN_TYPES
 
 
 def __getattr__(name: str) -> Any:

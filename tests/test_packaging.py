@@ -99,7 +99,9 @@ def test_dependencies_are_those_that_are_imported() -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     heavy = ["scipy", "llvmlite", "ml_dtypes", "matplotlib", "PIL", "torch", "multiprocessing"]
-    heavy += ["asyncio", "urllib.request", "pandas"]
+    heavy += ["asyncio", "urllib.request", "pandas", "numpy.random", "numpy.typing", "numpy.fft"]
+    heavy += ["rushlight.nn", "rushlight.optim", "rushlight.random.draws", "rushlight.lab"]
+    heavy += ["rushlight.autograd.functional", "rushlight.autograd.forward_ad", "dataclasses"]
     done = run_python(
         "-c", f"import rushlight, sys; print([m for m in {heavy} if m in sys.modules])"
     )

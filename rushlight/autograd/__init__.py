@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Final
 
-from rushlight.autograd import function, functional, grad_mode
+from rushlight.autograd import function, grad_mode
 from rushlight.autograd.engine import backward, grad
 from rushlight.autograd.function import Function
 from rushlight.autograd.grad_mode import (
@@ -55,6 +55,7 @@ _LATER: Final = {
     "anomaly_mode": None,
     "detect_anomaly": "anomaly_mode",
     "forward_ad": None,
+    "functional": None,
     "graph": None,
     "set_detect_anomaly": "anomaly_mode",
 }

@@ -9,11 +9,13 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.autograd.engine import grad
-from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
+from rushlight.base.lazy import later
 from rushlight.engine import Tensor
 from rushlight.tensor.convert import clone, detach, requires_grad_
 from rushlight.tensor.creation import owned
 from rushlight.tensor.random import randn_like
+
+forward_ad: Any = later("rushlight.autograd.forward_ad")
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -69,10 +71,10 @@ def _forward(func: Callable[..., Any], inputs: tuple[Any, ...], i: int, o: int) 
         step = np.zeros(inputs[i].shape.numel(), inputs[i].dtype.numpy)
         step[k] = 1
         t = owned(step.reshape(inputs[i].shape), inputs[i].dtype, inputs[i].device)
-        with dual_level():
-            dual = make_dual(inputs[i], t)
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(inputs[i], t)
             out = _outputs(func, (*inputs[:i], dual, *inputs[i + 1 :]))[o]
-            tangent = unpack_dual(out).tangent
+            tangent = forward_ad.unpack_dual(out).tangent
         columns.append(
             np.zeros(out.shape.numel())
             if tangent is None

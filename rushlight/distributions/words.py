@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rushlight import engine
 from rushlight.graph.op import TABLE
-from rushlight.tensor import FUNCTIONS, LINALG
+from rushlight.tensor import FUNCTIONS
+from rushlight.tensor.matrices import LINALG
 
 if TYPE_CHECKING:
     # the methods that formulas use are attached when the package loads: no checker sees them

@@ -18,7 +18,8 @@ from rushlight.linalg.products import (
     vander,
     vecdot,
 )
-from rushlight.tensor import LINALG as _LINALG
+from rushlight.tensor import spectra as _spectra  # noqa: F401 - enters its functions
+from rushlight.tensor.matrices import LINALG as _LINALG
 
 globals().update(_LINALG)
 

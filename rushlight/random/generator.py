@@ -16,13 +16,12 @@ from collections.abc import Callable
 from typing import Any, Final, SupportsIndex
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rushlight.base.device import USABLE
 from rushlight.base.device import device as Device
 from rushlight.random.twister import WORDS, Twister
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 DEFAULT_SEED: Final = 67280421310721
 STATE_BYTES: Final = 5056

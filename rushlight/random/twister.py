@@ -10,11 +10,12 @@ import ctypes
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rushlight.random import native
+from rushlight.base.lazy import later
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+native: Any = later("rushlight.random.native")
 
 WORDS: Final = 624
 _MANY: Final = 1024  # words for which a native call pays
@@ -48,7 +49,8 @@ class Twister:
     def make(self, count: int) -> Array:
         """The next words, uint32 [count]."""
         if self._memory is not None and count >= _MANY and native.WORDS.ready(count):
-            return native.words(self._memory, count)
+            words: Array = native.words(self._memory, count)
+            return words
         made: Array = self._bits.random_raw(count).astype(np.uint32)
         return made
 

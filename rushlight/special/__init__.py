@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.tensor import SPECIAL as _SPECIAL
+from rushlight.tensor.special import SPECIAL as _SPECIAL
 
 globals().update(_SPECIAL)
 

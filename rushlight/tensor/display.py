@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU, device
 from rushlight.base.dtype import dtype
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class PrintOptions:

@@ -15,7 +15,7 @@ from rushlight.graph.ops import matrices as mx
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import eye
-from rushlight.tensor.install import FUNCTIONS, both, function, give
+from rushlight.tensor.install import FUNCTIONS, both, function, give, result_type
 from rushlight.tensor.join import cat
 from rushlight.tensor.linalg_basic import product
 from rushlight.tensor.matrices import (
@@ -24,7 +24,6 @@ from rushlight.tensor.matrices import (
     need_matrices,
     no_info,
     parts_of,
-    result,
     same_kind,
     triangular,
     turned,
@@ -35,12 +34,12 @@ look: Callable[..., Tensor] = engine.view
 tril: Final[Callable[..., Tensor]] = FUNCTIONS["tril"]
 triu: Final[Callable[..., Tensor]] = FUNCTIONS["triu"]
 
-qr_result = result("linalg_qr", "Q R")
-old_qr_result = result("qr", "Q R")
-lu_result = result("linalg_lu", "P L U")
-lu_factor_result = result("linalg_lu_factor", "LU pivots")
-lu_factor_ex_result = result("linalg_lu_factor_ex", "LU pivots info")
-lu_unpack_result = result("lu_unpack", "P L U")
+qr_result = result_type("linalg_qr", "Q R")
+old_qr_result = result_type("qr", "Q R")
+lu_result = result_type("linalg_lu", "P L U")
+lu_factor_result = result_type("linalg_lu_factor", "LU pivots")
+lu_factor_ex_result = result_type("linalg_lu_factor_ex", "LU pivots info")
+lu_unpack_result = result_type("lu_unpack", "P L U")
 
 
 # ---------------------------------------------------------------- QR, LU

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
 from rushlight.engine.methods import general
 from rushlight.graph.op import TABLE, Op
+from rushlight.tensor.later import Functions
 
 F = TypeVar("F", bound=Callable[..., Any])
 Number = float | int | bool  # what arithmetic takes; complex numbers pass as Any
@@ -33,7 +35,7 @@ def kind_of(x: Any) -> str:
     return "i" if isinstance(x, int) else "c" if isinstance(x, complex) else "f"
 
 
-FUNCTIONS: Final[dict[str, Any]] = {}  # the public functions, by name
+FUNCTIONS: Final = Functions()  # the public functions, by name
 
 
 def named(f: F, name: str, owner: str = "") -> F:
@@ -129,6 +131,48 @@ def strides(x: Tensor) -> Ints:
 def offset(x: Tensor) -> int:
     """Where `x` starts in its storage, in elements."""
     return x.rec.spec.offset  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- results with names
+RETURN_TYPES: Final[dict[str, Any]] = {}  # `torch.return_types`
+
+
+class Result(tuple[Any, ...]):
+    """Several results, also by name, as PyTorch prints them.
+
+    A named tuple of Python's takes ten times as long to define: its text is compiled.
+    """
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+
+    def __new__(cls, *values: Any) -> Result:
+        """From the values, or from one sequence of them as PyTorch's own."""
+        if len(values) != len(cls._fields):
+            if len(values) != 1 or len(values[0]) != len(cls._fields):
+                raise TypeError(
+                    f"torch.return_types.{cls.__name__}() takes a {len(cls._fields)}-sequence "
+                    f"({', '.join(cls._fields)})"
+                )
+            values = values[0]
+        return tuple.__new__(cls, values)
+
+    def __repr__(self) -> str:
+        named = (f"{field}={value!r}" for field, value in zip(self._fields, self))
+        return f"torch.return_types.{type(self).__name__}(\n" + ",\n".join(named) + ")"
+
+
+def result_type(name: str, fields: str) -> Any:
+    """The type of what `name` returns, with `fields` by name; `torch.return_types` has it."""
+    names = tuple(fields.split())
+    members: dict[str, Any] = {field: property(itemgetter(i)) for i, field in enumerate(names)}
+    members |= {
+        "__slots__": (), "__module__": "torch.return_types", "__match_args__": names,
+        "__doc__": f"What `{name}` returns: {', '.join(names)}.", "_fields": names,
+        "n_fields": len(names), "n_sequence_fields": len(names), "n_unnamed_fields": 0,
+    }  # fmt: skip
+    kind = RETURN_TYPES[name] = type(name, (Result,), members)
+    return kind
 
 
 # ---------------------------------------------------------------- checks

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rushlight import engine
 from rushlight.base import dtype as dt
@@ -14,7 +13,7 @@ from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
 from rushlight.engine.eager_numpy import converter
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 _PLAIN: Final = frozenset({int, float, bool, complex})
 _NESTS: Final = frozenset({list, tuple})

@@ -7,7 +7,7 @@ and what is `torch`'s as well is entered here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rushlight import engine
 from rushlight.base import dtype as dt
@@ -20,10 +20,9 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops import reduce as rd
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import eye
-from rushlight.tensor.install import both, give, named, need_tensor
+from rushlight.tensor.install import both, give, named, need_tensor, result_type
 from rushlight.tensor.join import cat
 from rushlight.tensor.linalg_basic import product
-from rushlight.tensor.reduce import return_type
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -41,23 +40,15 @@ def linalg(name: str) -> Callable[[Any], Any]:
     return enter
 
 
-def result(name: str, fields: str) -> Any:
-    """A named tuple of tensors, as PyTorch prints it."""
-    return return_type(
-        NamedTuple(name, [(f, Tensor) for f in fields.split()]),
-        name,
-    )
-
-
-eigh_result = result("linalg_eigh", "eigenvalues eigenvectors")
-svd_result = result("linalg_svd", "U S Vh")
-old_svd_result = result("svd", "U S V")
-slogdet_result = result("linalg_slogdet", "sign logabsdet")
-inv_ex_result = result("linalg_inv_ex", "inverse info")
-solve_ex_result = result("linalg_solve_ex", "result info")
-cholesky_ex_result = result("linalg_cholesky_ex", "L info")
-lstsq_result = result("linalg_lstsq", "solution residuals rank singular_values")
-triangular_result = result("triangular_solve", "solution cloned_coefficient")
+eigh_result = result_type("linalg_eigh", "eigenvalues eigenvectors")
+svd_result = result_type("linalg_svd", "U S Vh")
+old_svd_result = result_type("svd", "U S V")
+slogdet_result = result_type("linalg_slogdet", "sign logabsdet")
+inv_ex_result = result_type("linalg_inv_ex", "inverse info")
+solve_ex_result = result_type("linalg_solve_ex", "result info")
+cholesky_ex_result = result_type("linalg_cholesky_ex", "L info")
+lstsq_result = result_type("linalg_lstsq", "solution residuals rank singular_values")
+triangular_result = result_type("triangular_solve", "solution cloned_coefficient")
 
 
 # ---------------------------------------------------------------- checks

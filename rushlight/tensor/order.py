@@ -6,7 +6,7 @@ Sorting finds the order by NumPy and then gathers, so gradients flow through the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,18 @@ from rushlight.graph.ops import indexing as ix
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import apart, both, function, give, integer, method, need_tensor, row
-from rushlight.tensor.reduce import converted, one_dim, return_type
+from rushlight.tensor.install import (
+    apart,
+    both,
+    function,
+    give,
+    integer,
+    method,
+    need_tensor,
+    result_type,
+    row,
+)
+from rushlight.tensor.reduce import converted, one_dim
 
 apply: Callable[..., Tensor] = engine.apply
 CUMSUM: Any = row("cumsum")
@@ -28,60 +38,13 @@ ARGSORT: Any = row("argsort")
 LOGCUMSUMEXP: Any = row("logcumsumexp")
 
 
-class sort_result(NamedTuple):
-    """What `sort` returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class topk_result(NamedTuple):
-    """What `topk` returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class kthvalue_result(NamedTuple):
-    """What `kthvalue` returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class median_result(NamedTuple):
-    """What `median` along a dimension returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class mode_result(NamedTuple):
-    """What `mode` returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class cummax_result(NamedTuple):
-    """What `cummax` returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class cummin_result(NamedTuple):
-    """What `cummin` returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-for _kind in (
-    sort_result, topk_result, kthvalue_result, median_result, mode_result, cummax_result,
-    cummin_result,
-):  # fmt: skip
-    return_type(_kind, _kind.__name__.removesuffix("_result"))
+sort_result = result_type("sort", "values indices")
+topk_result = result_type("topk", "values indices")
+kthvalue_result = result_type("kthvalue", "values indices")
+median_result = result_type("median", "values indices")
+mode_result = result_type("mode", "values indices")
+cummax_result = result_type("cummax", "values indices")
+cummin_result = result_type("cummin", "values indices")
 
 
 # ---------------------------------------------------------------- running

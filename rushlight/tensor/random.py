@@ -12,11 +12,12 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.base.dtype import dtype
+from rushlight.base.lazy import later
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import movement
-from rushlight.random import default_generator, draws
+from rushlight.random import default_generator
 from rushlight.random.generator import wrap_states_with
 from rushlight.tensor.creation import like_strides, owned
 from rushlight.tensor.install import (
@@ -34,6 +35,7 @@ from rushlight.tensor.install import (
 from rushlight.tensor.kinds import preserve_format
 
 look: Callable[..., Tensor] = engine.view
+draws: Any = later("rushlight.random.draws")  # loaded by the first draw
 
 
 def generator_of(generator: Any, where: Any = CPU) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rushlight import engine
 from rushlight.base import dtype as dt
@@ -21,7 +21,7 @@ from rushlight.graph.ops import reduce as rd
 from rushlight.graph.ops.movement import normal_dims
 from rushlight.graph.shaping import reduced_shape
 from rushlight.tensor import shape as sh
-from rushlight.tensor.install import both, element_type, give, need_tensor, number
+from rushlight.tensor.install import both, element_type, give, need_tensor, number, result_type
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -214,45 +214,9 @@ _test("any", rd.any_)
 
 
 # ---------------------------------------------------------------- extremes
-class max_result(NamedTuple):
-    """What `max` along a dimension returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class min_result(NamedTuple):
-    """What `min` along a dimension returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class aminmax_result(NamedTuple):
-    """What `aminmax` returns."""
-
-    min: Tensor
-    max: Tensor
-
-
-RETURN_TYPES: Final[dict[str, Any]] = {}  # `torch.return_types`
-
-
-def return_type(kind: Any, name: str) -> Any:
-    """A named tuple under the name PyTorch prints it by."""
-    kind.__qualname__ = kind.__name__ = name
-    kind.__module__ = "torch.return_types"
-    kind.__repr__ = lambda self: (
-        f"torch.return_types.{name}(\n"
-        + ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self))
-        + ")"
-    )
-    RETURN_TYPES[name] = kind
-    return kind
-
-
-for _kind, _name in ((max_result, "max"), (min_result, "min"), (aminmax_result, "aminmax")):
-    return_type(_kind, _name)
+max_result = result_type("max", "values indices")
+min_result = result_type("min", "values indices")
+aminmax_result = result_type("aminmax", "min max")
 
 
 def picked(x: Tensor, indices: Tensor, dims: Ints) -> Tensor:

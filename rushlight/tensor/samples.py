@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from rushlight.graph.ops.movement import normal_dims
 from rushlight.tensor import reduce
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import both, function, give, need_tensor, number, row
+from rushlight.tensor.install import both, function, give, need_tensor, number, result_type, row
 from rushlight.tensor.join import cat
 from rushlight.tensor.order import ordered
 
@@ -29,29 +29,9 @@ CUMSUM: Any = row("cumsum")
 HALF: Any = row("floor_divide")
 
 
-class nanmedian_result(NamedTuple):
-    """What `nanmedian` along a dimension returns."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class histogram_result(NamedTuple):
-    """What `histogram` returns."""
-
-    hist: Tensor
-    bin_edges: Tensor
-
-
-class histogramdd_result(NamedTuple):
-    """What `histogramdd` returns."""
-
-    hist: Tensor
-    bin_edges: tuple[Tensor, ...]
-
-
-for _kind in (nanmedian_result, histogram_result, histogramdd_result):
-    reduce.return_type(_kind, _kind.__name__.removesuffix("_result"))
+nanmedian_result = result_type("nanmedian", "values indices")
+histogram_result = result_type("histogram", "hist bin_edges")
+histogramdd_result = result_type("histogramdd", "hist bin_edges")
 
 
 # ---------------------------------------------------------------- order statistics

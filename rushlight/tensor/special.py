@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rushlight import engine
 from rushlight.base import dtype as dt
@@ -24,10 +24,10 @@ from rushlight.tensor.install import (
     named,
     need_tensor,
     operand,
+    result_type,
     row,
 )
 from rushlight.tensor.math import inplace_of
-from rushlight.tensor.reduce import return_type
 
 apply: Callable[..., Tensor] = engine.apply
 
@@ -133,14 +133,7 @@ SPECIAL["multigammaln"] = mvlgamma
 
 
 # ---------------------------------------------------------------- parts of floats
-class frexp_result(NamedTuple):
-    """What `frexp` returns."""
-
-    mantissa: Tensor
-    exponent: Tensor
-
-
-return_type(frexp_result, "frexp")
+frexp_result = result_type("frexp", "mantissa exponent")
 
 
 @both()

@@ -13,15 +13,15 @@ from rushlight.graph.ops.matrices import eigh_sizes
 from rushlight.tensor import shape as sh
 from rushlight.tensor.complexes import conj
 from rushlight.tensor.factors import linalg_qr
-from rushlight.tensor.install import function, give, need_tensor
+from rushlight.tensor.install import function, give, need_tensor, result_type
 from rushlight.tensor.linalg_basic import product
-from rushlight.tensor.matrices import linalg, linalg_svd, need_matrices, parts_of, result
+from rushlight.tensor.matrices import linalg, linalg_svd, need_matrices, parts_of
 from rushlight.tensor.random import randn
 from rushlight.tensor.reduce import mean
 
 apply: Callable[..., Tensor] = engine.apply
 
-eig_result = result("linalg_eig", "eigenvalues eigenvectors")
+eig_result = result_type("linalg_eig", "eigenvalues eigenvectors")
 
 
 @linalg("eig")
