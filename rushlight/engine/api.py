@@ -133,6 +133,12 @@ def from_array(a: Any, dtype: Any, device: Any, requires_grad: bool = False) -> 
     return leaves.require_grad(t, True) if requires_grad else t
 
 
+def overwritten(t: Tensor) -> Any:
+    """A writable array over all memory of ``t``, whose values are gone: for what fills much memory
+    at once.  None where ``assign`` has to write."""
+    return fl.overwritten(t)
+
+
 def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     """A tensor that takes over a fresh array which nobody else refers to."""
     return fl.own_array(a, dtype, device)

@@ -3,6 +3,7 @@ frames."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +20,9 @@ from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import Due, run_plan
 from .handles import OWN_BASE, find, lost, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
-from .memory import Held, base_array, of_array, region_array
+from .memory import Held, base_array, new_memory, of_array, region_array
 from .plan import FlushInfo, plan_flush
-from .record import Recorder
+from .record import Recorder, assign
 from .records import CREDIT, FLUSH, NONE, ROOT, Rec, Storage, enter, size_of
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
@@ -342,6 +343,42 @@ def expose(t: Tensor) -> Any:
     return np.ndarray(shape, d, holder, start + offset * size, tuple([q * size for q in strides]))
 
 
+def overwritten(t: Tensor) -> Any:
+    """A writable array over all memory of ``t``, whose values are gone; None where a write has to
+    be recorded: a view, exposed or watched memory, a write that a gradient would know of."""
+    e = mine()
+    spec: Spec = t.rec.spec
+    if (
+        e.watch is not None
+        or not MAIN.solo
+        or t.rec.region is not None
+        or (e.gm and (len(e.gleaves) > 0 or needs_grad(t)))  # a graph that is being made goes on
+        or numel(spec.shape) == 0
+    ):
+        return None
+    s = t.st
+    if s is None or s.epoch == e.epoch:  # what is pending reads the old value, or makes it in vain
+        assign(t, entered(Storage(new_memory(spec), spec), None))
+        flush_engine(e)
+        s = t.st
+        assert s is not None
+    if s.spec.strides != spec.strides or reachable(s):
+        return None
+    if not isinstance(s.mem, Buffer) or s.mem.is_shared() or holders(s) > ALONE[0]:
+        s.mem = new_memory(s.spec)  # the old value is saved for a gradient, or read elsewhere
+        s.own = None
+    s.ver += 1
+    return base_array(s.mem, s.spec)
+
+
+ALONE: Final = [0]
+
+
+def holders(s: Storage) -> int:
+    """The references to a storage's memory as this line counts them."""
+    return sys.getrefcount(s.mem)
+
+
 def from_numpy(a: Any, spec: Spec) -> Tensor:
     """A tensor on an array's memory; ``spec``: its type.  A strided array is a view of a flat
     window."""
@@ -433,7 +470,8 @@ def native_readers() -> list[Any]:
 
 
 def calibrate() -> None:
-    """How many references an owner has that only its storage can reach."""
+    """How many references memory, and an owner, have that only their storage can reach."""
+    ALONE[0] = holders(Storage(Buffer(64), None))
     own = np.empty(4)
     s = Storage(None, None)
     s.own = own

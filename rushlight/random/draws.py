@@ -12,7 +12,7 @@ integers, permutations and masks do not need it).
 from __future__ import annotations
 
 from rushlight.random.categories import multinomial
-from rushlight.random.floats import cauchy, exponential, geometric, uniform
+from rushlight.random.floats import cauchy, exponential, geometric, uniform, uniform_into
 from rushlight.random.integers import randint, random, random_seed, randperm
 from rushlight.random.masks import (
     alpha_dropout,
@@ -71,4 +71,5 @@ __all__ = [
     "standard_gamma",
     "trunc_normal",
     "uniform",
+    "uniform_into",
 ]

@@ -25,7 +25,7 @@ from rushlight.random.arithmetic import (
     through,
 )
 from rushlight.random.generator import Generator
-from rushlight.random.memory import Shape, in_blocks, size_of
+from rushlight.random.memory import BLOCK, Shape, fill, flat_memory, in_blocks, size_of
 
 Array = NDArray[Any]
 
@@ -46,7 +46,34 @@ def uniform(
     if kind is not F32 or low != 0.0 or high != 1.0:
         _check_range(kind, low, high)
     with gen.lock:
+        count, dims = size_of(shape)
+        if kind == F32 and count >= _MANY and native.UNIFORMS.ready(count):
+            out = np.empty(dims, np.float32)
+            _uniform32_into(gen, out.reshape(-1), *single(low, high))
+            return out
         return in_blocks(shape, lambda n: _uniform(gen, n, low, high, kind))
+
+
+def uniform_into(gen: Generator, out: Array, low: float = 0.0, high: float = 1.0) -> Array:
+    """`uniform_` on an array of any strides, in the order of its memory; returns it."""
+    flat = flat_memory(out)
+    if flat is None or out.dtype != F32 or out.size < _MANY:
+        return fill(out, lambda n: uniform(gen, n, low, high, out.dtype))
+    _check_range(out.dtype, low, high)
+    with gen.lock:
+        if native.UNIFORMS.ready(out.size):
+            _uniform32_into(gen, flat, *single(low, high))
+        else:
+            flat[...] = in_blocks(out.size, lambda n: _uniform(gen, n, low, high, F32))
+    return out
+
+
+def _uniform32_into(gen: Generator, flat: Array, low: float, high: float) -> None:
+    """Words are drawn where the uniforms are wanted, a block that stays in the cache at a time."""
+    for at in range(0, flat.size, BLOCK):
+        block = flat[at : at + BLOCK]
+        gen.words_into(block.view(np.uint32))
+        native.uniforms(block, low, high)
 
 
 def _check_range(dtype: np.dtype[Any], low: float, high: float) -> None:
@@ -76,8 +103,6 @@ def _uniform(gen: Generator, count: int, low: float, high: float, dtype: np.dtyp
             x = fma64(x, high - low, low)
             x[x == high] = low
         return x
-    if dtype == F32 and count >= _MANY and native.UNIFORMS.ready(count):
-        return native.uniforms(np.ascontiguousarray(gen.words(count)), *single(low, high))
     values = gen.uniform32(count)
     if not plain:
         low, high = single(low, high)

@@ -298,6 +298,18 @@ class Generator:
         rest = self._wake().make(count - have)
         return np.concatenate((head, rest)) if have else rest
 
+    def words_into(self, out: Array) -> None:
+        """The next words into contiguous uint32 ones."""
+        have = self._ahead.size - self._at
+        if out.size <= have or out.size <= _AHEAD // 4:
+            out[...] = self.peek(out.size)
+            self.skip(out.size)
+            return
+        self._untouched = False
+        out[:have] = self._ahead[self._at :]
+        self._forget()
+        self._wake().make_into(out[have:])
+
     def pairs(self, count: int) -> Array:
         """The next double words as they lie in memory, uint64: the first word is the low half."""
         return np.ascontiguousarray(self.words(2 * count)).view("<u8")

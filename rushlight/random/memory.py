@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Shape = int | Sequence[int]
 
-_BLOCK: Final = 16384
+BLOCK: Final = 16384
+"""Values drawn at a time: what is made of them finds them in the cache."""
 
 
 def size_of(shape: Shape) -> tuple[int, tuple[int, ...]]:
@@ -30,20 +31,26 @@ def size_of(shape: Shape) -> tuple[int, tuple[int, ...]]:
 def in_blocks(shape: Shape, draw: Callable[[int], Array]) -> Array:
     """draw(n), in blocks that stay in the cache; for draws that go value by value."""
     count, dims = size_of(shape)
-    if count <= _BLOCK:
+    if count <= BLOCK:
         out = draw(count)
         return out if len(dims) == 1 else out.reshape(dims)
-    first = draw(_BLOCK)
+    first = draw(BLOCK)
     out = np.empty(count, first.dtype)
-    out[:_BLOCK] = first
-    for at in range(_BLOCK, count, _BLOCK):
-        out[at : at + _BLOCK] = draw(min(_BLOCK, count - at))
+    out[:BLOCK] = first
+    for at in range(BLOCK, count, BLOCK):
+        out[at : at + BLOCK] = draw(min(BLOCK, count - at))
     return out.reshape(dims)
 
 
 def memory_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     """The axes from the outermost in memory to the innermost."""
     return sorted(range(len(shape)), key=lambda d: -abs(strides[d]) if shape[d] > 1 else 1)
+
+
+def flat_memory(out: Array) -> Array | None:
+    """All of an array's elements in the order of its memory, a view; None where it has gaps."""
+    view = out.transpose(memory_order(out.shape, out.strides))
+    return view.reshape(-1) if view.flags.c_contiguous else None
 
 
 def fill(out: Array, draw: Callable[[int], Array]) -> Array:

@@ -479,13 +479,11 @@ def _address(array: Array) -> int:
     return address
 
 
-def box_muller32(uniforms: Array, mean: float, std: float) -> Array:
-    """Contiguous float32 uniforms [groups, 16] to normals of the same shape; `NORMALS` is ready."""
+def box_muller32(uniforms: Array, mean: float, std: float) -> None:
+    """Makes groups of 16 contiguous float32 uniforms normals, in place; `NORMALS` is ready."""
     assert NORMALS.call is not None
-    out = np.empty(uniforms.shape, np.float32)
-    plain = mean == 0.0 and std == 1.0
-    NORMALS.call(_address(uniforms), _address(out), len(uniforms), mean, std, plain)
-    return out
+    here = _address(uniforms)
+    NORMALS.call(here, here, uniforms.size // 16, mean, std, mean == 0.0 and std == 1.0)
 
 
 def shuffled(n: int, words: Array) -> Array:
@@ -496,21 +494,20 @@ def shuffled(n: int, words: Array) -> Array:
     return places
 
 
-def words(state: Array, count: int) -> Array:
-    """The next words of a twister's memory, uint32 [count], count > 0; `WORDS` is ready."""
+def words(state: Array, out: Array) -> None:
+    """The next words of a twister's memory into contiguous uint32 ones, at least one; `WORDS` is
+    ready."""
     assert WORDS.call is not None
-    out = np.empty(count, np.uint32)
-    WORDS.call(_address(state), _address(out), count)
-    return out
+    WORDS.call(_address(state), _address(out), out.size)
 
 
-def uniforms(words: Array, low: float, high: float) -> Array:
-    """float32 uniforms in [low, high), both float32, of contiguous words; `UNIFORMS` is ready."""
+def uniforms(words: Array, low: float, high: float) -> None:
+    """Makes contiguous words float32 uniforms in [low, high), both float32, in place; `UNIFORMS`
+    is ready."""
     assert UNIFORMS.call is not None
-    out = np.empty(words.size, np.float32)
+    here = _address(words)
     width = float(np.float32(high) - np.float32(low))
-    UNIFORMS.call(_address(words), _address(out), out.size, low, width, high)
-    return out
+    UNIFORMS.call(here, here, words.size, low, width, high)
 
 
 def keeps(words: Array, limit: int) -> Array:

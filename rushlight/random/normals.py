@@ -34,10 +34,11 @@ from rushlight.random.arithmetic import (
     through,
 )
 from rushlight.random.generator import Generator
-from rushlight.random.memory import Shape, fill, size_of
+from rushlight.random.memory import BLOCK, Shape, fill, size_of
 
 Array = NDArray[Any]
 
+_MANY = 1024  # values for which it pays to draw where they are wanted
 _SMALL = 64  # up to here, Python's floats beat NumPy's calls
 
 
@@ -59,6 +60,9 @@ def normal(
     with gen.lock:
         if count < 16 or not contiguous:
             out = cast(_serial(gen, count, mean, std), kind)
+        elif kind == F32 and count >= _MANY and _ready(count):
+            out = np.empty(count, np.float32)
+            _grouped32_into(gen, out, mean, std)
         else:
             out = _grouped(gen, count, mean, std, kind)
     return out if len(dims) == 1 else out.reshape(dims)
@@ -67,7 +71,34 @@ def normal(
 def normal_into(gen: Generator, out: Array, mean: float = 0.0, std: float = 1.0) -> Array:
     """`normal_` on an array of any strides; returns it."""
     dense = bool(out.flags.c_contiguous)
+    if dense and out.dtype == F32 and out.size >= _MANY and std >= 0.0:
+        with gen.lock:
+            if _ready(out.size):
+                _grouped32_into(gen, out.reshape(-1), mean, std)
+                return out
     return fill(out, lambda n: normal(gen, n, mean, std, out.dtype, dense))
+
+
+def _ready(count: int) -> bool:
+    """May so many normals be made by native code?"""
+    return native.NORMALS.ready(count) and native.UNIFORMS.ready(count)
+
+
+def _grouped32_into(gen: Generator, flat: Array, mean: float, std: float) -> None:
+    """`_grouped` for float32: words, uniforms and normals are made where the values are wanted, a
+    block that stays in the cache at a time."""
+
+    def draw(block: Array) -> None:
+        gen.words_into(block.view(np.uint32))
+        native.uniforms(block, 0.0, 1.0)
+        native.box_muller32(block, mean, std)
+
+    whole = flat.size // 16 * 16
+    for at in range(0, whole, BLOCK):
+        draw(flat[at : min(at + BLOCK, whole)])
+    if whole < flat.size:
+        gen.words(flat.size - whole)  # drawn, and not used
+        draw(flat[-16:])
 
 
 def normal_tensors(gen: Generator, mean: Any, std: Any, dtype: DTypeLike = F32) -> Array:
@@ -123,8 +154,10 @@ def _grouped(gen: Generator, count: int, mean: float, std: float, dtype: np.dtyp
 
 
 def _normals32(u: Array, mean: float, std: float) -> Array:
+    """Uniforms [groups, 16], not needed afterwards, to normals."""
     if u.size and native.NORMALS.ready(u.size):
-        return native.box_muller32(u, mean, std)
+        native.box_muller32(u, mean, std)
+        return u
     return _box_muller32(u, mean, std)
 
 

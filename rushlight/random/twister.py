@@ -48,11 +48,17 @@ class Twister:
 
     def make(self, count: int) -> Array:
         """The next words, uint32 [count]."""
+        out = np.empty(count, np.uint32)
+        self.make_into(out)
+        return out
+
+    def make_into(self, out: Array) -> None:
+        """The next words into contiguous uint32 ones."""
+        count = out.size
         if self._memory is not None and count >= _MANY and native.WORDS.ready(count):
-            words: Array = native.words(self._memory, count)
-            return words
-        made: Array = self._bits.random_raw(count).astype(np.uint32)
-        return made
+            native.words(self._memory, out)
+        else:
+            out[...] = self._bits.random_raw(count)
 
     def save(self) -> Array:
         """The state, a copy."""

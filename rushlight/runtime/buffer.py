@@ -31,7 +31,6 @@ PEAK_LIMIT: Final = 4 << 30
 _MAPPED_FROM: Final = (
     64 << 10
 )  # from here on pages come from the system: zero on first touch, returnable
-_LARGE_PAGES_FROM: Final = 4 << 20
 _RECOUNT_EVERY: Final = 1024
 
 
@@ -40,7 +39,11 @@ _Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 def _map(capacity: int) -> mmap.mmap:
     """Memory of this process alone: Python's `mmap` shares by default, so that a forked child
-    would write into its parent's tensors."""
+    would write into its parent's tensors.
+
+    Large pages are not asked for: in a virtual machine that returns free memory to its host they
+    are what the host has to bring back, and first touching 400 MiB took up to five times as long.
+    """
     if sys.platform == "win32":
         return mmap.mmap(-1, capacity)
     return mmap.mmap(-1, capacity, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -56,11 +59,6 @@ class _Block:
         self.memory: object = None
         if capacity >= _MAPPED_FROM:
             mapped = _map(capacity)
-            if capacity >= _LARGE_PAGES_FROM and hasattr(mmap, "MADV_HUGEPAGE"):
-                try:
-                    mapped.madvise(mmap.MADV_HUGEPAGE)
-                except OSError:
-                    pass  # a kernel without large pages
             self.memory = mapped
             handle = c_char.from_buffer(mapped)
             self.address: int = addressof(handle)

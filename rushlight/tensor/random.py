@@ -13,7 +13,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.base.dtype import dtype
 from rushlight.base.lazy import later
-from rushlight.base.shape import Ints
+from rushlight.base.shape import Ints, numel
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import movement
@@ -146,7 +146,7 @@ def _fill_uniform(gen: Any, a: Any, low: float = 0.0, high: float = 1.0) -> Any:
     if a.dtype.kind == "c":
         part = np.dtype(a.real.dtype)
         return draws.fill(a, lambda n: draws.uniform(gen, 2 * n, low, high, part).view(a.dtype))
-    return draws.fill(a, lambda n: draws.uniform(gen, n, low, high, a.dtype))
+    return draws.uniform_into(gen, a, low, high)
 
 
 def _fill_normal(gen: Any, a: Any, mean: Any = 0.0, std: float = 1.0) -> Any:
@@ -334,13 +334,29 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
 
 
 # ---------------------------------------------------------------- into existing tensors
-def _into(name: str, draw: Callable[..., Any]) -> None:
-    """A method that fills the tensor in the order of its memory: `draw(gen, array, ...)`."""
+_MUCH = 1 << 16  # elements from which numbers are drawn where the tensor lies
+
+
+def _into(name: str, draw: Callable[..., Any], numbers: bool = False) -> None:
+    """A method that fills the tensor in the order of its memory: `draw(gen, array, ...)`.
+
+    `numbers`: what is drawn depends on numbers only, so that the tensor's own memory may be drawn
+    into.
+    """
 
     def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         engine.check_inplace(self)
-        a = laid_array(tuple(self.shape), strides(self), self.dtype)
-        filled = draw(generator_of(generator, self.device), a, *args, **kwargs)
+        gen = generator_of(generator, self.device)
+        shape = tuple(self.shape)
+        given = (*args, *kwargs.values())
+        if numbers and numel(shape) >= _MUCH and not any(isinstance(v, Tensor) for v in given):
+            draw(gen, np.empty(0, self.dtype.numpy), *args, **kwargs)  # may refuse the arguments
+            memory = engine.overwritten(self)
+            if memory is not None:
+                draw(gen, memory, *args, **kwargs)
+                return self
+        a = laid_array(shape, strides(self), self.dtype)
+        filled = draw(gen, a, *args, **kwargs)
         return engine.assign(self, owned(np.asarray(filled), self.dtype, self.device))
 
     fill.__doc__ = f"`{name}`: overwrite the tensor with random numbers."
@@ -376,12 +392,13 @@ def _uniform(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
     return _fill_uniform(gen, a, number(low, "uniform_", "from"), number(high, "uniform_", "to"))
 
 
-_into("uniform_", _uniform)
+_into("uniform_", _uniform, True)
 _into(
     "normal_",
     lambda gen, a, mean=0.0, std=1.0: _fill_normal(
         gen, a, number(mean, "normal_", "mean"), number(std, "normal_", "std")
     ),
+    True,
 )
 _into("random_", _random)
 _into("bernoulli_", _bernoulli)
