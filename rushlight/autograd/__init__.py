@@ -57,6 +57,8 @@ _LATER: Final = {
     "forward_ad": None,
     "functional": None,
     "graph": None,
+    "profiler": None,
+    "profiler_util": None,
     "set_detect_anomaly": "anomaly_mode",
 }
 

@@ -17,7 +17,7 @@ from ..base.dtype import Defaults
 from ..base.settings import settings
 from ..graph.op import Spec
 from .core import MAIN, RECORDERS, Engine, Fam, Frame, Hist, Tensor, mine
-from .execute import NativePlan
+from .execute import CLOCK, NativePlan
 from .flush import READERS, flush_engine, native_readers
 from .guards import MISS, Argument, Miss, Stepping, content, same_items
 from .handles import reachable
@@ -259,7 +259,10 @@ class Captured:
             numbers = p.numbers
             plan = p.plan
             if plan is not None:
-                outs = plan.run(p.info, lvals, numbers)
+                if CLOCK:
+                    outs = CLOCK[0](plan.run, p.info, lvals, numbers)
+                else:
+                    outs = plan.run(p.info, lvals, numbers)
                 if outs is None:
                     return MISS
                 made.extend(outs)
