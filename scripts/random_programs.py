@@ -97,6 +97,15 @@ def report(p: Program, torch: bool, native: float, seconds: float) -> str:
     return f"seed {p.seed}, {o}\n{check(small, o) or d}\n{small.text()}"
 
 
+def tidy(seed: int) -> None:
+    """Set when garbage is collected: most programs run between two collections of everything, a
+    few with collections all the time, since what dies in a cycle dies in the middle of something.
+    """
+    if seed % 100 == 0:
+        gc.collect()
+    gc.set_threshold(*((700, 10, 10) if seed % 20 == 7 else (50_000, 10, 1000)))
+
+
 def run_seeds(
     seeds: range, torch: bool, native: float, scale: float, layers: float, shrink: float,
     end: float, show: bool,
@@ -108,6 +117,7 @@ def run_seeds(
     for seed in seeds:
         if time.time() > end:
             break
+        tidy(seed)
         p = program_of(seed, out.coverage, scale, layers)
         out.statements += sum(len(b.lines) * b.times for b in p.blocks)
         out.programs += 1
@@ -205,6 +215,9 @@ def run_guarded(args: argparse.Namespace) -> int:
             seed = at.value + 1
         total.seconds = time.monotonic() - start
         print(f"seed {seed}: {total.line()}", flush=True)
+    if args.counts:
+        total.add(load(args.counts))
+        save(total, args.counts)
     print(f"{total.line()}; guarded; PyTorch {'' if torch else 'not '}compared")
     if args.table:
         table(total.coverage)

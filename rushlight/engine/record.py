@@ -346,7 +346,7 @@ def assign(x: Tensor, v: Tensor) -> Tensor:
     shape = x.rec.spec.shape
     same = v is x or (v.st is not None and v.st is x.st and v.rec.region == x.rec.region)
     check_inplace(x, True)
-    if same and (v is x or not needs_grad(v)):
+    if same and not (mine().gm and needs_grad(v)):  # with a history, it is the copy's from here on
         return x
     if v.rec.spec.shape != shape:
         v = view(TABLE["expand"], v, shape)

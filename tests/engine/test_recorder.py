@@ -259,3 +259,25 @@ def test_scatters_into_one_element_start_afresh_each_time() -> None:
 
     assert [gradient() for _ in range(5)] == [2.0] * 5
     assert [added() for _ in range(5)] == [1.0] * 5
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_copy_onto_itself_is_a_write_to_the_history(looked_at: bool) -> None:
+    """What was made of the value before it leads to the old value, as in PyTorch."""
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    for k in range(1, 4):
+        y = x * k
+        view = y[0]
+        before = (view * 3).sum() + (y * 2).sum()
+        if looked_at:
+            y.tolist()
+        y.copy_(y)
+        g = torch.autograd.grad(before, [y, view, x], allow_unused=True, retain_graph=True)
+        assert g[0] is None and g[1] is None
+        assert g[2].tolist() == [[5.0 * k, 5.0 * k], [2.0 * k, 2.0 * k]]
+        after = torch.autograd.grad((y * y).sum(), [y, x])
+        assert after[0].tolist() == (x.detach() * 2 * k).tolist()
+        assert after[1].tolist() == (x.detach() * 2 * k * k).tolist()
+        with torch.no_grad():
+            y.copy_(y)
+        assert y.tolist() == (x.detach() * k).tolist() and y.requires_grad

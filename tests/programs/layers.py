@@ -13,7 +13,7 @@ from typing import Any
 
 from .generate import Generator
 from .layouts import Layouts
-from .names import FLOATS, GRAPH, LEAF, NO, Var, sh
+from .names import FLOATS, GRAPH, LEAF, NO, Var, elements, sh
 from .program import Program
 
 F = "T.nn.functional"
@@ -65,9 +65,15 @@ class Layers(Layouts, Generator):
         return self.laid(self.sizes(rank))
 
     def sizes(self, rank: int | None = None) -> tuple[int, ...]:
-        """A shape: small, above 4 KB now and then, above 64 KB seldom."""
+        """A shape: small, above 4 KB now and then, above 64 KB seldom; there is room for it."""
+        rank = self.r.choice((1, 2, 2, 3, 3, 4)) if rank is None else rank
+        while elements(s := self.any_sizes(rank)) > self.room:
+            pass
+        return s
+
+    def any_sizes(self, rank: int) -> tuple[int, ...]:
+        """A shape of as many dimensions."""
         r = self.r
-        rank = r.choice((1, 2, 2, 3, 3, 4)) if rank is None else rank
         q = r.random()
         if q < 0.55:
             return tuple(r.choice((1, 2, 3, 4, 5, 7, 9)) for _ in range(rank))
@@ -502,7 +508,7 @@ class Layers(Layouts, Generator):
         s = self.shape_of(x)
         y = self.laid(tuple(n if r.random() < 0.6 else 1 for n in s))
         v, kept = self.name(), self.name()
-        turns = r.choice((5, 20, 60, 150))
+        turns = r.choices((5, 20, 60, 150), (8, 6, 3, 1))[0]
         body = r.choice(
             (
                 f"{v} = ({v} * 0.9 + {y} * c).tanh()",
@@ -614,7 +620,7 @@ class Layers(Layouts, Generator):
         rule = r.choice(
             (
                 "SGD({}, lr=0.05)",
-                "SGD({}, lr=0.05, momentum=0.9, nesterov=True)",
+                "SGD({}, lr=0.01, momentum=0.9, nesterov=True)",
                 "Adam({}, lr=0.01)",
                 "AdamW({}, lr=0.01, amsgrad=True)",
                 "RMSprop({}, lr=0.01, centered=True)",

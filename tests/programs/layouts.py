@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .names import GRAPH, LEAF, NO, Names, Var, sh
+from .names import GRAPH, LEAF, NO, Names, TooLarge, Var, elements, sh
 
 
 class Layouts(Names):
@@ -12,6 +12,8 @@ class Layouts(Names):
         """A new tensor of the main type; a part or a turn of a larger one most of the time."""
         r = self.r
         base, view = self.layout(shape)
+        if elements(base) > self.room:
+            raise TooLarge
         k = f"{r.randrange(60)}{' + i' if self.loop and r.random() < 0.4 else ''}"
         leaf = self.graded and r.random() < 0.3
         x = self.name()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -87,6 +88,15 @@ def broadcast(a: Shape, b: Shape) -> Shape | None:
     return tuple(out)
 
 
+def elements(s: Shape) -> int:
+    """About how many elements: a size by name is a small one."""
+    return math.prod(q if isinstance(q, int) else 8 for q in s)
+
+
+class TooLarge(Exception):
+    """A statement would make more than the program has room for: another is taken."""
+
+
 class Names:
     """The state of a generator, and what all its parts need."""
 
@@ -104,6 +114,7 @@ class Names:
         self.coverage = coverage if coverage is not None else Counter()
         self.main = self.r.choice(("float32", "float64", "float32"))
         self.optimisers: list[str] = []
+        self.room = self.r.choices((6_000, 40_000, 300_000), (80, 18, 2))[0]  # elements of a value
 
     # ------------------------------------------------------------ names and text
     def var(self, shape: Shape, dtype: str, rg: int = NO) -> Var:
@@ -121,6 +132,8 @@ class Names:
 
     def make(self, text: str, var: Var, op: str) -> str:
         """``name = text``."""
+        if elements(var.shape) > self.room:
+            raise TooLarge
         v = self.name()
         if var.dtype not in FLOATS:
             var.rg = NO
@@ -165,7 +178,7 @@ class Names:
             return (self.r.choice((1, 2, 3, 4)), self.r.choice((1, 2, 3, 4)))
         if q < 0.96:
             return (2, self.r.choice((1, 3)), self.r.choice((2, 4)))
-        return (self.r.choice((33, 130)), 130)
+        return (130 if self.room >= 130 * 130 and self.r.random() < 0.5 else 33, 130)
 
     # ------------------------------------------------------------ making tensors
     def new(self, shape: Shape | None = None, dtype: str | None = None) -> str:

@@ -7,7 +7,7 @@ and the names they define.  Each runs under a guard: an exception is noted, the 
 from __future__ import annotations
 
 import functools
-import textwrap
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,13 +24,20 @@ ALLOWED = (
 
 def array(seed: int, shape: tuple[int, ...], dtype: str = "float64") -> Any:
     """Deterministic values of moderate size; the same everywhere."""
-    return values(seed, shape, dtype).copy()
+    n = math.prod(shape)
+    if n > 5000:  # made again each time: memory is worth more
+        return values(seed, n, dtype).reshape(shape)
+    return kept_values(seed, n, dtype).reshape(shape).copy()
 
 
 @functools.lru_cache(maxsize=4096)
-def values(seed: int, shape: tuple[int, ...], dtype: str) -> Any:
+def kept_values(seed: int, n: int, dtype: str) -> Any:
     """What `array` gives copies of."""
-    n = int(np.prod(shape, dtype=np.int64)) if shape else 1
+    return values(seed, n, dtype)
+
+
+def values(seed: int, n: int, dtype: str) -> Any:
+    """Numbers that depend on their place and ``seed`` only."""
     x = (np.arange(n, dtype=np.uint64) + np.uint64(1000003 * (seed + 1))) * np.uint64(
         0x9E3779B97F4A7C15
     )
@@ -44,7 +51,7 @@ def values(seed: int, shape: tuple[int, ...], dtype: str) -> Any:
         out = np.floor(u * 7 - 3).astype(np.int64)
     else:
         out = (u * 4 - 2).astype(dtype)
-    return out.reshape(shape)
+    return out
 
 
 @dataclass
@@ -218,7 +225,7 @@ def run(
                 for at[2], line in enumerate(b.lines):
                     code = codes.get(line)
                     if code is None:
-                        code = codes[line] = compile(textwrap.dedent(line), "<program>", "exec")
+                        code = codes[line] = compile(line, "<program>", "exec")
                     try:
                         exec(code, env)
                     except ALLOWED as error:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base.settings import override
-from rushlight.engine import core, stretch, trie
+from rushlight.engine import core, stretch
 from rushlight.engine.records import CREDIT
 
 from .program import Program, Trace, run
@@ -34,11 +34,10 @@ def fresh() -> None:
     except Exception:
         pass
     stretch.clear(e)
-    e.roots = trie.new_root()
+    stretch.start_afresh(e)  # takes the old trie apart: no collector would
     e.cur = e.roots[1]
     e.tapecur = e.cur
     e.tape = []
-    e.nrec = 0
     e.tail = None
     e.credit = CREDIT
     e.met = set()
