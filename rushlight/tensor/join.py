@@ -19,6 +19,7 @@ from rushlight.graph.ops.reduce import sum_ as _SUM
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled
 from rushlight.tensor.install import both, function, give, integer, method, need_tensor
+from rushlight.tensor.kinds import contiguous_format
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -403,7 +404,8 @@ def _triangle(name: str, lower: bool) -> None:
         corner = _corner(input.shape[-2], input.shape[-1], k if lower else k - 1)
         mask = engine.from_array(corner, dt.bool_, input.device)
         zero: Any = False if input.dtype.kind == "b" else 0
-        pair = (mask, input, zero) if lower else (mask, zero, input)
+        x = sh.laid_out(input, contiguous_format)
+        pair = (mask, x, zero) if lower else (mask, zero, x)
         return give(apply(ew.where, *pair), out, name)
 
     f.__doc__ = f"The {'lower' if lower else 'upper'} triangle of matrices, zeros elsewhere."

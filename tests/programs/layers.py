@@ -621,12 +621,12 @@ class Layers(Layouts, Generator):
             (
                 "SGD({}, lr=0.05)",
                 "SGD({}, lr=0.01, momentum=0.9, nesterov=True)",
-                "Adam({}, lr=0.01)",
-                "AdamW({}, lr=0.01, amsgrad=True)",
-                "RMSprop({}, lr=0.01, centered=True)",
-                "Adagrad({}, lr=0.05)",
-                "Adamax({}, lr=0.01)",
-                "NAdam({}, lr=0.01)",
+                "Adam({}, lr=0.01, eps=0.01)",
+                "AdamW({}, lr=0.01, amsgrad=True, eps=0.01)",
+                "RMSprop({}, lr=0.01, centered=True, eps=0.01)",
+                "Adagrad({}, lr=0.05, eps=0.01)",
+                "Adamax({}, lr=0.01, eps=0.01)",
+                "NAdam({}, lr=0.01, eps=0.01)",
                 "Rprop({}, lr=0.01)",
             )
         )

@@ -311,11 +311,18 @@ def _nll_grad(i: int, g: Val, out: Val, x: Val, target: Val, *weight: Val) -> Va
         return None
     reduction, ignore = out.arg
     t = _Target(x, target, weight, ignore)
-    return where(t.hot(), -(t.scaled(g, reduction) * _beside(t)), 0.0)
+    return where(t.hot(), -_slope(t, t.scaled(g, reduction)), 0.0)
 
 
-def _beside(t: _Target) -> Val:
-    return unsqueeze(t.each, arg=t.dim) if t.each.shape else t.each
+def _slope(t: _Target, scaled: Val) -> Val:
+    """The gradient of each example's loss, zero where it does not count: of a mean of none, whose
+    divisor is zero, it is zero too."""
+    each = unsqueeze(t.each, arg=t.dim) if t.each.shape else t.each
+    return where(_counting(t), scaled * each, 0.0)
+
+
+def _counting(t: _Target) -> Val:
+    return unsqueeze(t.counts, arg=t.dim) if t.counts.shape else t.counts
 
 
 # (log-probabilities, target[, weight]), arg = (reduction, ignore_index)
@@ -357,12 +364,11 @@ def _cross_entropy_grad(i: int, g: Val, out: Val, x: Val, target: Val, *weight: 
     t = _Target(x, target, weight, ignore)
     p = exp(log_softmax(x, arg=dim))
     scaled = t.scaled(g, reduction)
-    d = -(scaled * _beside(t))
+    d = -_slope(t, scaled)
     if not smoothing:
         return where(t.hot(), d, 0.0) - p * d
     w = _class_weights(x, weight)
-    counts = cast(unsqueeze(t.counts, arg=dim) if t.counts.shape else t.counts, arg=x.dtype)
-    soft = scaled * counts * (smoothing / x.shape[dim])
+    soft = where(_counting(t), scaled * (smoothing / x.shape[dim]), 0.0)
     slope = where(t.hot(), d * (1.0 - smoothing), 0.0) - (soft if w is None else soft * w)
     return slope - p * sum_(slope, arg=((dim,), True))
 
