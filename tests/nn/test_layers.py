@@ -20,6 +20,24 @@ def test_cross_entropy_and_its_gradient():
     assert np.allclose(x.grad.numpy(), expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_mean_over_no_target_is_nan_and_has_no_slope(smoothing: float, weighted: bool):
+    """A batch of nothing but padding must not spoil the parameters, as in PyTorch."""
+    weight = torch.tensor([0.5, 1.5, 2.0]) if weighted else None
+    for _ in range(4):
+        x = torch.ones(2, 3, requires_grad=True)
+        t = torch.tensor([1, 1])
+        loss = F.cross_entropy(x, t, weight, ignore_index=1, label_smoothing=smoothing)
+        loss.backward()
+        assert loss.isnan() and x.grad.tolist() == [[0.0] * 3] * 2
+        x = torch.ones(2, 3, 4, requires_grad=True)
+        loss = F.nll_loss(x, torch.ones(2, 4, dtype=torch.int64), weight, ignore_index=1)
+        loss.backward()
+        assert loss.isnan() and not x.grad.any()
+
+
+
 def test_dropout_draws_pytorchs_masks():
     torch.manual_seed(0)
     assert F.dropout(torch.ones(8), 0.5).tolist() == [0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0]

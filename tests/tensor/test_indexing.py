@@ -159,3 +159,21 @@ def test_masked_writes_into_an_expanded_tensor():
     assert v.tolist() == [[1.0, 1.0]] * 3
     with pytest.raises(RuntimeError, match="single memory location"):
         v.add_(1)
+
+
+def test_what_is_written_into_a_copy_is_in_order():
+    """A transposed tensor's copy with something written into it has row-major strides."""
+    x = torch.arange(12.0).reshape(3, 4).t()
+    at = torch.tensor([[0, 1, 2]])
+    one = torch.ones(1, 3)
+    for y in (
+        x.scatter(0, at, one),
+        x.scatter_add(0, at, one),
+        x.index_add(0, torch.tensor([2]), one),
+        x.index_copy(0, torch.tensor([2]), one),
+        x.tril(),
+        x.triu(),
+    ):
+        assert y.shape == x.shape and y.stride() == (3, 1)
+    assert x.scatter_add(0, at, one).tolist() == [[1, 4, 8], [1, 6, 9], [2, 6, 11], [3, 7, 11]]
+    assert x.tril(-1).tolist() == [[0, 0, 0], [1, 0, 0], [2, 6, 0], [3, 7, 11]]
