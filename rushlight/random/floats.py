@@ -25,7 +25,7 @@ from rushlight.random.arithmetic import (
     through,
 )
 from rushlight.random.generator import Generator
-from rushlight.random.memory import BLOCK, Shape, fill, flat_memory, in_blocks, size_of
+from rushlight.random.memory import AT_ONCE, Shape, fill, flat_memory, in_blocks, size_of
 
 Array = NDArray[Any]
 
@@ -70,8 +70,8 @@ def uniform_into(gen: Generator, out: Array, low: float = 0.0, high: float = 1.0
 
 def _uniform32_into(gen: Generator, flat: Array, low: float, high: float) -> None:
     """Words are drawn where the uniforms are wanted, a block that stays in the cache at a time."""
-    for at in range(0, flat.size, BLOCK):
-        block = flat[at : at + BLOCK]
+    for at in range(0, flat.size, AT_ONCE):
+        block = flat[at : at + AT_ONCE]
         gen.words_into(block.view(np.uint32))
         native.uniforms(block, low, high)
 

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Shape = int | Sequence[int]
 
-BLOCK: Final = 16384
-"""Values drawn at a time: what is made of them finds them in the cache."""
+_BLOCK: Final = 16384
+
+AT_ONCE: Final = 1 << 16
+"""Values that native code draws at a time: what is made of them finds them in the second cache."""
 
 
 def size_of(shape: Shape) -> tuple[int, tuple[int, ...]]:
@@ -31,14 +33,14 @@ def size_of(shape: Shape) -> tuple[int, tuple[int, ...]]:
 def in_blocks(shape: Shape, draw: Callable[[int], Array]) -> Array:
     """draw(n), in blocks that stay in the cache; for draws that go value by value."""
     count, dims = size_of(shape)
-    if count <= BLOCK:
+    if count <= _BLOCK:
         out = draw(count)
         return out if len(dims) == 1 else out.reshape(dims)
-    first = draw(BLOCK)
+    first = draw(_BLOCK)
     out = np.empty(count, first.dtype)
-    out[:BLOCK] = first
-    for at in range(BLOCK, count, BLOCK):
-        out[at : at + BLOCK] = draw(min(BLOCK, count - at))
+    out[:_BLOCK] = first
+    for at in range(_BLOCK, count, _BLOCK):
+        out[at : at + _BLOCK] = draw(min(_BLOCK, count - at))
     return out.reshape(dims)
 
 

@@ -34,7 +34,7 @@ from rushlight.random.arithmetic import (
     through,
 )
 from rushlight.random.generator import Generator
-from rushlight.random.memory import BLOCK, Shape, fill, size_of
+from rushlight.random.memory import AT_ONCE, Shape, fill, size_of
 
 Array = NDArray[Any]
 
@@ -94,8 +94,8 @@ def _grouped32_into(gen: Generator, flat: Array, mean: float, std: float) -> Non
         native.box_muller32(block, mean, std)
 
     whole = flat.size // 16 * 16
-    for at in range(0, whole, BLOCK):
-        draw(flat[at : min(at + BLOCK, whole)])
+    for at in range(0, whole, AT_ONCE):
+        draw(flat[at : min(at + AT_ONCE, whole)])
     if whole < flat.size:
         gen.words(flat.size - whole)  # drawn, and not used
         draw(flat[-16:])

@@ -11,7 +11,7 @@ import pytest
 import rushlight as torch
 from rushlight.tensor import random as drawing
 
-SHAPE = (300, 301)  # more than is drawn in one block, and no whole number of groups of 16
+SHAPE = (500, 301)  # more than is drawn in one block, and no whole number of groups of 16
 
 
 def normal(x: Any) -> Any:
