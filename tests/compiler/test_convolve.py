@@ -11,6 +11,8 @@ import pytest
 from rushlight.base import dtype as dt
 from rushlight.base.target import host
 from rushlight.codegen import convolve
+from rushlight.graph.ops.convolve import Conv, places
+from rushlight.runtime.jit import compile_text
 from tests.compiler.conftest import chain_numpy
 from tests.compiler.test_parallel import PFOR, TASK
 
@@ -137,3 +139,54 @@ def test_tasks(kit: Any, turn: int) -> None:
     assert max(ran) > 2
     for got, right in zip(outs, want, strict=True):
         assert kit.same_bits(got.reshape(right.shape), right)
+
+
+KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, ctypes.c_int64, ctypes.c_int64)
+
+
+def run_alone(conv: Any, weight: bool, y: Any, x: Any, w: Any) -> None:
+    """One kernel on its own; its workspace begins as NaN."""
+    made = convolve.prepared(conv, dt.float32, host(), weight)
+    library = compile_text(made.kernel.text, name_hint="convolution", target=host())
+    geometry = np.array(made.numbers, np.int64)
+    raw = np.full(made.workspace + 64, 0xFF, np.uint8)
+    work = raw.ctypes.data + -raw.ctypes.data % 64
+    pointers = [geometry.ctypes.data, *(a.ctypes.data for a in (y, x, w)), work]
+    KERNEL(library.address(made.kernel.symbol))(
+        *pointers, 0, conv.channels if weight else conv.images
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_shape(monkeypatch: pytest.MonkeyPatch, kit: Any, seed: int) -> None:
+    """Long chains, few and many outputs, rows of any length: every kernel that may be chosen."""
+    rng = np.random.default_rng(seed)
+    lanes = host().lanes(4)
+    for _ in range(12):
+        groups = int(rng.choice([1, 1, 1, 2]))
+        channels = groups * int(rng.choice([1, 3, 16, 33, 64]))
+        outputs = groups * int(rng.choice([1, 2, 4, 7, 8, 13, 16, 20, 32]))
+        kernel = tuple(int(n) for n in rng.choice([1, 3, 5], 2))
+        stride = tuple(int(n) for n in rng.choice([1, 1, 2], 2))
+        pads = tuple((int(p), int(p)) for p in rng.integers(0, 3, 2))
+        space = (int(rng.integers(5, 12)), int(rng.integers(5, 30)))
+        arg = (stride, pads, (1, 1), groups)
+        size = tuple(places(n, k, s, p, 1) for n, k, s, p in zip(space, kernel, stride, pads))
+        x = rng.standard_normal((2, channels, *space)).astype(np.float32)
+        w = rng.standard_normal((outputs, channels // groups, *kernel)).astype(np.float32)
+        g = rng.standard_normal((2, outputs, *size)).astype(np.float32)
+        before = tuple(p for p, _ in pads)
+        conv = Conv(2, channels, outputs, space, kernel, stride, before, (1, 1), size, groups)
+        want = forward(x, w, arg, dt.float32)
+        ways = [""]
+        ways += ["_direct"] if size[1] >= lanes else []
+        ways += ["_across"] if size[0] * size[1] >= lanes > 1 else []
+        for way in ways:
+            with monkeypatch.context() as m:
+                m.setattr(convolve, "_way", lambda *_, way=way: way)
+                y = np.full_like(want, np.nan)
+                run_alone(conv, False, y, x, w)
+            assert kit.same_bits(y, want), (way, conv)
+        made = np.full_like(w, np.nan)
+        run_alone(conv, True, made, x, g)
+        assert kit.same_bits(made, weight(x, g, kernel, arg, dt.float32)), conv
