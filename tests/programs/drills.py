@@ -51,6 +51,10 @@ class Drills:
         v = self.vars[x]
         y = self.some(lambda q: q.shape == v.shape and q.dtype == v.dtype) or x
         z = self.some(lambda q: q.shape == v.shape and q.dtype == v.dtype) or x
+        if y == z or r.random() < 0.3:  # two values that were made in the same stretch
+            y, z = self.name(), self.name()
+            self.emit(f"{y} = {x} * {r.choice(('2', 'c'))}; {z} = {x} + {r.choice(('1', 'c'))}")
+            self.vars[y] = self.vars[z] = self.var(v.shape, v.dtype, 2 if v.rg else 0)
         when = r.choice(("i % 2", "int(i == 2)", "int(i > 1)", "int(i % 3 == 2)"))
         new = self.name()
         pick = f"({y}, {z})[{when}]"
