@@ -132,6 +132,7 @@ def entries(p: Program, x: Seen, y: Seen, rtol: float | None, strides: bool) -> 
 REFUSALS = (
     "backward through the graph a second time",
     "single memory location",
+    "leaf variable has been moved into the graph interior",  # `requires_grad_(False)`, then a write
     "leaf Variable that requires grad",  # a view whose base got a history later
     "A view was created in no_grad mode",
     "is a view of a view which was created in no_grad mode",
