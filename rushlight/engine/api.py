@@ -14,7 +14,7 @@ from . import flush as fl
 from . import handles, leaves, record, step, stretch, tape, trie
 from .core import NOTHING, SLOW, Engine, Tensor, mine, peek, record1, record2, record3
 from .descent import Call, Tracer
-from .records import Rec
+from .records import MANY, Rec
 
 
 def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
@@ -299,7 +299,7 @@ def attach_function(
     made: list[Tensor] = []
     first = -1
     for v in values:
-        r = peek(e, op.code, -1, -1, trie.MANY, (None, (v, *wanted)))
+        r = peek(e, op.code, -1, -1, MANY, (None, (v, *wanted)))
         if first < 0:
             first = int(r.slot)
         t = Tensor(r, e.epoch)

@@ -17,6 +17,7 @@ from ..graph.op import OPS, Op, Spec, compute_type
 from ..runtime.jit import compile_text
 from .eager_native import product_function
 from .eager_reduce import columns_text, lanes_text
+from .eager_row import row_product_text
 
 general: Final[Any] = later("rushlight.codegen.general")
 matmul: Final[Any] = later("rushlight.codegen.matmul")
@@ -138,6 +139,14 @@ def product(kind: int) -> int:
         return str(general.module_of([*functions, code.declaration], [code.text]))
 
     return _made(symbol, symbol, source)
+
+
+def row_product(kind: int, by_rows: bool) -> int:
+    """The product of a row and a matrix whose rows, or columns, lie side by side."""
+    element, suffix = _ELEMENT[ALL[kind].name]
+    symbol = f"row_product_{'rows' if by_rows else 'columns'}_{suffix}"
+    lanes = max(1, host().vector_bits // (8 * ALL[kind].itemsize))
+    return _made(symbol, symbol, lambda: row_product_text(symbol, element, lanes, by_rows))
 
 
 def _code(kind: int) -> Any:

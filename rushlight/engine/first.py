@@ -336,19 +336,21 @@ def constant(arg: Any, spec: Spec, out: Cell) -> None:
 def sources(recs: list[Rec]) -> list[int]:
     """For each slot the one whose value stands there, as ``plan.source`` finds it; nothing where
     types narrower than float32 take more than one operation a record."""
-    out = list(range(len(recs)))
+    out: list[int] = []
     for i in range(len(recs)):
         r = recs[i]
         spec: Spec = r.spec
         if spec.dtype.narrow:
             return []
         kind = KINDS[r.op]
+        at = i
         if kind == SAME:
-            out[i] = out[r.srcs[0]]
+            at = out[r.srcs[0]]
         elif kind == REPLACE and (r.arg is None or r.arg == mv.CUT):
             s = r.srcs[1]
             if recs[s].region is None and r.spec.strides == recs[s].spec.strides:
-                out[i] = out[s]
+                at = out[s]
+        out.append(at)
     return out
 
 
@@ -415,7 +417,10 @@ def run(
                 c = Cell()
                 m = lvals[leaf - 1]
                 c.mem = m
-                c.at = m.address
+                if isinstance(m, Buffer):  # read natively
+                    c.at = m.address
+                else:
+                    c.at = m.address
                 c.spec = r.spec
                 cells[i] = c
             continue

@@ -23,7 +23,18 @@ from .leaves import entered, require_grad, set_grad
 from .memory import Held, base_array, new_memory, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .record import Recorder, assign
-from .records import CREDIT, FLUSH, NONE, ROOT, Rec, Storage, enter, size_of
+from .records import (
+    CREDIT,
+    FLUSH,
+    NONE,
+    ROOT,
+    Rec,
+    Storage,
+    enter,
+    follower,
+    size_of,
+    succeed,
+)
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
 from .turns import apart, find_recorder, watch_threads
@@ -35,14 +46,14 @@ MAX_VARIANTS: Final = (
 
 def flush_slow(e: Engine, cur: Rec, mask: bytes) -> Rec:
     """The FLUSH record for what the user holds: known, or worked out now."""
-    q = cur.alts.get(mask)
+    q = follower(cur, mask)
     if q is not None:
         cur.nxt = q
         return q
     variants = [k for k in cur.alts if isinstance(k, bytes)]
     if len(variants) >= MAX_VARIANTS:
         union = bytes([1 if any(col) else 0 for col in zip(mask, *variants)])
-        q = cur.alts.get(union)
+        q = follower(cur, union)
         if q is None:
             for k in variants:
                 if k != union:
@@ -73,8 +84,7 @@ def make_flush(e: Engine, cur: Rec, mask: bytes) -> Rec:
         r.apart = True
         came_again(e, mask)
     else:
-        enter(cur, mask, r)
-        cur.nxt = r
+        succeed(cur, r)
         e.nrec += 1
     if WATCH:
         WATCH[0].planned(e, r)

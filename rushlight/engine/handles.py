@@ -16,6 +16,7 @@ from mypy_extensions import i64
 from ..base.settings import settings
 from ..base.shape import numel
 from ..graph.op import TABLE, Spec
+from ..runtime.buffer import Buffer
 from .core import MAIN, Engine, Fam, Hist, Tensor, follow, mine, peek
 from .memory import Window
 from .records import NO_MORE, NOBODY, NONE, ROOT, Rec, Storage, size_of
@@ -33,26 +34,31 @@ OWN_BASE: Final = [
 def leaf_key(spec: Spec, rg: bool) -> Any:
     """The interned argument of the LEAF record of a storage's memory."""
     keys = spec.keys
-    if keys is None:
-        keys = all_keys(spec)
-    return keys[1] if rg else keys[0]
+    if keys is not None:
+        key = keys[1] if rg else keys[0]
+        if key is not None:
+            return key
+    return made_key(spec, rg, False)
 
 
 def loose_key(spec: Spec, rg: bool) -> Any:
     """The same for memory that enters without its storage: a window, a saved value.  It cannot be
     written to."""
     keys = spec.keys
-    if keys is None:
-        keys = all_keys(spec)
-    return keys[3] if rg else keys[2]
+    if keys is not None:
+        key = keys[3] if rg else keys[2]
+        if key is not None:
+            return key
+    return made_key(spec, rg, True)
 
 
-def all_keys(spec: Spec) -> Any:
-    """The arguments a spec's memory may enter with, made once."""
-    spec.keys = tuple(
-        [interned(spec, rg, loose) for loose in (False, True) for rg in (False, True)]
-    )
-    return spec.keys
+def made_key(spec: Spec, rg: bool, loose: bool) -> Any:
+    """An argument that a spec's memory enters with, kept with the spec."""
+    key = interned(spec, rg, loose)
+    keys: list[Any] = [None, None, None, None] if spec.keys is None else list(spec.keys)
+    keys[(2 if loose else 0) + (1 if rg else 0)] = key
+    spec.keys = tuple(keys)  # which the garbage collector need not walk, unlike a list
+    return key
 
 
 def interned(spec: Spec, rg: bool, loose: bool) -> Any:
@@ -221,7 +227,7 @@ def fslot(e: Engine, f: Fam) -> i64:
         was = e.dirty
         e.dirty = True  # until lists, storage and path agree again
         if s.nbytes == NONE:
-            s.nbytes = v.nbytes
+            s.nbytes = v.nbytes if isinstance(v, Buffer) else int(v.nbytes)
         if out and s.exposed:
             if s.nbytes <= settings.snapshot:
                 v = v.copy()

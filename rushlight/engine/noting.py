@@ -31,7 +31,7 @@ from .core import Engine, Fam, Hist, Tensor
 from .execute import NativePlan
 from .handles import loose_key
 from .plan import FlushInfo, assemble, plan_flush
-from .records import FLUSH, NONE, STEP, Rec, Storage, enter
+from .records import FLUSH, NONE, STEP, Rec, Storage, enter, follower
 from .trie import LEAF
 
 CAPTURED: Final = "captured"  # the key of a stretch's FLUSH record for replays
@@ -160,7 +160,7 @@ def own_record(e: Engine, mask: bytes) -> Rec:
     """The FLUSH record of the current stretch that computes what lives on, for replays."""
     cur = e.cur
     key = (CAPTURED, mask)
-    r = cur.alts.get(key)
+    r = follower(cur, key)
     if r is None:
         r = Rec(FLUSH, NONE, NONE, NONE, None, cur.end, cur)
         r.mask = mask

@@ -10,10 +10,10 @@ from ..base.shape import contiguous_strides
 from ..graph.op import TABLE
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
-from .records import BACKWARD, NONE, TEMPLATE, Rec
+from .records import BACKWARD, MANY, NONE, TEMPLATE, Rec, follower
 from .specs import sized
 from .tape import Tape, Template, flows, home, leading
-from .trie import ENTER, LEAF, MANY, adopt, get_tape
+from .trie import ENTER, LEAF, adopt, get_tape
 
 COPY: Final = TABLE["copy"]
 RELAYOUT: Final = TABLE["relayout"]
@@ -98,7 +98,7 @@ def piece_record(
     gradient; -1: ones)."""
     cur = e.cur
     k = (BACKWARD, a, flags, NONE if a != NONE else MANY, key)
-    q = cur.alts.get(k)
+    q = follower(cur, k)
     if q is not None:
         cur.nxt = q
         return q
@@ -128,7 +128,7 @@ def piece_record(
         if i in tp.g:
             kept.append((c, tp.g[i]))
     finish(r, tp, leaving, kept)
-    install(e, r, k, 0)
+    install(e, r, 0)
     return r
 
 
@@ -164,7 +164,7 @@ def layout(r: Rec) -> Any:
     return spec.strides if r.region is None or r.dense else contiguous_strides(spec.shape)
 
 
-def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
+def install(e: Engine, r: Rec, numbers: int) -> None:
     """Enter a gradient program in the trie."""
     tape = e.tape
     n = e.cur.nlive
@@ -175,7 +175,7 @@ def install(e: Engine, r: Rec, key: Any, numbers: int) -> None:
             g.li = n
             n += 1
             count += 1
-    adopt(e, r, key, count, numbers, tape + r.subs)
+    adopt(e, r, count, numbers, tape + r.subs)
 
 
 def handles(e: Engine, r: Rec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
@@ -205,7 +205,7 @@ def template_record(
     """A template's records at the end of the current stretch, reading ``srcs``."""
     cur = e.cur
     k = (TEMPLATE, NONE, NONE, NONE, key)
-    q = cur.alts.get(k)
+    q = follower(cur, k)
     if q is not None:
         cur.nxt = q
         return q
@@ -249,7 +249,7 @@ def template_record(
     r.info = [(i, leave(s, layout(old[i]))) for i, s in bt.caps]
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
-    install(e, r, k, len(bt.numbers))
+    install(e, r, len(bt.numbers))
     return r
 
 

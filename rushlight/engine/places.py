@@ -15,10 +15,11 @@ from ..graph.node import Node
 from ..graph.op import Op, Spec
 from . import eager_steps
 from .eager_index import check
-from .steps import DEEP, Cell, Steps, count, row_major
+from .products import Products
+from .steps import DEEP, Cell, count, row_major
 
 
-class Placing(Steps):
+class Placing(Products):
     """Steps that read indices, and what is told when one is not allowed."""
 
     def __init__(self) -> None:

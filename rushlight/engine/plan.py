@@ -205,31 +205,49 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
 def build(e: Engine, info: FlushInfo) -> None:
     """What has to be computed, and where each value that leaves is found."""
     recs = info.recs
-    place: dict[int, int] = {}
-    for r in recs:
-        if r.op == LEAF:
-            place[int(r.slot)] = len(place)
+    info.numbers = e.numbers
+    plain = info.plain
+    if len(plain) == 1 and not info.stores and not info.users:  # one value is looked at
+        i, s = plain[0]
+        if recs[source(recs, s)].op != LEAF:
+            info.at = {s: 0}
+            info.outputs = (s,)
+            info.plain_at = ((i, 0),)
+            return
     seen: dict[int, int] = {}  # several slots with one source share memory: nobody writes to it
     at: dict[int, int] = {}
     keep: list[int] = []
-    slots = [s for _, s in info.plain] + [s for _, s in info.stores] + sorted(info.users)
-    for s in slots:
-        if s in at:
-            continue
-        b = source(recs, s)
-        if recs[b].op == LEAF:
-            at[s] = ~place[b]
-        elif b in seen:
-            at[s] = seen[b]
-        else:
-            at[s] = seen[b] = len(keep)
-            keep.append(s)
+    for _, s in plain:
+        found(recs, s, at, seen, keep)
+    for _, s in info.stores:
+        found(recs, s, at, seen, keep)
+    if info.users:
+        for s in sorted(info.users):
+            found(recs, s, at, seen, keep)
     info.at = at
     info.outputs = tuple(keep)
-    info.plain_at = tuple([(i, at[s]) for i, s in info.plain])
-    info.stores_at = tuple([(k, s, at[s]) for k, s in info.stores])
-    info.saved_at = tuple([(s, at[s]) for s in info.users])
-    info.numbers = e.numbers
+    info.plain_at = tuple([(i, at[s]) for i, s in plain])
+    if info.stores:
+        info.stores_at = tuple([(k, s, at[s]) for k, s in info.stores])
+    if info.users:
+        info.saved_at = tuple([(s, at[s]) for s in info.users])
+
+
+def found(
+    recs: list[Rec], s: int, at: dict[int, int], seen: dict[int, int], keep: list[int]
+) -> None:
+    """Enter in ``at`` where the value of a slot is found."""
+    if s in at:
+        return
+    b = source(recs, s)
+    if recs[b].op == LEAF:
+        at[s] = -int(recs[b].nleaf)  # ~ of its place among them
+        return
+    k = seen.get(b, -1)
+    if k < 0:
+        k = seen[b] = len(keep)
+        keep.append(s)
+    at[s] = k
 
 
 def assemble(

@@ -24,9 +24,9 @@ from .handles import (
     storage_slot,
     written,
 )
-from .records import MODE, NONE, NUM_I, ROOT, Rec, Storage, number_code, size_of
+from .records import MANY, MODE, NONE, NUM_I, ROOT, Rec, Storage, number_code, size_of
 from .stretch import bound, foreign
-from .trie import DETACH, MANY, WRITE, new_branch
+from .trie import DETACH, WRITE, new_branch
 
 
 def view(op: Op, x: Tensor, arg: Any) -> Tensor:

@@ -27,6 +27,7 @@ BACKWARD: Final = 100_002
 TEMPLATE: Final = 100_003
 STEP: Final = 100_004
 FLUSH: Final = 100_005
+MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
 
 CREDIT: Final = 8192  # new records without one known stretch, after which a trie takes no more
 
@@ -67,7 +68,7 @@ class Rec:
     nent: i64 = 0  # entries of history so far, this one included
     gidx: i64 = 0  # index among the stretch's entries of history
     ncall: i64 = 0  # calls into Python (custom functions) so far
-    alts: dict[Any, Rec] = NO_ALTS  # what followed, by what recognition compares; see `enter`
+    alts: dict[Any, Rec] = NO_ALTS  # what followed, where that is not `nxt` alone; see `enter`
     # Only the recorder's own records have these; they bring lists of their own.
     subs: list[Rec] = NO_RECS  # a gradient program's or an optimiser step's own records
     grads: list[tuple[int, Rec]] = NO_PAIRS  # gradients that leave: (entry index, record)
@@ -93,15 +94,51 @@ class Rec:
         self.arg: Any = key
 
 
-def enter(r: Rec, key: Any, q: Rec) -> None:
-    """``q`` may follow ``r``: recognised by ``key``."""
-    if r.alts is NO_ALTS:
-        r.alts = {}
-    r.alts[key] = q
-
-
 DUMMY: Final = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)  # follows what nothing followed
 FIRST.append(DUMMY)
+
+
+def key_of(q: Rec) -> Any:
+    """What recognition compares of a record that follows another."""
+    if q.op == FLUSH:
+        return q.mask
+    if q.op == STEP:
+        return (int(STEP), id(q.arg), int(NONE), int(MANY), (q.key, q.srcs))
+    return (int(q.op), int(q.a), int(q.b), int(q.c), q.key)
+
+
+def enter(r: Rec, key: Any, q: Rec) -> None:
+    """``q`` may follow ``r``: recognised by ``key``, which need not be its own."""
+    alts = r.alts
+    if alts is NO_ALTS:
+        alts = {}
+        if r.nxt is not DUMMY:
+            alts[key_of(r.nxt)] = r.nxt
+        r.alts = alts
+    alts[key] = q
+
+
+def succeed(r: Rec, q: Rec) -> None:
+    """``q`` is what follows ``r`` from now on.  The first that does so takes no dictionary: most
+    records are followed by one other, and the garbage collector would have to walk each."""
+    if r.alts is not NO_ALTS or r.nxt is not DUMMY:
+        enter(r, key_of(q), q)
+    r.nxt = q
+
+
+def follower(r: Rec, key: Any) -> Rec | None:
+    """What is known to follow ``r`` by this key."""
+    if r.alts is NO_ALTS:
+        q = r.nxt
+        return q if q is not DUMMY and key_of(q) == key else None
+    return r.alts.get(key)
+
+
+def followers(r: Rec) -> list[Rec]:
+    """All that is known to follow ``r``."""
+    if r.alts is NO_ALTS:
+        return [] if r.nxt is DUMMY else [r.nxt]
+    return list(r.alts.values())
 
 
 def forget(roots: list[Rec]) -> None:
@@ -109,10 +146,9 @@ def forget(roots: list[Rec]) -> None:
     todo = list(roots)
     while todo:
         r = todo.pop()
-        if r.alts is not NO_ALTS:
-            todo.extend(r.alts.values())
-            r.alts = NO_ALTS
-            r.nxt = DUMMY
+        todo.extend(followers(r))
+        r.alts = NO_ALTS
+        r.nxt = DUMMY
 
 
 class Storage:

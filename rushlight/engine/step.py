@@ -11,10 +11,10 @@ from ..graph.value import Val
 from .core import SLOW, Engine, Tensor, mine, record1
 from .handles import find, promote, written
 from .record import assign, detach, set_grad_enabled
-from .records import FLUSH, NONE, ROOT, STEP, Rec
+from .records import FLUSH, MANY, NONE, ROOT, STEP, Rec, follower
 from .stretch import mend
 from .tape import Tape
-from .trie import LEAF, MANY, adopt, get_tape
+from .trie import LEAF, adopt, get_tape
 
 Rule = Callable[..., Any]
 COPY: Final = TABLE["copy"]
@@ -146,7 +146,7 @@ def step_record(
     part of other memory."""
     cur = e.cur
     key = (STEP, id(rule), NONE, MANY, (arg, srcs))
-    q = cur.alts.get(key)
+    q = follower(cur, key)
     if q is not None:
         cur.nxt = q
         return q
@@ -191,5 +191,5 @@ def step_record(
         k += len(column)
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
-    adopt(e, r, key, 0, len(numbers), tape + tp.new)
+    adopt(e, r, 0, len(numbers), tape + tp.new)
     return r

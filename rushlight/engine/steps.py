@@ -1,4 +1,4 @@
-"""Writing native programs of general kernels: memory, copies, rows, reductions and products.
+"""Writing native programs of general kernels: memory, copies, rows and reductions.
 
 A `Steps` holds the program as it grows (``codegen/general.py`` says what its words are) and the
 memory that it works in.  Each method writes the words of one operation, or says that no kernel
@@ -7,8 +7,7 @@ does it.  Compiled by mypyc: plain typed code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from struct import Struct
+from struct import pack_into
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +21,7 @@ from . import eager_steps
 
 WORDS: Final = 1 << 13  # words of a program that is run in one call
 NUMBERS: Final = 1 << 9  # Python numbers a stretch may have
-SMALL: Final = 1 << 12  # bytes up to which a value that does not leave lies in the arena
+SMALL: Final = 1 << 15  # bytes up to which a value that does not leave lies in the arena
 ARENA: Final = 1 << 18
 SHORT: Final = 16  # rows with fewer elements, and at least so many of them, are not called one by
 MANY: Final = 16  # one: their operands are copied as the result lies
@@ -74,24 +73,25 @@ def row_major(shape: Ints, strides: Ints) -> bool:
     return True
 
 
-def bench_of(kind: i64, m: i64, k: i64, n: i64) -> i64:
-    """Bytes that are enough for a product to work in."""
-    blocks = BLOCKS.get(kind)
-    if blocks is None:
-        blocks = BLOCKS[kind] = eager_steps.product_blocks(int(kind))
-    columns: i64 = blocks[0]
-    wide: i64 = blocks[1]
-    rows: i64 = blocks[2]
-    high: i64 = blocks[3]
-    depth: i64 = blocks[4]
-    wide = min(wide, n)
-    high = min(high, m)
-    depth = min(depth, k)
-    panels = (wide + columns - 1) // columns * columns + (high + rows - 1) // rows * rows
-    return (panels * depth + blocks[5] + 128) * blocks[6]
+class Near:
+    """The kernel that an operation took last; never changed: other threads may look."""
+
+    def __init__(self, key: i64, address: Any) -> None:
+        self.key: i64 = key
+        self.address: Any = address
 
 
-BLOCKS: Final[dict[i64, tuple[int, int, int, int, int, int, int]]] = {}
+class Rows:
+    """Kernels of elementwise rows under one default float type."""
+
+    def __init__(self) -> None:
+        self.known: dict[i64, int] = {}
+        self.near: list[Near] = [Near(-1, None)] * NEAR
+
+
+NEAR: Final = 128  # a power of two
+ROWS: Final = Rows()
+OTHER_ROWS: Final = Rows()  # where float64 is the default type
 
 
 class Steps:
@@ -105,19 +105,19 @@ class Steps:
         self.base: i64 = table.address
         self.numbers_at: i64 = table.address + 8 * WORDS
         self.call: Any = table.callable(addresses[0], keep=table)
+        self.write_call: Any = table.writer(addresses[0], WORDS, keep=table)
         self.nest: int = addresses[1]
         self.copy_bytes: int = addresses[2]
         self.copy_strided: list[int] = [0] * 17
         for k in range(5):
             self.copy_strided[1 << k] = addresses[3 + k]
-        self.words: list[int] = []
+        self.words: list[Any] = []  # integers
         self.arena: Buffer = Buffer(ARENA)
         self.used: i64 = 0
         self.waiting: list[Any] = []  # memory that the program may use and nobody else needs
         self.idle: i64 = 0
-        self.bench: Buffer = Buffer(1 << 16)  # where products work
         # kernels for the default float type of this run; None: there are none
-        self.rows_of: dict[i64, int] | None = ROWS
+        self.rows_of: Rows | None = ROWS
 
     # ------------------------------------------------------------ the program
     def flush(self) -> None:
@@ -125,13 +125,12 @@ class Steps:
         words = self.words
         if words:
             words.append(0)
-            n = len(words)
-            pack = PACKS.get(n)
-            if pack is None:
-                pack = PACKS[n] = Struct(f"{n}q").pack_into
-            pack(self.memory, 0, *words)
             self.words = []
-            if self.call() is None:
+            done = self.write_call(words)
+            if done is False:
+                pack_into(f"{len(words)}q", self.memory, 0, *words)
+                done = self.call()
+            if done is None:
                 self.passed()
             else:
                 self.stopped()
@@ -322,7 +321,7 @@ class Steps:
         if not flat:
             return self.rows(code, xs, spec, leaves, out)
         address = self.kernel(code, key, xs, spec)
-        if address == 0:
+        if address is None:
             return False
         self.room()
         n = self.place(out, spec, leaves)
@@ -335,12 +334,15 @@ class Steps:
                 words.append(self.reach(x))
         return True
 
-    def kernel(self, code: i64, key: i64, xs: list[Cell], spec: Spec) -> int:
-        """The address of an elementwise kernel, 0 when there is none."""
-        known = self.rows_of
-        if known is None:
-            return 0
-        address = known.get(key, 0)
+    def kernel(self, code: i64, key: i64, xs: list[Cell], spec: Spec) -> Any:
+        """The address of an elementwise kernel, None when there is none."""
+        rows = self.rows_of
+        if rows is None:
+            return None
+        near = rows.near[code & (NEAR - 1)]
+        if near.key == key:
+            return near.address
+        address = rows.known.get(key, 0)
         if address == 0:
             modes: list[int] = []
             k = key
@@ -351,8 +353,10 @@ class Steps:
             address = eager_steps.elementwise(
                 int(code), modes, specs, spec.dtype, (int(key), dt.Defaults.float.code)
             )
-            if address:
-                known[key] = address
+            if not address:
+                return None
+            rows.known[key] = address
+        rows.near[code & (NEAR - 1)] = Near(key, address)
         return address
 
     def rows(self, code: i64, xs: list[Cell], spec: Spec, leaves: bool, out: Cell) -> bool:
@@ -419,8 +423,8 @@ class Steps:
                     return False
                 c: i64 = x.spec.dtype.code
                 key = key << 8 | c << 3 | (2 if not x.spec.shape else 1 - inner[k])
-        address = self.kernel(code, key, xs, spec) if len(sizes) <= DEEP else 0
-        if address == 0:
+        address = self.kernel(code, key, xs, spec) if len(sizes) <= DEEP else None
+        if address is None:
             return False
         self.room()
         self.place(out, spec, leaves)
@@ -530,62 +534,6 @@ class Steps:
             x, tuple([s.shape[d] for d in order]), tuple([s.strides[d] for d in order])
         )
 
-    # ------------------------------------------------------------ matrix products
-    def product(self, x: Cell, y: Cell, spec: Spec, leaves: bool, out: Cell) -> bool:
-        """A product of matrices of floats, or of batches of them."""
-        kind = spec.dtype.code
-        if kind != dt.float32.code and kind != dt.float64.code:
-            return False
-        a = x.spec
-        b = y.spec
-        m = a.shape[-2]
-        k = a.shape[-1]
-        n = b.shape[-1]
-        if k == 0 or len(spec.shape) > DEEP:
-            return False
-        address = PRODUCTS.get(kind, 0)
-        if address == 0:
-            address = eager_steps.product(kind)
-            if address == 0:
-                return False
-            PRODUCTS[kind] = address
-        self.room()
-        if self.place(out, spec, leaves) == 0:
-            return True
-        need = bench_of(kind, count(spec.shape) // n, k, n)
-        if need > self.bench.nbytes:
-            self.waiting.append(self.bench)
-            self.bench = Buffer(int(2 * need))
-        sizes = [self.bench.address, a.strides[-2], a.strides[-1], b.strides[-2], b.strides[-1]]
-        sizes.extend([n, m, k, n])
-        words = self.words
-        batch = spec.shape[:-2]
-        if len(b.shape) == 2 and row_major(a.shape, a.strides):
-            sizes[6] = count(spec.shape) // n  # one long product over all rows
-            sizes[1:3] = [k, 1]  # a dimension of one row may have any stride
-            batch = ()
-        if count(batch) == 1:
-            words.extend([address, 0, self.reach(out), self.reach(x), self.reach(y)])
-            words.extend(sizes)
-            return True
-        words.extend(
-            [self.nest, address, 0, 3, 9, len(batch), self.reach(out), self.reach(x), self.reach(y)]
-        )
-        words.extend(sizes)
-        size = spec.dtype.itemsize
-        rank = len(batch)
-        for d in range(rank - 1, -1, -1):
-            words.append(batch[d])
-            words.append(spec.strides[d] * size)
-            for s in (a, b):
-                at = d - rank + len(s.shape) - 2
-                words.append(0 if at < 0 or s.shape[at] == 1 else s.strides[at] * size)
-        return True
-
 
 EMPTY: Final[Any] = np.empty
-PACKS: Final[dict[int, Callable[..., None]]] = {}
-ROWS: Final[dict[i64, int]] = {}  # kernels of elementwise rows
-OTHER_ROWS: Final[dict[i64, int]] = {}  # the same where float64 is the default type
 FOLDS: Final[dict[tuple[str, int, bool], int]] = {}
-PRODUCTS: Final[dict[int, int]] = {}

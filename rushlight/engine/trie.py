@@ -18,11 +18,10 @@ from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
 from ..graph.shaping import GEOMETRY, Region, is_view
 from .core import Engine
-from .records import CREDIT, DUMMY, MODE, NONE, ROOT, Rec, enter
+from .records import CREDIT, DUMMY, MANY, MODE, NO_ALTS, NONE, ROOT, Rec, succeed
 from .specs import alike, inferred, interned, number_spec, sized
 
 WATCH: Final[list[Any]] = []  # who is told of what is new: see watch.py
-MANY: Final = -9  # operand code: the operands are in the key, (argument, slots)
 
 
 def _internal(name: str, kind: str, infer: Any, grads: Any) -> Op:
@@ -95,37 +94,36 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     """
     op = OPS[r.op]
     r.row = op
-    first = int(e.cur.nnum)
+    first = e.cur.nnum
     k = first
-    slots: list[int] = []
+    many: Any = None
+    n: i64 = 3
     if r.c == MANY:
         key: Any = r.key
         r.arg = key[0]
-        slots.extend(key[1])
-    elif r.a != NONE:
-        slots.append(int(r.a))
-        if r.b != NONE:
-            slots.append(int(r.b))
-            if r.c != NONE:
-                slots.append(int(r.c))
+        many = key[1]
+        n = len(many)
     specs: list[Spec] = []
     srcs: list[int] = []
     rg = False
     bases = True  # is no operand a view
-    for i, s in enumerate(slots):
+    for i in range(n):
+        s: i64 = many[i] if many is not None else r.a if i == 0 else r.b if i == 1 else r.c
         if s >= 0:
             q = tape[s]
             specs.append(q.spec)
-            srcs.append(s)
+            srcs.append(int(s))
             if bases:
                 of: Op = q.row
                 if q.region is not None or of.kind == MOVE:
                     bases = False
-            if q.rg and not rg and (op.decompose is not None or op.gradient(i) is not None):
+            if q.rg and not rg and (op.decompose is not None or op.gradient(int(i)) is not None):
                 rg = True
+        elif s == NONE:
+            break
         else:
-            specs.append(number_spec(s))
-            srcs.append(~k)
+            specs.append(number_spec(int(s)))
+            srcs.append(int(~k))
             k += 1
     r.srcs = tuple(srcs)
     if e.policy is not None:
@@ -133,7 +131,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
         if row is not op:
             op = row
             r.row = row
-            rg = any(s >= 0 and tape[s].rg for s in slots)
+            rg = any(s >= 0 and tape[s].rg for s in srcs)
     spec = alike(op, specs) if bases and specs else None
     if spec is None:
         if r.op == LEAF:
@@ -160,10 +158,10 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
         r.dense = tape[r.a].dense
     if r.op == WRITE:
         r.li = tape[r.a].li
-    return k - first
+    return int(k - first)
 
 
-def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Rec]) -> None:
+def adopt(e: Engine, r: Rec, handles: int, numbers: int, tape: list[Rec]) -> None:
     """Enter a freshly made record in the trie; ``tape``: the records by slot, with its own at the
     end.
 
@@ -190,8 +188,7 @@ def adopt(e: Engine, r: Rec, key: Any, handles: int, numbers: int, tape: list[Re
         e.sign = signed(e.sign if cur.apart else 0, r)
     else:
         if not e.dirty:
-            enter(cur, key, r)
-            cur.nxt = r
+            succeed(cur, r)
         e.credit -= 1
         e.nrec += 1 + len(r.subs)
     e.tapecur = r
@@ -239,27 +236,29 @@ def forget_path(r: Rec | None) -> None:
 def new_branch(e: Engine, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
     """The record of something done here for the first time."""
     cur = e.cur
-    k: Any = None
-    if not cur.apart:
-        k = (int(op), int(a), int(b), int(c), key)
-        q = cur.alts.get(k)
+    if cur.alts is not NO_ALTS:
+        q = cur.alts.get((int(op), int(a), int(b), int(c), key))
         if q is not None:
             cur.nxt = q
             return q
+    else:  # the one that is known is the expected one
+        q = cur.nxt
+        if q.op == op and q.a == a and q.b == b and q.c == c and q.key == key:
+            return q
     e.busy += 1  # rules may be Python: another thread may run while they do
     try:
-        return grown(e, cur, k, op, a, b, c, key)
+        return grown(e, cur, op, a, b, c, key)
     finally:
         e.busy -= 1
 
 
-def grown(e: Engine, cur: Rec, k: Any, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
+def grown(e: Engine, cur: Rec, op: i64, a: i64, b: i64, c: i64, key: object) -> Rec:
     """A new record after ``cur``."""
     tape = get_tape(e)
     r = Rec(op, a, b, c, key, cur.end, cur)
     if op == MODE:
         r.end = cur.end
-        adopt(e, r, k, 0, 0, tape)
+        adopt(e, r, 0, 0, tape)
         return r
     count = fill(e, r, tape)
     row: Op = r.row
@@ -267,7 +266,7 @@ def grown(e: Engine, cur: Rec, k: Any, op: i64, a: i64, b: i64, c: i64, key: obj
         r.where = user_line()  # it may fail when it runs, far from here
     e.tapecur = DUMMY
     tape.append(r)
-    adopt(e, r, k, 0 if int(op) in SILENT else 1, count, tape)
+    adopt(e, r, 0 if int(op) in SILENT else 1, count, tape)
     return r
 
 

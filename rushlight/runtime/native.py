@@ -20,6 +20,9 @@ METH_FASTCALL = 0x0080
 PlanCall = Callable[[], bool | None]
 """Runs a plan: None when it finished with 0, True otherwise."""
 
+WordsCall = Callable[[list[int]], bool | None]
+"""Writes words and runs a plan on them; False when it ran nothing: see `Table.writer`."""
+
 
 def _is_supported() -> bool:
     """Whether objects have CPython's plain 64-bit layout: count, type, contents."""
@@ -33,6 +36,14 @@ def _is_supported() -> bool:
 
 SUPPORTED = _is_supported()
 """Whether native builtins are used; otherwise calls go through ctypes, more slowly."""
+
+_DIGITS_KNOWN = (
+    sys.int_info.bits_per_digit == 30
+    and sys.int_info.sizeof_digit == 4
+    and int.__itemsize__ == 4
+    and int.__basicsize__ == 24
+)
+"""Whether integers are a word of sign and length, then digits of 30 bits."""
 
 _BYTES_OFFSET = bytes.__basicsize__ - 1  # where the characters of a bytes object start
 
@@ -116,6 +127,21 @@ class Table:
         payload = struct.pack("4q", self.address, address, id(None), id(True))
         return builtin(_helpers().address("call_plan"), payload, keep=(self, keep))
 
+    def writer(self, address: int, slots: int, *, keep: object = None) -> "WordsCall":
+        """A Python function that writes a list of integers to the first slots and runs the plan at
+        `address`: None when it finished with 0, True otherwise, False when it ran nothing.
+
+        It runs nothing where the list is longer than `slots`, where it holds something else than
+        plain integers below 2**60, and on interpreters whose integers it does not know.
+        """
+        if not SUPPORTED or not _DIGITS_KNOWN:
+            return _writes_nothing
+        words = [self.address, address, id(list), id(int), min(slots, len(self)), id(None)]
+        payload = struct.pack("8q", *words, id(True), id(False))
+        return builtin(
+            _helpers().address("write_call"), payload, METH_O, name="words", keep=(self, keep)
+        )
+
     def foreign(self, address: int, *, keep: object = None) -> PlanCall:
         """`callable` with `release=True`."""
         return self.callable(address, keep=keep, release=True)
@@ -130,6 +156,10 @@ def _foreign_call(table: Table, address: int, keep: object, release: bool) -> Pl
         return True if function(place) else None
 
     return call
+
+
+def _writes_nothing(_words: list[int]) -> bool | None:
+    return False
 
 
 # Reference counts of what a list holds
@@ -162,6 +192,18 @@ def _helper_text(immortal: bool) -> str:
   store i64 %result.held, ptr %result
 """
     )
+    # Of an integer: how many digits, and is it below zero.
+    digits = (
+        """  %digits = lshr i64 %tag, 3
+  %sign = and i64 %tag, 3
+  %negative = icmp eq i64 %sign, 2
+"""
+        if immortal
+        else """  %negative = icmp slt i64 %tag, 0
+  %opposite = sub i64 0, %tag
+  %digits = select i1 %negative, i64 %opposite, i64 %tag
+"""
+    )
     at = _BYTES_OFFSET
     live = f"""  %item.at = getelementptr ptr, ptr %items, i64 %i
   %item = load ptr, ptr %item.at
@@ -182,6 +224,83 @@ entry:
   %status = call i64 %plan(ptr %table)
   %failed = icmp ne i64 %status, 0
   %which = select i1 %failed, i64 3, i64 2
+  %result.at = getelementptr ptr, ptr %payload, i64 %which
+  %result = load ptr, ptr %result.at
+{adopt}  ret ptr %result
+}}
+
+define ptr @write_call(ptr %self, ptr %list) nounwind {{
+entry:
+  %payload = getelementptr i8, ptr %self, i64 {at}
+  %table = load ptr, ptr %payload
+  %plan.at = getelementptr ptr, ptr %payload, i64 1
+  %plan = load ptr, ptr %plan.at
+  %want.at = getelementptr ptr, ptr %payload, i64 2
+  %want = load ptr, ptr %want.at
+  %int.at = getelementptr ptr, ptr %payload, i64 3
+  %int = load ptr, ptr %int.at
+  %limit.at = getelementptr i64, ptr %payload, i64 4
+  %limit = load i64, ptr %limit.at
+  %type.at = getelementptr ptr, ptr %list, i64 1
+  %type = load ptr, ptr %type.at
+  %right = icmp eq ptr %type, %want
+  br i1 %right, label %start, label %out
+start:
+  %n.at = getelementptr i64, ptr %list, i64 2
+  %n = load i64, ptr %n.at
+  %items.at = getelementptr ptr, ptr %list, i64 3
+  %items = load ptr, ptr %items.at
+  %fits = icmp ule i64 %n, %limit
+  br i1 %fits, label %head, label %out
+head:
+  %i = phi i64 [ 0, %start ], [ %next, %write ]
+  %go = icmp slt i64 %i, %n
+  br i1 %go, label %body, label %run
+body:
+  %item.at = getelementptr ptr, ptr %items, i64 %i
+  %item = load ptr, ptr %item.at
+  %kind.at = getelementptr ptr, ptr %item, i64 1
+  %kind = load ptr, ptr %kind.at
+  %plain = icmp eq ptr %kind, %int
+  br i1 %plain, label %read, label %out
+read:
+  %tag.at = getelementptr i64, ptr %item, i64 2
+  %tag = load i64, ptr %tag.at
+{digits}  %low.at = getelementptr i64, ptr %item, i64 3
+  %high.at = getelementptr i8, ptr %low.at, i64 4
+  switch i64 %digits, label %out [ i64 0, label %write
+    i64 1, label %one
+    i64 2, label %two ]
+one:
+  %one.digit = load i32, ptr %low.at
+  %one.value = zext i32 %one.digit to i64
+  br label %signed
+two:
+  %two.low = load i32, ptr %low.at
+  %two.low.wide = zext i32 %two.low to i64
+  %two.high = load i32, ptr %high.at
+  %two.high.wide = zext i32 %two.high to i64
+  %two.shifted = shl i64 %two.high.wide, 30
+  %two.value = or i64 %two.low.wide, %two.shifted
+  br label %signed
+signed:
+  %size = phi i64 [ %one.value, %one ], [ %two.value, %two ]
+  %minus = sub i64 0, %size
+  %value = select i1 %negative, i64 %minus, i64 %size
+  br label %write
+write:
+  %word = phi i64 [ 0, %read ], [ %value, %signed ]
+  %word.at = getelementptr i64, ptr %table, i64 %i
+  store i64 %word, ptr %word.at
+  %next = add i64 %i, 1
+  br label %head
+run:
+  %status = call i64 %plan(ptr %table)
+  %failed = icmp ne i64 %status, 0
+  %told = select i1 %failed, i64 6, i64 5
+  br label %out
+out:
+  %which = phi i64 [ 7, %entry ], [ 7, %start ], [ 7, %body ], [ 7, %read ], [ %told, %run ]
   %result.at = getelementptr ptr, ptr %payload, i64 %which
   %result = load ptr, ptr %result.at
 {adopt}  ret ptr %result

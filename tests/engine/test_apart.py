@@ -13,7 +13,7 @@ import pytest
 import rushlight as T
 from rushlight import engine
 from rushlight.engine import core, stretch, trie
-from rushlight.engine.records import CREDIT, Rec
+from rushlight.engine.records import CREDIT, Rec, follower, followers, key_of
 
 
 @pytest.fixture(autouse=True)
@@ -158,12 +158,12 @@ def test_a_trie_is_taken_apart() -> None:
     x = T.ones(3)
     (x + 1).sum().item()
     old = e.roots[1]
-    assert old.alts
+    assert followers(old)
     e.nrec = stretch.MAX_RECORDS + 1
     engine.flush()
     assert (x * 2).tolist() == [2.0, 2.0, 2.0]
     assert e.roots[1] is not old
-    assert not old.alts
+    assert not followers(old)
 
 
 def test_errors_and_threads() -> None:
@@ -197,3 +197,28 @@ def test_records_do_not_pile_up() -> None:
 
     x = T.ones(3, 2)
     assert count(lambda: chain(x, [0, 1]).sum().item()) < 60
+
+
+def test_followers_of_a_record() -> None:
+    """The first that follows takes no dictionary, the second brings one with both."""
+    e = core.mine()
+    e.credit = CREDIT
+    x = T.ones(3)
+    x.tolist()
+    e.roots = trie.new_root()
+    stretch.clear(e)
+    for f in (lambda: x + 1, lambda: x * 2, lambda: x * 3, lambda: x.exp()):
+        for _ in range(2):
+            f().tolist()
+    (leaf,) = followers(e.roots[1])
+    assert not e.roots[1].alts
+    assert len(followers(leaf)) == 3 and followers(leaf) == list(leaf.alts.values())
+    for q in followers(leaf):
+        assert follower(leaf, key_of(q)) is q
+        (flush,) = followers(q)
+        assert follower(q, flush.mask) is flush and follower(q, flush.mask + b"x") is None
+        assert followers(flush) == []
+    misses = e.misses
+    for f in (lambda: x + 4, lambda: x * 5, lambda: x.exp()):
+        f().tolist()
+    assert e.misses == misses

@@ -11,7 +11,7 @@ import pytest
 import rushlight as torch
 from rushlight.base.settings import override
 from rushlight.base.target import host
-from rushlight.engine import eager_steps, first, steps
+from rushlight.engine import eager_steps, first, products, steps
 from rushlight.engine.eager_native import SUPPORTED
 
 F = torch.nn.functional
@@ -66,6 +66,9 @@ def ops() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
         "batches": lambda x: (x[None] * 2) @ x.t().expand(4, *x.t().shape),
         "rows of batches": lambda x: torch.stack([x, x + 1]) @ x.t(),
         "rows turned": lambda x: F.linear(x[None].transpose(0, 1), x * 0.5),
+        "one row": lambda x: x[:1] @ x.t() + x[:1] @ x.t().contiguous(),
+        "one row turned": lambda x: x.t()[:1] @ x + x[:, 0] @ x[:, ::1],
+        "one row with gaps": lambda x: x[:1, ::2] @ x.t()[::2] + x[None, 0, ::2] @ x[:, ::2].t(),
         "linear": lambda x: F.linear(torch.stack([x, x]), x * 0.5, x.sum(1)),
         "softmax": lambda x: x.softmax(1) + x.log_softmax(0) + x.t().softmax(0).t(),
         "spread": lambda x: x.var(1) + x.logsumexp(1),
@@ -118,7 +121,7 @@ def test_products_have_room() -> None:
         for m in (0, 1, 5, 13, 97, 1000):
             for k in (1, 3, 250, 390, 5000):
                 for n in (1, 7, 33, 3000):
-                    assert steps.bench_of(kind.code, m, k, n) >= code.workspace(m, k, n)
+                    assert products.bench_of(kind.code, m, k, n) >= code.workspace(m, k, n)
 
 
 def test_gradients_and_steps() -> None:

@@ -30,6 +30,7 @@ def forget() -> None:
     rules.LESSONS.clear()
     rules.READS.clear()
     specs.ANSWERS.clear()
+    specs.LUCKY.left = specs.LUCK
 
 
 X = [[0.3, -1.2, 2.0], [1.5, 0.1, -0.7]]
@@ -83,6 +84,34 @@ def test_gradients_are_those_of_the_rule(name: str, order: int) -> None:
     new = gradients(CASES[name], 2, order)  # the trie does not, the rules are remembered
     assert rules.LESSONS
     assert first == again == new
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_where_answers_are_not_kept(name: str) -> None:
+    want = gradients(CASES[name], 0, 2)
+    core.mine().roots = trie.new_root()
+    stretch.clear(core.mine())
+    for _ in range(3):
+        specs.LUCKY.left = -1
+        specs.ANSWERS.clear()
+        assert gradients(CASES[name], 0, 2) == want
+
+
+def test_answers_are_kept_while_they_are_asked_for_again() -> None:
+    """Sizes that are always new stop it, sizes that come again begin it anew."""
+    e = core.mine()
+    for n in range(1, 200):
+        (T.zeros(n, 3) + 1).sum().item()
+    assert specs.LUCKY.left < 0
+    size = len(specs.ANSWERS)
+    for n in range(200, 300):
+        assert T.zeros(n, 3).sum(0, keepdim=True).expand(2, 3).shape == (2, 3)
+    assert len(specs.ANSWERS) < size + 100
+    for _ in range(60):
+        e.roots = trie.new_root()
+        stretch.clear(e)
+        assert T.zeros(4, 3).sum(0).tolist() == [0.0, 0.0, 0.0]
+    assert specs.LUCKY.left > 0
 
 
 def test_a_rule_for_part_of_the_operands() -> None:

@@ -79,7 +79,7 @@ def flushes(e: Any) -> list[Any]:
         r = todo.pop()
         if r.op == records.FLUSH:
             out.append(r)
-        todo.extend(r.alts.values())
+        todo.extend(records.followers(r))
     return out
 
 
@@ -123,7 +123,7 @@ def walk(e: Any) -> list[Any]:
     while todo:
         r = todo.pop()
         out.append(r)
-        todo.extend(r.alts.values())
+        todo.extend(records.followers(r))
     return out
 
 

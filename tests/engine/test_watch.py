@@ -397,7 +397,7 @@ def flushes() -> list[Any]:
         r = todo.pop()
         if r.op == records.FLUSH:
             out.append(r)
-        todo.extend(r.alts.values())
+        todo.extend(records.followers(r))
     return out
 
 

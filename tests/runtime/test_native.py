@@ -188,3 +188,43 @@ def test_helpers_do_not_leak() -> None:
         livemask(items)
     after = sys.getrefcount(items), sys.getrefcount(expected), sys.getrefcount(False)
     assert all(abs(a - b) < 10 for a, b in zip(before, after, strict=True))
+
+
+def test_a_writer_fills_the_table_and_runs(plan: Library) -> None:
+    word, table = Table(1), Table(8)
+    call = table.callable(plan.address("plan"), keep=(plan, word))
+    write = table.writer(plan.address("plan"), 6, keep=(plan, word))
+    rest = [0, -1, 1 << 31, -(1 << 40)]
+    done = write([word.address, 5, *rest[:1]])
+    if done is False:  # an interpreter whose integers are not known: nothing was run
+        assert word.q[0] == 0
+        return
+    assert done is None and word.q[0] == 5
+    assert write([word.address, -2, 1, *rest[1:]]) is True
+    assert word.q[0] == 3
+    assert list(table.q)[1:6] == [-2, 1, -1, 1 << 31, -(1 << 40)]
+    largest = (1 << 60) - 1
+    assert write([word.address, 0, 0, largest, -largest]) is None
+    assert list(table.q)[3:5] == [largest, -largest]
+    assert call() is None
+
+
+@pytest.mark.parametrize(
+    "words", [(1, 2, 3), [0] * 7, [1 << 60], [1.0], [None], [True], "12"], ids=repr
+)
+def test_a_writer_refuses_what_it_cannot_write(plan: Library, words: Any) -> None:
+    word, table = Table(1), Table(8)
+    table.q[0], table.q[1] = word.address, 1
+    write = table.writer(plan.address("plan"), 6, keep=(plan, word))
+    assert write(words) is False
+    assert word.q[0] == 0
+
+
+def test_a_writer_keeps_counts_of_references(plan: Library) -> None:
+    word, table = Table(1), Table(3)
+    write = table.writer(plan.address("plan"), 3, keep=(plan, word))
+    words = [word.address, 1 << 50, 1]
+    before = [sys.getrefcount(w) for w in words]
+    for _ in range(100):
+        write(words)
+    assert [sys.getrefcount(w) for w in words] == before
