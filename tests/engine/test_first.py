@@ -203,10 +203,10 @@ def test_copies_of_operands_live_as_long_as_their_program() -> None:
     """Writing a copy may run what was written before: its own memory has to be kept after that."""
     runner = first.Runner()
     x = steps.Cell()
-    base = torch.ones(64, 80)
-    spec = first.Spec((80, 64), torch.float32, (1, 80))
+    base = torch.ones(128, 80)
+    spec = first.Spec((80, 128), torch.float32, (1, 80))
     x.mem = held = first.Buffer(base.numel() * 4)
-    held.array(np.dtype(np.float32), (64 * 80,))[:] = 1
+    held.array(np.dtype(np.float32), (128 * 80,))[:] = 1
     x.at = held.address
     x.spec = spec
     for make in (
