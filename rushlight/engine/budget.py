@@ -18,6 +18,7 @@ from .plan import FlushInfo
 
 SHARE: Final = 0.05  # of the time since the start, which compiling may take without a reason
 SOON: Final = 100  # stretches that may run before one comes again
+FIRST: Final = 0.1  # seconds: loading the compiler, and a plan, while no price is known
 
 
 class Spent:
@@ -35,9 +36,12 @@ SPENT: Final = Spent()
 
 def pays(info: FlushInfo) -> bool:
     """Is it time to compile this plan?"""
-    if SPENT.nodes == 0 or settings.compile_free == math.inf:
+    if settings.compile_free == math.inf:
         return True
-    if SPENT.runs - info.last <= SOON:
+    soon = SPENT.runs - info.last <= SOON
+    if SPENT.nodes == 0:
+        return soon or info.alone >= FIRST
+    if soon:
         free = settings.compile_free + SHARE * (time.perf_counter() - SPENT.start)
         if SPENT.seconds <= free:
             return True

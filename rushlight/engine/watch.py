@@ -322,15 +322,15 @@ def guarded(h: Any, what: Any) -> None:
     if not h.active or me in BUSY:
         return
     try:
-        BUSY.add(me)
-        apart(h.callback, what)
-    except Exception as error:
-        complain(h.callback, error)
-    finally:
         try:
+            BUSY.add(me)
+            apart(h.callback, what)
+        except Exception as error:
+            complain(h.callback, error)
+        finally:
             BUSY.discard(me)
-        finally:  # an interrupt may come between any two lines
-            BUSY.discard(me)
+    finally:  # an interrupt may come between any two lines, that of the other call too
+        BUSY.discard(me)
 
 
 def complain(callback: Any, error: Exception) -> None:

@@ -53,6 +53,11 @@ def test_compiling_is_free_at_first_then_has_to_pay() -> None:
         assert not budget.pays(rare)
         rare.alone = 0.06
         assert budget.pays(rare)
+        budget.SPENT.nodes = 0  # nothing was compiled yet
+        assert budget.pays(info_with(1000, 0.0))
+        assert not budget.pays(rare)
+        rare.alone = 0.2
+        assert budget.pays(rare)
     with override(compile_free=float("inf")):
         assert budget.pays(info_with(1000, 0.0))
         rare.alone = 0.0
