@@ -44,8 +44,8 @@ PLANTS = (
     Plant(
         "numbers off by one",
         "trie.fill",
-        "first = int(e.cur.nnum)",
-        "first = max(int(e.cur.nnum) - 1, 0)",
+        "first = e.cur.nnum",
+        "first = max(e.cur.nnum - 1, 0)",
     ),
     Plant(
         "numbers of a template misaligned",
@@ -61,8 +61,8 @@ PLANTS = (
     Plant(
         "branch argument ignored",
         "trie.new_branch",
-        "k = (int(op), int(a), int(b), int(c), key)",
-        "k = (int(op), int(a), int(b), int(c), None if op == TABLE['sum'].code else key)",
+        "and q.key == key:",
+        "and (q.key == key or op == TABLE['sum'].code):",
     ),
     Plant("slot of an older stretch", "core.record1", "if x.epoch == ep:", "if x.epoch:"),
     Plant(
@@ -204,8 +204,8 @@ PLANTS = (
     Plant(
         "outputs taken for one another",
         "plan.build",
-        "info.plain_at = tuple([(i, at[s]) for i, s in info.plain])",
-        "info.plain_at = tuple([(i, at[next(q for _, q in info.plain if (recs[q].spec.shape, recs[q].spec.dtype, recs[q].spec.strides) == (recs[s].spec.shape, recs[s].spec.dtype, recs[s].spec.strides))]) for i, s in info.plain])",
+        "info.plain_at = tuple([(i, at[s]) for i, s in plain])",
+        "info.plain_at = tuple([(i, at[next(q for _, q in plain if (recs[q].spec.shape, recs[q].spec.dtype, recs[q].spec.strides) == (recs[s].spec.shape, recs[s].spec.dtype, recs[s].spec.strides))]) for i, s in plain])",
     ),
     Plant(
         "layout of a write ignored", "plan.same_layout", "a.spec.strides == b.spec.strides and", ""
