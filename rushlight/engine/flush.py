@@ -358,7 +358,8 @@ def expose(t: Tensor) -> Any:
 
 def overwritten(t: Tensor) -> Any:
     """A writable array over all memory of ``t``, whose values are gone; None where a write has to
-    be recorded: a view, exposed or watched memory, a write that a gradient would know of."""
+    be recorded: a view, exposed or watched memory, a write that a gradient would know of, or more
+    than one thread that records."""
     e = mine()
     spec: Spec = t.rec.spec
     if (
