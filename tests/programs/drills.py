@@ -384,6 +384,49 @@ class Drills:
         self.emit(f"R({x}.grad)")
         self.count("view node", view, "hook" if hooked else "")
 
+    def asked(self: Generator) -> None:
+        """Gradients at values of older stretches, of two orders; hooks say which values they met."""
+        r = self.r
+        x, y, w = self.name(), self.name(), self.name()
+        s = r.choice(((3,), (2, 3)))
+        self.emit(f"{x} = T.tensor(A({r.randrange(40)}, {s}, {self.main!r}), requires_grad=True)")
+        self.emit(f"{y} = {x}{r.choice(('.tanh()', ' * 2', '.sin()'))}")
+        self.emit(f"{w} = {r.choice((x, x, y))}{r.choice(('.tanh()', '.exp()', ' * c'))}")
+        if r.random() < 0.7:
+            self.emit(f"R({r.choice((x, y, w))} + 1)")
+        if r.random() < 0.5:
+            self.emit(f"{r.choice((y, w))}.register_hook(lambda g: (R(g * 1), None)[1])")
+        losses = []
+        for _ in range(2):
+            k = self.name()
+            a, b = r.choice((y, w)), r.choice((x, y, w))
+            self.emit(
+                f"{k} = ({r.choice((f'{a}.sin() * {b}', f'{a} * {a}', f'{a}.exp() + {b}', f'{a} * 3 + {b} * {b}'))}).sum()"
+            )
+            if r.random() < 0.6:
+                self.emit(f"R({k})")
+            losses.append(k)
+        if r.random() < 0.25:  # one way is used up: nothing may go there
+            self.emit(f"{w}.sum().backward()")
+        if r.random() < 0.6:
+            at, g, h, z = r.choice((x, y, y)), self.name(), self.name(), self.name()
+            for q, k in ((g, losses[0]), (h, losses[1])):
+                self.emit(
+                    f"{q} = T.autograd.grad({k}, [{at}], create_graph=True, allow_unused=True)[0]"
+                )
+                self.emit(f"{q} = {at} * 0.5 if {q} is None else {q}")
+            if r.random() < 0.5:
+                self.emit(f"R({g})")
+            self.emit(f"{z} = ({g} * {h}).sum()")
+            losses.append(z)
+        wanted = r.choice((f"[{y}]", f"[{w}]", f"[{y}, {x}]", f"[{w}, {y}]", f"[{x}]"))
+        self.emit(
+            f"for q in T.autograd.grad({losses[-1]}, {wanted}, retain_graph=True, allow_unused=True): R(q)"
+        )
+        self.emit(f"{r.choice(losses)}.backward()")
+        self.emit(f"R({x}.grad)")
+        self.count("asked for")
+
     def train(self: Generator) -> None:
         """Steps of an optimiser, with the parameters' other names looked at."""
         r = self.r

@@ -138,6 +138,7 @@ class Generator(Operations, Memory, Gradients, Drills):
                 (3, self.shared),
                 (4 if self.graded else 0, self.long_graph),
                 (4 if self.graded else 0, self.view_nodes),
+                (4 if self.graded else 0, self.asked),
                 (1 if self.graded else 0, self.train),
                 (13 if self.loop else 0, self.choice_by_turn),
                 (3 if self.loop else 0, self.held_by_turn),
