@@ -147,7 +147,7 @@ PLANTS = (
         "slots taken before the stretch ended",
         "record.view",
         "SLOW[0].bound(e)\n        s = x.st",
-        "SLOW[0].bound(e)",
+        "x.slot = find(e, x)\n        SLOW[0].bound(e)\n        x.epoch = e.epoch\n        s = x.st",
     ),
     # writes and aliases
     Plant("version not counted", "handles.written", "s.ver += 1", "pass"),
