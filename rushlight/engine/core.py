@@ -197,6 +197,7 @@ class Slow:
 
 
 SLOW: Final[list[Slow]] = [Slow()]
+GRADLESS: Final[list[Any]] = []  # who is told that `.grad` of what may be no leaf was asked for
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -230,7 +231,10 @@ class Tensor(Methods):
     def grad(self) -> Tensor | None:
         """The gradient accumulated so far, None before the first backward."""
         h = grad_place(self)
-        return None if h is None else h.grad
+        g = None if h is None else h.grad
+        if g is None and (h is None or h.frame is not None) and GRADLESS:
+            GRADLESS[0](self)
+        return g
 
     @grad.setter
     def grad(self, g: Tensor | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rushlight import engine
 from rushlight.engine import Tensor
+from rushlight.engine.core import GRADLESS
 from rushlight.tensor.hooks import RemovableHandle
 from rushlight.tensor.install import method
 
@@ -161,7 +162,9 @@ class Node:
         return handle
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} object at {id(self):#x}>"
+        kind = type(self)
+        of = "" if kind.__module__ == __name__ else f"{kind.__module__}."
+        return f"<{of}{kind.__name__} object at {id(self):#x}>"
 
     def _place(self) -> Any:
         if self._hist is not None:
@@ -175,14 +178,17 @@ class Node:
         return hash(self._rec.slot)
 
 
-_CLASSES: Final[dict[str, type[Node]]] = {}
+_CLASSES: Final[dict[tuple[str, bool], type[Node]]] = {}
 
 
 def node(rec: Any, name: str, anchor: Any = None, frame: Any = None, hist: Any = None) -> Node:
     """The node of a record; its class bears its name."""
-    kind = _CLASSES.get(name)
+    own = rec.row is not None and rec.row.name == "function" and hist is None
+    kind = _CLASSES.get((name, own))
     if kind is None:
-        kind = _CLASSES[name] = type(name, (Node,), {"__slots__": ()})
+        where = "torch.autograd.function" if own else __name__  # of a program's own: as PyTorch
+        kind = type(name, (Node,), {"__slots__": (), "__module__": where})
+        _CLASSES[name, own] = kind
     return kind(rec, anchor, frame, hist)
 
 
@@ -316,3 +322,27 @@ def _retains_grad(self: Tensor) -> bool:
 
 
 setattr(Tensor, "retains_grad", property(_retains_grad))
+
+
+def _gradless(x: Tensor) -> None:
+    """Warn, as PyTorch does, that a tensor which is no leaf will have no `.grad`."""
+    if not x.requires_grad or engine.is_leaf(x):
+        return
+    hist: Any = None if x.fam is None else x.fam.hist
+    hooks = None if hist is None or hist.frame is None else hist.frame.hooks
+    if isinstance(hooks, dict) and KEEP in hooks.get(hist.slot, ()):
+        return
+    import warnings
+
+    warnings.warn(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+        "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
+        "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
+        "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
+        "instead. See github.com/pytorch/pytorch/pull/30531 for more information.",
+        UserWarning,
+        stacklevel=3 if isinstance(vars(Tensor)["grad"], property) else 2,  # plain or compiled
+    )
+
+
+GRADLESS.append(_gradless)

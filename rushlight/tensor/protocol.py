@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -70,9 +70,27 @@ def _converter(kind: Any, words: str) -> Any:
     def convert(self: Tensor) -> Any:
         if self.shape.numel() != 1:
             raise ValueError(f"only one element tensors can be converted to Python {words}")
+        if not _TOLD and self.requires_grad:
+            _tell()
         return kind(engine.item(self))
 
     return convert
+
+
+_TOLD: Final[list[bool]] = []
+
+
+def _tell() -> None:
+    """Once in a process, as PyTorch: a number has no gradient."""
+    _TOLD.append(True)
+    import warnings
+
+    warnings.warn(
+        "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
+        "behavior.\nConsider using tensor.detach() first.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 for _name, _kind in (("__int__", int), ("__float__", float)):

@@ -1,5 +1,9 @@
 """`backward`, `grad`, hooks and what is a leaf."""
 
+import subprocess
+import sys
+import warnings
+
 import pytest
 
 import rushlight as torch
@@ -169,3 +173,78 @@ def test_a_frozen_parameter_keeps_its_gradient_for_optimisers() -> None:
     assert p.tolist() == [0.0, 0.0]
     optimizer.zero_grad()
     assert p.grad is None
+
+
+def test_gradients_by_the_row():
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    other = torch.ones(2, requires_grad=True)
+    y = x**2
+    (rows,) = torch.autograd.grad(y, x, torch.eye(3), is_grads_batched=True, retain_graph=True)
+    assert rows.tolist() == [[2, 0, 0], [0, 4, 0], [0, 0, 6]]
+    v = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 2.0]])
+    found = torch.autograd.grad(
+        y, (x, other), v, is_grads_batched=True, allow_unused=True, create_graph=True
+    )
+    assert found[0].tolist() == [[2, 4, 6], [0, 0, 12]] and found[1] is None
+    assert torch.autograd.grad(found[0].sum(), x)[0].tolist() == [2, 2, 6]
+    y = x * 2
+    with pytest.raises(RuntimeError, match="first dimension of each grad_output as the batch"):
+        torch.autograd.grad(y, x, torch.ones(3), is_grads_batched=True)
+    with pytest.raises(RuntimeError, match="needs a gradient for each output"):
+        torch.autograd.grad(y, x, [None], is_grads_batched=True)
+    with pytest.raises(ValueError, match="one or more"):
+        torch.autograd.grad(y, x, torch.ones(0, 3), is_grads_batched=True)
+    y = x**2
+    torch.autograd.grad(y, x, torch.eye(3), is_grads_batched=True)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(y, x, torch.eye(3), is_grads_batched=True)
+
+
+def test_the_gradient_of_what_is_no_leaf_is_warned_of():
+    x = torch.ones(2, requires_grad=True)
+    kept = x * 3
+    kept.retain_grad()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert x.grad is None and torch.ones(2).grad is None and kept.grad is None
+        assert x.detach().grad is None
+    y = kept * 2
+    with pytest.warns(UserWarning, match="not a leaf Tensor is being accessed") as told:
+        assert y.grad is None
+    assert told[0].filename == __file__
+    y.sum().backward()
+    with pytest.warns(UserWarning, match="not a leaf"):
+        assert y.grad is None
+    assert kept.grad.tolist() == [2, 2]
+
+
+def test_numbers_of_what_requires_grad_are_warned_of_once():
+    text = (
+        "import warnings, rushlight as torch\n"
+        "w = torch.ones(1, requires_grad=True)\n"
+        "with warnings.catch_warnings(record=True) as told:\n"
+        "    warnings.simplefilter('always')\n"
+        "    assert float(w.detach()) == 1.0 and w.item() == 1.0 and not told\n"
+        "    assert float(w * 2) == 2.0 and int(w) == 1\n"
+        "(one,) = told\n"
+        "assert 'requires_grad=True to a scalar' in str(one.message)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nodes_of_own_functions_print_as_pytorchs():
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = torch.ones(2, requires_grad=True)
+    y = Double.apply(x)
+    assert repr(y.grad_fn).startswith("<torch.autograd.function.DoubleBackward object at 0x")
+    assert y.grad_fn.name() == "DoubleBackward" and "grad_fn=<DoubleBackward>" in repr(y)
+    assert repr((x * 2).grad_fn).startswith("<MulBackward0 object at 0x")
