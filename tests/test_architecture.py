@@ -19,7 +19,7 @@ LAYERS = [
     "nn", "optim", "capture",
     "multiprocessing", "utils", "func", "testing", "io", "vision", "distributed", "amp",
     "cuda", "backends",
-    "doctor", "lab", "cli",
+    "fx", "doctor", "lab", "cli",
 ]  # fmt: skip
 LEVEL = {name: level for level, name in enumerate(LAYERS)}
 
@@ -27,7 +27,7 @@ LEVEL = {name: level for level, name in enumerate(LAYERS)}
 FORBIDDEN = {("codegen", "compiler"), ("runtime", "compiler"), ("runtime", "codegen")}
 
 # What stands above the public namespace, and may import it.
-ABOVE = {"doctor", "lab", "cli"}
+ABOVE = {"fx", "doctor", "lab", "cli"}
 
 # What `import rushlight` may load from outside the standard library.
 EAGER = {"numpy", "mypy_extensions"}

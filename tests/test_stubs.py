@@ -126,13 +126,13 @@ def test_jit_gives_back_what_it_is_given(capsys):
 
 
 def test_what_is_lacking_says_so_when_it_is_used():
-    tracer = fx.Tracer
+    tracer = fx.CodeGen
     assert isinstance(tracer, Lacking) and not isinstance(1, tracer)
-    assert "torch.fx.Tracer" in repr(tracer)
+    assert "torch.fx.CodeGen" in repr(tracer)
     uses = (
-        lambda: fx.symbolic_trace(torch.nn.Identity()),
+        lambda: fx.replace_pattern(None, None, None),
         lambda: type("Mine", (), {}) and exec("class Mine(t): pass", {"t": tracer}),
-        lambda: fx.Tracer.trace(),
+        lambda: fx.CodeGen.trace(),
         lambda: profiler.ExecutionTraceObserver(),
         lambda: onnx.export(None, None, "x.onnx"),
         lambda: distributed.TCPStore("localhost", 1),
@@ -144,7 +144,7 @@ def test_what_is_lacking_says_so_when_it_is_used():
             use()
     with pytest.raises(AttributeError, match=r"torch.fx.nothing is not in Rushlight yet"):
         fx.nothing
-    for name in ("fx.Tracer", "onnx.export", "distributed.TCPStore"):
+    for name in ("fx.CodeGen", "onnx.export", "distributed.TCPStore"):
         assert known.look_up(f"torch.{name}").missing == f"torch.{name}"
     assert known.look_up("torch.fx.wrap").missing is None
 
