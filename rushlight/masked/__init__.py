@@ -21,10 +21,22 @@ from rushlight.tensor import reduce, samples
 from rushlight.tensor.install import element_type, named
 
 __all__ = [
-    "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp",
-    "logsumexp", "mean", "median", "norm", "normalize", "prod", "softmax", "softmin", "std", "sum",
-    "var",
+    "MaskedTensor", "amax", "amin", "argmax", "argmin", "as_masked_tensor", "cumprod", "cumsum",
+    "is_masked_tensor", "log_softmax", "logaddexp", "logsumexp", "masked_tensor", "mean", "median",
+    "norm", "normalize", "prod", "softmax", "softmin", "std", "sum", "var",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Masked tensors load when first used: from then on the functions of `torch` know them."""
+    if name not in ("MaskedTensor", "as_masked_tensor", "is_masked_tensor", "masked_tensor"):
+        raise AttributeError(f"module 'torch.masked' has no attribute {name!r}")
+    from rushlight.masked import maskedtensor
+
+    maskedtensor.install()
+    found = globals()[name] = getattr(maskedtensor, name)
+    return found
+
 
 _apply: Callable[..., Tensor] = engine.apply
 
