@@ -235,6 +235,13 @@ def wrap(fn_or_name: Any) -> Any:
     return fn_or_name
 
 
+def _whole(m: Module) -> bool:
+    """Whether a layer's `forward` is of the core, which is compiled and takes tensors only."""
+    core = [kind for kind in type(m).__mro__ if kind.__module__ == "rushlight.nn.quick"]
+    own = [vars(kind).get("forward") for kind in core if kind.__name__ != "SequentialCall"]
+    return any(type(m).forward is f for f in own)
+
+
 class Tracer:
     """Follows a `forward`; subclasses say which modules are leaves (`is_leaf_module`)."""
 
@@ -268,7 +275,7 @@ class Tracer:
         if id(m) not in self._modules or not self._inside:
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
-        if not self.is_leaf_module(m, path):
+        if not (_whole(m) or self.is_leaf_module(m, path)):
             return forward(*args, **kwargs)
         return self.create_proxy("call_module", path, args, kwargs)
 

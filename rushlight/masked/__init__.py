@@ -11,6 +11,7 @@ from typing import Any
 
 from rushlight import engine
 from rushlight.base import dtype as dt
+from rushlight.base.lazy import later
 from rushlight.base.shape import wrap_dim
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
@@ -27,14 +28,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+_masked_tensors: Any = later("rushlight.masked.maskedtensor")
+
+
 def __getattr__(name: str) -> Any:
     """Masked tensors load when first used: from then on the functions of `torch` know them."""
     if name not in ("MaskedTensor", "as_masked_tensor", "is_masked_tensor", "masked_tensor"):
         raise AttributeError(f"module 'torch.masked' has no attribute {name!r}")
-    from rushlight.masked import maskedtensor
-
-    maskedtensor.install()
-    found = globals()[name] = getattr(maskedtensor, name)
+    _masked_tensors.install()
+    found = globals()[name] = getattr(_masked_tensors, name)
     return found
 
 
