@@ -37,7 +37,6 @@ def test_a_mean_over_no_target_is_nan_and_has_no_slope(smoothing: float, weighte
         assert loss.isnan() and not x.grad.any()
 
 
-
 def test_dropout_draws_pytorchs_masks():
     torch.manual_seed(0)
     assert F.dropout(torch.ones(8), 0.5).tolist() == [0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0]
