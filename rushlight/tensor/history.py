@@ -307,9 +307,11 @@ def retain_grad(self: Tensor) -> None:
 
     def keep(gradient: Tensor) -> None:
         was = engine.set_grad_enabled(False)
-        have = self.grad
-        self.grad = engine.detach(gradient) if have is None else have + gradient
-        engine.set_grad_enabled(was)
+        try:
+            have = self.grad
+            self.grad = engine.detach(gradient) if have is None else have + gradient
+        finally:
+            engine.set_grad_enabled(was)
 
     hooks.setdefault(KEEP, keep)
 

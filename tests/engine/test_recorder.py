@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -281,3 +282,21 @@ def test_a_copy_onto_itself_is_a_write_to_the_history(looked_at: bool) -> None:
         with torch.no_grad():
             y.copy_(y)
         assert y.tolist() == (x.detach() * k).tolist() and y.requires_grad
+
+
+def test_a_gradient_that_cannot_be_kept_leaves_the_mode_as_it_was() -> None:
+    """An error while backward keeps a gradient does not switch gradients off for good."""
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    view = y[:]
+    view.retain_grad()
+    loss = view.sum() + y.sum()
+    with torch.no_grad():
+        view += 1  # its history is its base's from here on, and has no place for its gradient
+    with contextlib.suppress(RuntimeError):
+        loss.backward()
+    assert torch.is_grad_enabled()
+    z = x * 3
+    z.retain_grad()
+    z.sum().backward()
+    assert z.grad is not None and z.grad.tolist() == [1.0, 1.0]

@@ -148,6 +148,7 @@ LIMITS = (
 )
 # PyTorch's views made without gradient mode, or before their base became a leaf, say that they
 # require a gradient and get none.
+UNASKED = ("does not require grad", "that has requires_grad=False")  # what we say of them
 QUIET = ("no_grad()", "set_grad_enabled(", "requires_grad_(", "create_graph=True")
 
 
@@ -162,7 +163,7 @@ def lenient(quiet: bool, x: Seen, y: Seen) -> bool:
         and (y.meta[5] or quiet)
     ):
         return True
-    if quiet and x.kind == "raised" and "does not require grad" in x.value:
+    if quiet and x.kind == "raised" and any(q in x.value for q in UNASKED):
         return True
     if quiet and x.kind != "raised" and y.kind == "raised" and "numpy() on Tensor that" in y.value:
         return True  # of the flag above

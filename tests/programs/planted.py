@@ -294,7 +294,7 @@ PLANTS = (
         "numbers of a step kept",
         "step.update",
         "e.numbers.extend(numbers)",
-        "r.info = r.info or list(numbers)\n        e.numbers.extend(r.info)",
+        "r.info = r.info or list(numbers); e.numbers.extend(r.info)",
     ),
 )
 
