@@ -310,7 +310,11 @@ class Memory:
         start, lane, _ = self.place(access, outer, at, width)
         if self.k.partial and x.v.width > width:
             lane, width = 1, x.v.width
-        if lane == 0:
+        if lane == 0:  # one place: what is written there last stays
+            if x.v.width > 1:
+                t = vector_type(ELEMENT[kind], x.v.width)
+                last = f"extractelement {t} {x.v.name}, i64 {x.v.width - 1}"
+                x = self.b.make(self.e.value(last), 1, kind)
             width = 1
         v = self.b.wide(x, width) if x.v.width <= width else x.v.name
         v = self.spelled(v, width, kind)

@@ -281,6 +281,20 @@ def test_as_strided_counts_from_the_start_of_the_memory(fuse_after: int) -> None
             assert (column.as_strided((2, 2), (4, 2)) + 0).tolist() == [[1.0, 3.0], [5.0, 7.0]]
 
 
+@pytest.mark.parametrize("rows", [2, 3, 4, 5, 8, 9, 17])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool, torch.bfloat16])
+def test_rows_written_to_one_place_leave_the_last(rows: int, dtype: torch.dtype) -> None:
+    """Lanes of one store went to one place as a whole vector."""
+    numbers = (torch.arange(rows) * 37 % 5).to(dtype)
+    for limit in (3, 2000):
+        with override(fuse_after=2, limit=limit):
+            for _ in range(4):
+                memory = torch.zeros(3, dtype=dtype)
+                row = numbers | numbers if dtype is torch.bool else numbers * 1
+                memory.expand(rows, 3).narrow(1, 2, 1).copy_(row.unsqueeze(1))
+                assert memory.tolist() == [0, 0, row[-1].item()]
+
+
 LONG_PROGRAM = """
 import rushlight as torch
 
