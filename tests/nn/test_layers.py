@@ -37,6 +37,14 @@ def test_a_mean_over_no_target_is_nan_and_has_no_slope(smoothing: float, weighte
         assert loss.isnan() and not x.grad.any()
 
 
+@pytest.mark.parametrize("shape", [(3,), (1,), (2, 3), (0, 3)])
+def test_cross_entropy_of_classes_as_ones_and_zeros_says_what_it_wants(shape):
+    x, t = torch.zeros(shape), torch.ones(shape, dtype=torch.int64)
+    with pytest.raises(RuntimeError, match=r"floating point type .* class probabilities, got Long"):
+        F.cross_entropy(x, t)
+    assert F.cross_entropy(x, t.float(), reduction="sum").isfinite()
+
+
 def test_dropout_draws_pytorchs_masks():
     torch.manual_seed(0)
     assert F.dropout(torch.ones(8), 0.5).tolist() == [0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0]

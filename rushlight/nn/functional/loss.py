@@ -142,7 +142,13 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     extra = () if weight is None else (weight,)
     smoothing = float(label_smoothing)
-    if target.shape == input.shape and target.dtype.rank > 1:
+    if target.shape == input.shape:
+        if target.dtype.rank < 2:
+            raise RuntimeError(
+                "Expected floating point type for target with class probabilities, got "
+                f"{target.dtype.typename}; class indices have the input's shape without its "
+                "dimension of classes"
+            )
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
         return apply(rows.cross_entropy_soft, input, target, *extra, arg=(reduction, smoothing))
