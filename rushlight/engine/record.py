@@ -173,8 +173,14 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
+    if not idempotent:
+        once(x)
+
+
+def once(x: Tensor) -> None:
+    """``RuntimeError`` unless every element of ``x`` has memory of its own."""
     region = x.rec.region
-    if region is not None and not idempotent and numel(region[0]) > 0:
+    if region is not None and numel(region[0]) > 0:
         for n, st in zip(region[0], region[1]):
             if st == 0 and n > 1:
                 raise RuntimeError(
@@ -182,6 +188,32 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
                     "refers to a single memory "
                     "location. Please clone() the tensor before performing the operation."
                 )
+
+
+def distinct(x: Tensor, v: Tensor, whole: bool) -> None:
+    """``RuntimeError``, as in PyTorch, where ``x`` is written from ``v`` and shares memory with
+    it in part; ``whole``: wholly, too.  Memory with gaps is let through."""
+    s = x.st
+    if s is None or v.st is not s or (v is x and not whole):
+        return
+    a = x.rec.region
+    b = v.rec.region
+    first = a if a is not None else (x.rec.spec.shape, x.rec.spec.strides, 0)
+    second = b if b is not None else (v.rec.spec.shape, v.rec.spec.strides, 0)
+    n = numel(first[0])
+    m = numel(second[0])
+    if n == 0 or m == 0 or not is_dense(first[0], first[1]) or not is_dense(second[0], second[1]):
+        return
+    begin: int = first[2]
+    other: int = second[2]
+    if not whole and begin == other and n == m and first[1] == second[1]:
+        return
+    if begin < other + m and other < begin + n:
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor "
+            "refer to a single memory location. Please clone() the tensor before performing the "
+            "operation."
+        )
 
 
 def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
@@ -313,6 +345,9 @@ def first_tensor(operands: tuple[Any, ...]) -> Tensor | None:
 def inplace(op: Op, x: Tensor, operands: tuple[Any, ...], arg: Any) -> Tensor:
     """``x.op_(...)``: PyTorch's checks, the operation, the write."""
     check_inplace(x, False)
+    for o in operands:
+        if isinstance(o, Tensor):
+            distinct(x, o, False)
     n = len(operands)
     if n == 1 and arg is None:
         return settle(x, binary(op.code, x, operands[0]), False)
@@ -346,6 +381,9 @@ def assign(x: Tensor, v: Tensor) -> Tensor:
     shape = x.rec.spec.shape
     same = v is x or (v.st is not None and v.st is x.st and v.rec.region == x.rec.region)
     check_inplace(x, True)
+    if not same:
+        once(x)
+        distinct(x, v, False)
     if same and not (mine().gm and needs_grad(v)):  # with a history, it is the copy's from here on
         return x
     if v.rec.spec.shape != shape:
@@ -415,6 +453,8 @@ class Recorder(Slow):
                 )
             o = t
         check_inplace(x, False)
+        if isinstance(o, Tensor):
+            distinct(x, o, False)
         return settle(x, binary(op, x, o), False)
 
     def operand(self, v: object, like: Tensor | None) -> Tensor | None:

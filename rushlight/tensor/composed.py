@@ -41,21 +41,21 @@ def clamp(
 ) -> Tensor:
     """Every element brought between `min` and `max` (numbers or tensors)."""
     need_tensor(input, "clamp")
-    return give(_limited(input, min, max, "clamp"), out, "clamp")
+    return give(_limited(input, min, max, "clamp"), out, "clamp", input, min, max)
 
 
 @both()
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """Every element at least `min`."""
     need_tensor(input, "clamp_min")
-    return give(_limited(input, min, None, "clamp_min"), out, "clamp_min")
+    return give(_limited(input, min, None, "clamp_min"), out, "clamp_min", input, min)
 
 
 @both()
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """Every element at most `max`."""
     need_tensor(input, "clamp_max")
-    return give(_limited(input, None, max, "clamp_max"), out, "clamp_max")
+    return give(_limited(input, None, max, "clamp_max"), out, "clamp_max", input, max)
 
 
 for _name, _f in (

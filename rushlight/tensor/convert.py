@@ -91,6 +91,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{len(value.shape)} dimensions."
             )
+        if value is not self and engine.same_storage(self, value):
+            value = apply(ew.copy, value)
         return engine.assign(self, value)
     return engine.fill(self, number(value, "fill_", "value", 1))
 

@@ -11,13 +11,14 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.shape import broadcast_shapes, wrap_dim
 from rushlight.engine import Tensor
+from rushlight.engine.record import distinct
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as rows
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
 from rushlight.tensor.creation import owned
-from rushlight.tensor.indexing import index_put_, picked, repeats, resolve
+from rushlight.tensor.indexing import index_put_, picked, repeats, resolve, unrepeated
 from rushlight.tensor.indexing import put as put_at
 from rushlight.tensor.install import apart, both, function, give, method, need_tensor, number
 from rushlight.tensor.kinds import contiguous_format
@@ -136,7 +137,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     d, places = slices(input, dim, index, "index_select")
     x = input if input.shape else look(movement.unsqueeze, input, 0)
     made = apply(rows.index, x, places, arg=(d,))
-    return give(made if input.shape else sh.reshaped(made, ()), out, "index_select")
+    return give(made if input.shape else sh.reshaped(made, ()), out, "index_select", input)
 
 
 def _placed(x: Tensor, d: int, places: Tensor, value: Tensor, add: bool) -> Tensor:
@@ -210,11 +211,18 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return _placed(input, d, places, value, False)
 
 
-def written(name: str, f: Callable[..., Tensor]) -> None:
-    """Attach a method that writes what `f` of the tensor gives into the tensor."""
+def written(name: str, f: Callable[..., Tensor], whole: bool | None = True) -> None:
+    """Attach a method that writes what `f` of the tensor gives into the tensor.
+
+    `whole`: other operands must not be the tensor's own memory, wholly or in part; False: not in
+    part; None: they may be.
+    """
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         engine.check_inplace(self)
+        for v in (*args, *kwargs.values()):
+            if whole is not None and isinstance(v, Tensor):
+                distinct(self, v, whole)
         return engine.settle(name, self, f(self, *args, **kwargs))
 
     write.__doc__ = f"`{name[:-1]}`, written into the tensor."
@@ -222,7 +230,7 @@ def written(name: str, f: Callable[..., Tensor]) -> None:
 
 
 for _f in (scatter, scatter_add, index_add, index_copy, index_fill):
-    written(f"{_f.__name__}_", _f)
+    written(f"{_f.__name__}_", _f, None if _f is index_fill else True)
 
 
 @both()
@@ -256,6 +264,9 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 @method()
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """Write (or add) at indices into the flattened tensor."""
+    engine.check_inplace(self)
+    distinct(self, index, True)
+    distinct(self, source, True)
     flat = clone(sh.reshape(self, -1))
     put_at(flat, [(0, sh.reshape(index, -1))], sh.reshape(source, -1), accumulate)
     return engine.settle("put_", self, sh.reshaped(flat, tuple(self.shape)))
@@ -309,10 +320,16 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 @method()
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`masked_fill`, written into the tensor."""
-    made = _masked(self, mask, value, "masked_fill_")
-    if repeats(self) and made.shape == self.shape:
-        return engine.assign(self, made)
-    engine.check_inplace(self)
+    if not repeats(self):
+        engine.check_inplace(self)
+        if isinstance(mask, Tensor):
+            distinct(self, mask, False)
+        return engine.settle("masked_fill_", self, _masked(self, mask, value, "masked_fill_"))
+    made = _masked(self, mask, value, "masked_fill_")  # for its errors
+    if made.shape == self.shape:
+        once, where = unrepeated(self, mask)
+        masked_fill_(once, where, value)
+        return self
     return engine.settle("masked_fill_", self, made)
 
 
@@ -349,7 +366,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return x
 
 
-written("masked_scatter_", masked_scatter)
+written("masked_scatter_", masked_scatter, None)
 
 
 # ---------------------------------------------------------------- where it is not zero
@@ -390,7 +407,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
         condition = apply(ew.ne, condition, 0)
     x = input if isinstance(input, Tensor) else number(input, "where", "input", 2)
     y = other if isinstance(other, Tensor) else number(other, "where", "other", 3)
-    return give(apply(ew.where, condition, x, y), out, "where")
+    return give(apply(ew.where, condition, x, y), out, "where", condition, x, y)
 
 
 @method("where")

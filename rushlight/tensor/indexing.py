@@ -17,9 +17,10 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.engine import Tensor
+from rushlight.engine.record import distinct, once
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as rows
-from rushlight.graph.ops import movement
+from rushlight.graph.ops import movement, reduce
 from rushlight.graph.ops.movement import normal_slice
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
@@ -282,17 +283,21 @@ def _store(view: Tensor, value: Any) -> None:
     if isinstance(value, Tensor):
         engine.assign(view, _fitting(value, len(view.shape)))
     else:
+        once(view)
         engine.fill(view, value)
 
 
 def fill_where(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """Write one value where a mask over the leading dimensions is true."""
-    again = repeats(x)
-    if not again:
-        engine.check_inplace(x)
     extra = len(x.shape) - len(mask.shape)
     if extra:
         mask = sh.reshaped(mask, (*mask.shape, *(1,) * extra))
+    if repeats(x):
+        once, where = unrepeated(x, mask)
+        fill_where(once, where, value)
+        return x
+    engine.check_inplace(x)
+    distinct(x, mask, False)
     if isinstance(value, Tensor):
         value = sh.reshaped(value, ())
         if value.dtype is not x.dtype:
@@ -300,22 +305,34 @@ def fill_where(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     elif x.dtype.rank < 2 and not isinstance(value, bool):
         value = bool(value) if x.dtype.kind == "b" else int(value)
     made = apply(ew.where, mask, value, x)
-    if again and made.shape == x.shape:
-        return engine.assign(x, made)
     return engine.settle("masked_fill_", x, made)
 
 
 def repeats(x: Tensor) -> bool:
     """Whether elements of `x` share memory, as in an expanded tensor.
 
-    A masked write is let through there, as in PyTorch; which element counts is not said.
+    A masked write is let through there, as in PyTorch.
     """
     return any(s == 0 and n > 1 for s, n in zip(strides(x), x.shape, strict=True))
+
+
+def unrepeated(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """An expanded tensor with each element once, and where a mask is true for any of its likes."""
+    mask = look(movement.expand, mask, tuple(x.shape))
+    once = x
+    for d, (s, n) in enumerate(zip(strides(x), x.shape, strict=True)):
+        if s == 0 and n > 1:
+            once = sh.narrow(once, d, 0, 1)
+            mask = apply(reduce.any_, mask, arg=((d,), True))
+    return once, mask
 
 
 def put(x: Tensor, places: Places, value: Any, accumulate: bool) -> Tensor:
     """Write (or add) `value` at index tensors, each in its dimension of `x`."""
     engine.check_inplace(x)
+    for v in (*(p for _, p in places), value):
+        if isinstance(v, Tensor):
+            distinct(x, v, True)
     dims = tuple(d for d, _ in places)
     given = [p for _, p in places]
     if not isinstance(value, Tensor):

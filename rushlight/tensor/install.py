@@ -8,6 +8,7 @@ given as arguments, so that no file shadows them.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeVar, cast
@@ -21,6 +22,7 @@ from rushlight.base.dtype import dtype
 from rushlight.base.shape import Ints
 from rushlight.engine import Tensor
 from rushlight.engine.methods import general
+from rushlight.engine.record import distinct
 from rushlight.graph.op import TABLE, Op
 from rushlight.tensor.later import Functions
 
@@ -284,18 +286,24 @@ def place(where: Any) -> device:
     return located(where if isinstance(where, device) else device(where))
 
 
-def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
+def give(result: Tensor, out: Tensor | None, name: str, *inputs: Any) -> Tensor:
     """`result`, written into `out` where one was given: PyTorch's `out=`.
 
-    `RuntimeError` when the types cannot be cast, when `out` has another shape (it is not resized),
-    or when a gradient would have to flow through it.
+    `inputs` are what it was made of: `out` must not overlap one of them in part.
+
+    An `out` of another shape takes over the result's memory, with PyTorch's warning unless it had
+    no elements.  `RuntimeError` when the types cannot be cast or when a gradient would have to flow
+    through it.
     """
     if out is None:
         return result
     need_tensor(out, name, "out", 0)
     if 0 in out.rec.spec.strides:
         engine.check_inplace(out)
-    if result.requires_grad or out.requires_grad:
+    for x in inputs:
+        if isinstance(x, Tensor):
+            distinct(out, x, False)
+    if result.requires_grad or (out.requires_grad and engine.is_grad_enabled()):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."
@@ -306,21 +314,28 @@ def give(result: Tensor, out: Tensor | None, name: str) -> Tensor:
             f"{out.dtype.typename}"
         )
     if tuple(out.shape) != tuple(result.shape):
-        raise RuntimeError(
-            f"{name}(): out= has shape {list(out.shape)}, the result {list(result.shape)}; "
-            "out= is not resized here, give a tensor of the result's shape"
-        )
+        if 0 not in out.shape:
+            warnings.warn(
+                "An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape "
+                f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+                "release outputs will not be resized unless they have zero elements. You can "
+                "explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+                "t.resize_(0).",
+                stacklevel=3,
+            )
+        own = TABLE["cast"] if result.dtype is not out.dtype else TABLE["copy"]
+        kind = out.dtype if result.dtype is not out.dtype else None
+        engine.set_data(out, engine.apply(own, result, arg=kind))
+        return out
     return engine.assign(out, result)
 
 
 def apart(out: Tensor | None, *inputs: Tensor) -> None:
     """`RuntimeError` where `out` shares memory with what is read at places that values say."""
-    if out is not None and any(engine.same_storage(out, x) for x in inputs):
-        raise RuntimeError(
-            "unsupported operation: some elements of the input tensor and the written-to tensor "
-            "refer to a single memory location. Please clone() the tensor before performing the "
-            "operation."
-        )
+    if out is not None:
+        for x in inputs:
+            distinct(out, x, True)
 
 
 @function()

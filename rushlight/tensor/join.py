@@ -72,7 +72,7 @@ def cat(
         full = parts[:1]
     d = wrap_dim(integer(dim, "cat", "dim"), len(full[0].shape))
     made = joined(full, d)
-    return made if out is None else give(made, out, "cat")
+    return made if out is None else give(made, out, "cat", *parts)
 
 
 @function()
@@ -90,7 +90,7 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
             )
     d = wrap_dim(integer(dim, "stack", "dim"), len(shape) + 1)
     made = joined([look(movement.unsqueeze, x, d) for x in _one_type(parts)], d)
-    return made if out is None else give(made, out, "stack")
+    return made if out is None else give(made, out, "stack", *parts)
 
 
 def _at_least(n: int, x: Tensor) -> Tensor:

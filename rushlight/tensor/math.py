@@ -14,6 +14,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.shape import broadcast_shapes
 from rushlight.engine import Tensor
 from rushlight.engine.core import SLOW, binary, record1, record2
+from rushlight.engine.record import distinct
 from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.shaping import NO_BOOL_SUB
@@ -85,7 +86,7 @@ def _unary(name: str, op: Op) -> Any:
         if not isinstance(input, Tensor):
             need_tensor(input, name)
         made = record1(code, input, None)
-        return made if out is None else give(made, out, name)
+        return made if out is None else give(made, out, name, input)
 
     f.__doc__ = f"`{name}` of every element."
     return f
@@ -109,7 +110,7 @@ def _binary(name: str, op: Op) -> Any:
             if first or not isinstance(other, Tensor):
                 need_tensor(input, name)
         made = apply(op, input, other)
-        return made if out is None else give(made, out, name)
+        return made if out is None else give(made, out, name, input, other)
 
     tensors = name in words(TENSORS)
     plain = not tensors
@@ -127,7 +128,8 @@ def _inplace(name: str, op: Op, pair: bool) -> Any:
             if not isinstance(other, Tensor) and type(other) not in NUMBERS:
                 other = operand(other, name, position=1)
             if tensors:
-                need_tensor(other, name)
+                values = "values" if name == "heaviside_" else "other"
+                need_tensor(other, name, values)
             return inplace(code, self, other)
     else:
 
@@ -160,6 +162,10 @@ def inplace_of(name: str, f: Callable[..., Tensor]) -> None:
     """Attach `name`: `f` of the tensor and arguments, written into the tensor."""
 
     def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        engine.check_inplace(self)
+        for v in (*args, *kwargs.values()):
+            if isinstance(v, Tensor):
+                distinct(self, v, False)
         made = f(self, *args, **kwargs)
         if made.dtype.rank > self.dtype.rank:
             raise RuntimeError(
@@ -212,7 +218,7 @@ def _sum_like(name: str, op: Op) -> Any:
         if alpha != 1:
             other = _scaled(other, alpha, name, input)
         made = binary(code, input, other) if isinstance(input, Tensor) else apply(op, input, other)
-        return made if out is None else give(made, out, name)
+        return made if out is None else give(made, out, name, input, other)
 
     f.__doc__ = f"`{name}(input, alpha * other)`; shapes broadcast."
 
@@ -291,7 +297,7 @@ def div(
     x, y = operand(input, "div", "input", 1), operand(other, "div")
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         need_tensor(x, "div")
-    return give(divided(x, y, rounding_mode, "div"), out, "div")
+    return give(divided(x, y, rounding_mode, "div"), out, "div", x, y)
 
 
 @both("true_divide")
@@ -358,7 +364,7 @@ def pow_(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     x, y = operand(input, "pow", "input", 1), operand(exponent, "pow", "exponent")
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         need_tensor(x, "pow")
-    return give(powered(x, y), out, "pow")
+    return give(powered(x, y), out, "pow", x, y)
 
 
 inplace_of("pow_", pow_)

@@ -59,7 +59,7 @@ def _running(name: str, op: Any) -> None:
         need_tensor(input, name)
         x = converted(input, dtype, name)
         dims = one_dim(x, dim)
-        return give(apply(op, x, arg=dims[0] if dims else 0), out, name)
+        return give(apply(op, x, arg=dims[0] if dims else 0), out, name, input)
 
     f.__doc__ = f"`{name}`: along a dimension, everything up to each element."
     both(name)(f)
@@ -201,10 +201,14 @@ def topk(
     if count < 0 or count > (input.shape[dims[0]] if dims else 1):
         raise RuntimeError("selected index k out of range")
     if not dims:
-        return topk_result(*ordered(input, 0, largest)[:2])
-    indices = apply(ARGSORT, input, arg=(dims[0], bool(largest)))
-    indices = sh.contiguous_copy(sh.narrow(indices, dims[0], 0, count))
-    return topk_result(apply(ix.gather, input, indices, arg=dims[0]), indices)
+        values, indices = ordered(input, 0, largest)[:2]
+    else:
+        indices = apply(ARGSORT, input, arg=(dims[0], bool(largest)))
+        indices = sh.contiguous_copy(sh.narrow(indices, dims[0], 0, count))
+        values = apply(ix.gather, input, indices, arg=dims[0])
+    if out is not None:
+        values, indices = give(values, out[0], "topk"), give(indices, out[1], "topk")
+    return topk_result(values, indices)
 
 
 def _kth(x: Tensor, k: int, dims: Any, keepdim: bool) -> tuple[Tensor, Tensor]:

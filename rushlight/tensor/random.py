@@ -379,8 +379,10 @@ def _random(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
 
 def _bernoulli(gen: Any, a: Any, p: Any = 0.5) -> Any:
     if isinstance(p, Tensor):
-        wide = np.broadcast_to(engine.read(p), a.shape)
-        a[...] = draws.bernoulli(gen, wide, a.dtype)
+        p = engine.view(movement.expand, p, a.shape)
+        order = sorted(range(a.ndim), key=lambda d: -a.strides[d])  # of the memory written to
+        wide = engine.read(p).transpose(order)
+        a.transpose(order)[...] = draws.bernoulli(gen, wide, a.dtype)
         return a
     return draws.bernoulli_into(gen, a, float(p))
 

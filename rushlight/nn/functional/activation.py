@@ -81,6 +81,8 @@ def rrelu(
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
+    if inplace:
+        engine.check_inplace(input)
     slopes = draws.rrelu_slopes(default_generator, engine.read(input), lower, upper)
     out = input * engine.own_array(slopes, input.dtype, input.device)
     return engine.settle("rrelu_", input, out) if inplace else out

@@ -56,6 +56,8 @@ def _factors(x: Any, p: float, feature: bool) -> Tensor:
 def _drop(x: Any, p: float, training: bool, inplace: bool, feature: bool, name: str) -> Tensor:
     if not training or p == 0 or 0 in x.shape:
         return x  # type: ignore[no-any-return]
+    if inplace:
+        engine.check_inplace(x)
     if p == 1:
         out = x * 0.0
     else:
@@ -68,6 +70,8 @@ def _alpha_drop(
 ) -> Tensor:
     if not training or p == 0 or x.numel() == 0:
         return x  # type: ignore[no-any-return]
+    if inplace:
+        engine.check_inplace(x)
     if p == 1:
         out = x * 0.0
     else:
