@@ -181,6 +181,11 @@ def detach(x: Tensor) -> Tensor:
     return record.detach(x)
 
 
+def data(x: Tensor) -> Tensor:
+    """``x.data``: the same without history, and no history hears of writes through it."""
+    return record.data(x)
+
+
 def set_grad_enabled(flag: bool) -> bool:
     """Set gradient mode; the mode before."""
     return record.set_grad_enabled(flag)
@@ -249,6 +254,14 @@ def hooks_of(t: Tensor) -> dict[int, Any]:
         slot = tape.home(trie.get_tape(e), slot)
     own: dict[int, Any] = e.hooks.setdefault(slot, {})
     return own
+
+
+def keeps_gradient(t: Tensor) -> bool:
+    """Will ``t``'s gradient be kept though it is no leaf (``retain_grad``)?"""
+    f = t.fam
+    if f is None or not (f.own or t.rec.region is None):
+        return False
+    return handles.retained(mine(), f) is not None
 
 
 def entries_of(t: Tensor) -> Any:

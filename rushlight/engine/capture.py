@@ -331,6 +331,7 @@ class Captured:
             s.own = None
             s.old = True
             s.ver += count
+            s.heard = s.ver
         leaves = self.leaves
         after = self.after
         for i in range(len(leaves)):

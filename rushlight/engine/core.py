@@ -44,6 +44,7 @@ class Hist:
 
 
 NOTHING: Final[dict[int, Any]] = {}  # never written to
+KEEP: Final = -1  # the number of the hook that `retain_grad` hangs
 GONE: Final = -1  # the thread of a recorder that records nothing any more
 
 
@@ -83,6 +84,8 @@ class Fam:
     # A view's own place in the history of `base` (see `handles.view_family`): a view is one
     # node, wherever stretches are cut.
     own: bool = False
+    past: Hist | None = None  # of such a view: where its gradient was kept before the last write
+    unheard: bool = False  # `.data`: no history hears of what is written through it
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
@@ -534,6 +537,8 @@ def grad_place(t: Tensor) -> Hist | None:
     region = t.rec.region
     h = f.hist
     if h is None:
+        if f.past is not None:
+            return f.past if region is f.root else None
         b = f.base  # of one that wants no gradient: holds what it was given
         return b.hist if b is not None and f.root is None and region == b.root else None
     return h if region is None or region is f.root else None

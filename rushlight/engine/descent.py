@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
-from .core import Frame, Tensor
+from .core import KEEP, Frame, Tensor
 from .record import set_grad_enabled
 from .records import Rec
 from .sums import Scattered, plus
@@ -77,8 +77,12 @@ class Call:
 
 
 def run_hooks(hooks: Any, g: Tensor) -> Tensor:
-    """Tensor hooks in the order they were registered; what one returns replaces the gradient."""
-    for hook in list(hooks.values()):
+    """Tensor hooks in the order they were registered, the one that keeps the gradient last; what
+    one returns replaces the gradient."""
+    order = [h for k, h in hooks.items() if k != KEEP]
+    if KEEP in hooks:
+        order.append(hooks[KEEP])
+    for hook in order:
         out = apart(hook, g)
         if out is not None:
             if not isinstance(out, Tensor):

@@ -204,7 +204,11 @@ def run_pending(e: Engine) -> None:
         st.old = True
     for f in fams:
         if f.hep == ep and f.rec.rg:
-            f.hist = Hist(frame, int(f.hslot))
+            h = Hist(frame, int(f.hslot))
+            if f.past is not None:
+                h.grad = f.past.grad
+                f.past = None
+            f.hist = h
     clear(e)
     if cur.apart and not info.roots:
         forget_path(cur)
@@ -382,6 +386,8 @@ def overwritten(t: Tensor) -> Any:
         s.mem = new_memory(s.spec)  # the old value is saved for a gradient, or read elsewhere
         s.own = None
     s.ver += 1
+    if t.fam is None or not t.fam.unheard:
+        s.heard = s.ver
     return base_array(s.mem, s.spec)
 
 

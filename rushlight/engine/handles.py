@@ -17,7 +17,7 @@ from ..base.settings import settings
 from ..base.shape import numel
 from ..graph.op import TABLE, Spec
 from ..runtime.buffer import Buffer
-from .core import MAIN, Engine, Fam, Hist, Tensor, follow, mine, peek
+from .core import KEEP, MAIN, Engine, Fam, Hist, Tensor, follow, mine, peek
 from .memory import Window
 from .records import NO_MORE, NOBODY, NONE, ROOT, Rec, Storage, size_of
 from .stretch import foreign, mend
@@ -118,9 +118,11 @@ def no_members(e: Engine, s: Storage) -> None:
     s.more = NO_MORE
 
 
-def written(e: Engine, s: Storage, r: Rec) -> None:
+def written(e: Engine, s: Storage, r: Rec, heard: bool = True) -> None:
     """The storage's value is now what ``r`` makes; handles on it have to ask for their slot
-    again."""
+    again.  ``heard``: views that have a history are read again from that of their base."""
+    if not heard:
+        settle_views(e, s, r)
     m = s.first
     if m != NOBODY:
         put_out(e, m)
@@ -131,12 +133,30 @@ def written(e: Engine, s: Storage, r: Rec) -> None:
         e.sts.append(s)
     s.slot = r.slot
     s.ver += 1
+    if heard:
+        s.heard = s.ver
 
 
 def put_out(e: Engine, m: i64) -> None:
     """The handle at a place is not current."""
     t = e.live[m] if m >= 0 else e.uses[~m]
     t.epoch = 0
+
+
+def settle_views(e: Engine, s: Storage, r: Rec) -> None:
+    """Views of a storage that have a history keep it through the write ``r``."""
+    found = False
+    places: list[int] = [] if s.first == NOBODY else [int(s.first), *s.more]
+    for m in places:
+        t = e.live[m] if m >= 0 else e.uses[~m]
+        f = t.fam
+        if t.epoch != e.epoch or t.rec.region is None or not t.rec.rg or f is None:
+            continue
+        if f.root is None and f.epoch == e.epoch and f.rec.rg:  # else it shows the value alone
+            own_place(e, t, f, t.rec)
+            found = True
+    if found:
+        follow(e, VALUE, r.slot, NONE, NONE, None)  # so that the path says it
 
 
 def reachable(s: Storage) -> bool:
@@ -328,17 +348,72 @@ def view_family(f: Fam, rec: Rec) -> Fam:
     return v
 
 
+def own_place(e: Engine, t: Tensor, f: Fam, r: Rec) -> None:
+    """Give a view its own place in the history of ``f``: record ``r`` of this stretch."""
+    v = view_family(f, r)
+    v.epoch = e.epoch
+    v.slot = r.slot
+    v.hep = e.epoch
+    v.hslot = r.slot
+    e.fams.append(v)
+    old = t.fam
+    if old is not None and old.own:  # over, but a gradient is kept there
+        hooks = retained(e, old)
+        if hooks is not None:
+            retain_anew(e, hooks, old, v, int(r.slot))
+    t.fam = v
+
+
+def leave_hooks(e: Engine, x: Tensor) -> None:
+    """What is written through a view differentiates as a part of its base: hooks on the view as it
+    was do not see it."""
+    f = x.fam
+    if f is None or not (e.hooks or f.own):
+        return
+    slot = find(e, x)
+    f = x.fam
+    assert f is not None
+    if hooks_on(e, f) if f.own else e.hooks.get(int(slot)):
+        base = f.base if f.own else f
+        assert base is not None
+        r = follow(e, REREAD, fslot(e, base), NONE, NONE, x.rec.region)
+        x.rec = r
+        x.slot = r.slot
+        own_place(e, x, base, r)
+
+
 def upheld(e: Engine, t: Tensor, f: Fam) -> Fam:
     """The family of a view that has its own: its base's when that is over."""
     s = f.st
     if s.exposed:
         reachable(s)
-    if f.ver == s.ver and (f.hist is not None or f.epoch == e.epoch):
+    if f.ver >= s.heard and (f.hist is not None or f.epoch == e.epoch):
         return f
     b = f.base
     assert b is not None
-    t.fam = b
+    if retained(e, f) is None:
+        t.fam = b
     return b
+
+
+def hooks_on(e: Engine, f: Fam) -> dict[int, Any] | None:
+    """The hooks on the gradient of a family."""
+    h = f.hist
+    if f.hep == e.epoch:
+        return e.hooks.get(int(f.hslot)) if e.hooks else None
+    return None if h is None or h.frame is None else h.frame.hooks.get(h.slot)
+
+
+def retained(e: Engine, f: Fam) -> dict[int, Any] | None:
+    """The hooks on a family's gradient when `retain_grad` is among them."""
+    hooks = hooks_on(e, f)
+    return hooks if hooks is not None and KEEP in hooks else None
+
+
+def retain_anew(e: Engine, hooks: dict[int, Any], old: Fam, f: Fam, slot: int) -> None:
+    """A retained gradient is that of the tensor's new place: other hooks stay at the old one."""
+    e.hooks.setdefault(slot, {})[KEEP] = hooks.pop(KEEP)
+    f.past = old.past if old.hep == e.epoch else old.hist
 
 
 def at_root(t: Tensor) -> bool:
@@ -403,13 +478,7 @@ def find(e: Engine, t: Tensor) -> i64:
         t.rec = r
         t.slot = r.slot
         if r.rg:
-            v = view_family(f, r)
-            v.epoch = e.epoch
-            v.slot = r.slot
-            v.hep = e.epoch
-            v.hslot = r.slot
-            e.fams.append(v)
-            t.fam = v
+            own_place(e, t, f, r)
     if not s.exposed:
         t.epoch = e.epoch
     if t.reg != e.epoch:

@@ -18,8 +18,11 @@ from .handles import (
     base_rec,
     find,
     is_leaf_grad,
+    leave_hooks,
     needs_grad,
     promote,
+    retain_anew,
+    retained,
     settled,
     storage_slot,
     written,
@@ -158,6 +161,15 @@ def detach(x: Tensor) -> Tensor:
     return t
 
 
+def data(x: Tensor) -> Tensor:
+    """The same memory without history, and no history hears of what is written through it."""
+    t = detach(x)
+    f = t.fam
+    assert f is not None
+    f.unheard = True
+    return t
+
+
 def check_inplace(x: Tensor, idempotent: bool) -> None:
     """What PyTorch refuses: writing into a leaf that wants a gradient, or into memory that repeats
     itself."""
@@ -188,6 +200,8 @@ def once(x: Tensor) -> None:
                     "refers to a single memory "
                     "location. Please clone() the tensor before performing the operation."
                 )
+    if e.gm and region is not None and not idempotent:
+        leave_hooks(e, x)
 
 
 def distinct(x: Tensor, v: Tensor, whole: bool) -> None:
@@ -242,21 +256,25 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     f = x.fam
     assert s is not None and f is not None
     if f.own:  # its history goes on in that of its base
+        if retained(e, f) is None:
+            x.fam = f.base
         f = f.base
         assert f is not None
-        x.fam = f
     a = storage_slot(e, f)
     region = x.rec.region
     r = peek(e, WRITE, a, b, NONE, region if region is not None else mv.CUT if cut else None)
     was = e.dirty
     e.dirty = True
     e.cur = r
-    written(e, s, r)
+    written(e, s, r, not f.unheard)
     if f.root is None and (e.gm or not f.rec.rg):
         f.rec = r
         f.slot = r.slot
         f.ver = s.ver
         if r.rg:
+            hooks = retained(e, f)
+            if hooks is not None:
+                retain_anew(e, hooks, f, f, int(r.slot))
             if f.hep != e.epoch:
                 f.hep = e.epoch
                 e.fams.append(f)
@@ -267,6 +285,8 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
             if not s.exposed and x.reg == e.epoch:
                 x.epoch = e.epoch
     e.dirty = was
+    if x.fam is not None and x.fam.own:  # its gradient is kept: that of its new place
+        find(e, x)
     if s.exposed or e.now:
         SLOW[0].flush(e)
     return x

@@ -164,6 +164,7 @@ class Storage:
     slot: i64 = NONE
     leaf: i64 = NONE  # the slot it entered as
     ver: i64 = 0  # counts writes
+    heard: i64 = 0  # `ver` at the last write that histories hear of: not one through `.data`
     wep: i64 = 0  # the epoch of its last write
     nbytes: i64 = NONE  # of its memory, once it has entered
     mep: i64 = 0  # the epoch of its members

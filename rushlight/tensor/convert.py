@@ -116,7 +116,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 
 def _data(self: Tensor) -> Tensor:
-    return engine.detach(self)
+    return engine.data(self)
 
 
 def _set_data(self: Tensor, other: Tensor) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rushlight import engine
 from rushlight.engine import Tensor
-from rushlight.engine.core import GRADLESS
+from rushlight.engine.core import GRADLESS, KEEP
 from rushlight.tensor.hooks import RemovableHandle
 from rushlight.tensor.install import method
 
@@ -316,11 +316,8 @@ def retain_grad(self: Tensor) -> None:
     hooks.setdefault(KEEP, keep)
 
 
-KEEP: Final = -1  # the number of the hook that `retain_grad` hangs
-
-
 def _retains_grad(self: Tensor) -> bool:
-    return bool(self.requires_grad and not engine.is_leaf(self) and KEEP in engine.hooks_of(self))
+    return bool(self.requires_grad and not engine.is_leaf(self) and engine.keeps_gradient(self))
 
 
 setattr(Tensor, "retains_grad", property(_retains_grad))
@@ -328,11 +325,7 @@ setattr(Tensor, "retains_grad", property(_retains_grad))
 
 def _gradless(x: Tensor) -> None:
     """Warn, as PyTorch does, that a tensor which is no leaf will have no `.grad`."""
-    if not x.requires_grad or engine.is_leaf(x):
-        return
-    hist: Any = None if x.fam is None else x.fam.hist
-    hooks = None if hist is None or hist.frame is None else hist.frame.hooks
-    if isinstance(hooks, dict) and KEEP in hooks.get(hist.slot, ()):
+    if not x.requires_grad or engine.is_leaf(x) or engine.keeps_gradient(x):
         return
     import warnings
 

@@ -122,7 +122,8 @@ PLANTS = (
         "f = x.fam or Fam(s, None, r)",
     ),
     Plant("view without a place of its own", "handles.find", "if r.rg:", "if False:"),
-    Plant("place of a view outlives a write", "handles.upheld", "f.ver == s.ver and", ""),
+    Plant("place of a view outlives a write", "handles.upheld", "f.ver >= s.heard and", ""),
+    Plant("place of a view ends with `.data`", "handles.written", "if not heard:", "if False:"),
     Plant(
         "held view loses its place",
         "plan.plan_flush",
@@ -266,8 +267,8 @@ PLANTS = (
     Plant(
         "first hook not called",
         "descent.run_hooks",
-        "list(hooks.values())",
-        "list(hooks.values())[1:]",
+        "for k, h in hooks.items()",
+        "for k, h in list(hooks.items())[1:]",
     ),
     Plant("flags of backward not compared", "backward.backward_root", "or r.b != flags", ""),
     Plant(
