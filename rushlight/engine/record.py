@@ -187,6 +187,8 @@ def check_inplace(x: Tensor, idempotent: bool) -> None:
         )
     if not idempotent:
         once(x)
+        if e.gm and x.rec.region is not None:
+            leave_hooks(e, x)
 
 
 def once(x: Tensor) -> None:
@@ -200,8 +202,6 @@ def once(x: Tensor) -> None:
                     "refers to a single memory "
                     "location. Please clone() the tensor before performing the operation."
                 )
-    if e.gm and region is not None and not idempotent:
-        leave_hooks(e, x)
 
 
 def distinct(x: Tensor, v: Tensor, whole: bool) -> None:

@@ -75,15 +75,15 @@ def test_a_kept_gradient_is_that_of_the_place_after_the_write(view: bool) -> Non
     v.sum().backward(retain_graph=True)
     v.add_(1)
     assert v.retains_grad and v.grad.tolist() == [1, 1, 1]
-    (v * v).sum().backward()
+    (v * v).sum().backward(retain_graph=True)
     assert v.grad.tolist() == [7, 7, 7] and x.grad.tolist() == [14, 14, 14]
     v.grad = None
     v.mul_(2)
     v.grad = torch.full((3,), 5.0)
-    v.sum().backward()
+    v.sum().backward(retain_graph=True)
     assert v.grad.tolist() == [6, 6, 6]
     half(v)
-    v.sum().backward()
+    v.sum().backward(retain_graph=True)
     assert v.grad.tolist() == [7, 7, 7]
 
 
