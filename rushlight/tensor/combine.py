@@ -1,5 +1,5 @@
-"""`scatter_reduce` and `index_reduce`: what comes to one place is summed, averaged, multiplied, or
-the extreme stays.
+"""`scatter_reduce`, `index_reduce` and `segment_reduce`: what comes to one place is summed,
+averaged, multiplied, or the extreme stays.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from rushlight import engine
+from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.graph.ops import combine as rows
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
-from rushlight.tensor.creation import ones_like
-from rushlight.tensor.gather import axis, scattered, slices, written
-from rushlight.tensor.install import both, need_tensor
+from rushlight.tensor.creation import ones_like, owned
+from rushlight.tensor.gather import axis, index_add, index_select, scattered, slices, written
+from rushlight.tensor.install import both, function, need_tensor
 from rushlight.tensor.math import div
 
 apply: Callable[..., Tensor] = engine.apply
@@ -120,3 +121,87 @@ def index_reduce(
 
 for _f in (scatter_reduce, index_reduce):
     written(f"{_f.__name__}_", _f)
+
+
+# ---------------------------------------------------------------- consecutive runs
+_START = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": -math.inf, "min": math.inf}
+
+
+@function("segment_reduce", "_segment_reduce")
+def segment_reduce(
+    data: Tensor,
+    reduce: str,
+    *,
+    lengths: Tensor | None = None,
+    indices: Tensor | None = None,
+    offsets: Tensor | None = None,
+    axis: int = 0,
+    unsafe: bool = False,
+    initial: Any = None,
+) -> Tensor:
+    """Consecutive runs along `axis`, each reduced to one: sum, mean, prod, max or min.
+
+    `lengths` (*, runs) says how long the runs are, or `offsets` (*, runs + 1) where they begin and
+    where the last ends; `axis` is their last dimension, those before it are `data`'s.  They are
+    read here.  A run starts from `initial`; without one, an empty run is 0, NaN, 1, -inf or inf.
+    """
+    need_tensor(data, "segment_reduce")
+    if reduce not in _START:
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        )
+    if indices is not None:
+        raise RuntimeError("segment_reduce(): indices based reduction is not supported yet.")
+    given = lengths if offsets is None else offsets
+    if given is None:
+        raise RuntimeError("segment_reduce(): Either lengths or offsets must be defined.")
+    what = "lengths" if offsets is None else "offsets"
+    if data.dtype.rank != 2:
+        raise NotImplementedError(
+            f"\"_segment_reduce_cpu\" not implemented for '{data.dtype.typename}'"
+        )
+    if given.dtype not in (dt.int64, dt.int32):
+        raise NotImplementedError(
+            f"\"_segment_reduce_{what}_cpu_kernel1\" not implemented for '{given.dtype.typename}'"
+        )
+    d = axis + len(data.shape) if axis < 0 else axis
+    if d != len(given.shape) - 1:
+        raise RuntimeError(
+            f"segment_reduce(): Expected axis to be the last dimension of {what} but got {axis}."
+        )
+    ends = engine.read(given).astype(np.int64)
+    if offsets is None:
+        if not unsafe and (ends < 0).any():
+            raise RuntimeError("lengths contains negative value!")
+        if not unsafe and (ends.sum(-1) != data.shape[d]).any():
+            raise RuntimeError(
+                "segment_reduce(): Expected all rows of lengths along axis to sum to "
+                "data.size(lengths.dim()-1) when !unsafe."
+            )
+        ends = np.concatenate([np.zeros_like(ends[..., :1]), ends.cumsum(-1)], -1)
+    counts = np.diff(ends, axis=-1)
+    runs, length = counts.shape[-1], data.shape[d]
+    rest = tuple(data.shape[d + 1 :])
+    x = sh.reshape(data, (-1, *rest))
+    run = np.repeat(np.arange(counts.size), counts.reshape(-1))
+    first = ends[..., :-1] + length * np.arange(counts.size // max(runs, 1)).reshape(
+        (*counts.shape[:-1], 1)
+    )
+    within = np.arange(len(run)) - (counts.reshape(-1).cumsum() - counts.reshape(-1))[run]
+    place = first.reshape(-1)[run] + within
+    if not np.array_equal(place, np.arange(x.shape[0])):
+        x = index_select(x, 0, owned(place, dt.int64, data.device))
+    to = owned(run, dt.int64, data.device)
+    start = _START[reduce] if initial is None else initial
+    made = engine.full((counts.size, *rest), start, data.dtype, data.device)
+    if reduce in ("sum", "mean"):
+        made = index_add(made, 0, to, x)
+    elif len(run):
+        how = {"max": "amax", "min": "amin"}.get(reduce, reduce)
+        made = index_reduce(made, 0, to, x, how)
+    if reduce == "mean":
+        size = counts.reshape((-1, *(1 for _ in rest))).astype(data.dtype.numpy)
+        if initial is not None:
+            size = np.maximum(size, 1)
+        made = apply(ew.div, made, owned(size, data.dtype, data.device))
+    return sh.reshape(made, (*counts.shape, *rest))

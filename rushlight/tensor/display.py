@@ -198,13 +198,13 @@ def values_text(a: Array, indent: int) -> str:
     return _nested(a, indent, summarize, Formatter(_summary(a) if summarize else a))
 
 
-def _joined(text: str, suffixes: list[str], indent: int) -> str:
+def _joined(text: str, suffixes: list[str], indent: int, newline: bool = False) -> str:
     parts = [text]
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if last + len(suffix) + 2 > PRINT_OPTS.linewidth:
+        if newline or last + len(suffix) + 2 > PRINT_OPTS.linewidth:
             parts.append(",\n" + " " * indent + suffix)
-            last = indent + len(suffix)
+            last, newline = indent + len(suffix), False
         else:
             parts.append(", " + suffix)
             last += len(suffix) + 2
@@ -250,3 +250,33 @@ def tensor_text(
     elif requires_grad:
         suffixes.append("requires_grad=True")
     return _joined(prefix + text, suffixes, len(prefix))
+
+
+def sparse_text(
+    places: Array,
+    values: Array,
+    kind: dtype,
+    shape: tuple[int, ...],
+    *,
+    device: device = CPU,
+    requires_grad: bool = False,
+    grad_fn: str | None = None,
+) -> str:
+    """`repr` of a sparse tensor by coordinates: its places, its values, what else there is."""
+    indent = len("tensor(")
+    parts = []
+    for prefix, held in (("indices=tensor(", places), ("values=tensor(", values)):
+        size = "" if held.size else f", size={tuple(held.shape)}"
+        parts.append(prefix + values_text(held, indent + len(prefix)) + size + ")")
+    suffixes = [] if device.type == "cpu" else [f"device='{device}'"]
+    suffixes += [f"size={shape}", f"nnz={places.shape[1]}"]
+    default = dt.Defaults.float
+    if kind not in (default, dt.complex_type(default), dt.int64, dt.bool_):
+        suffixes.append(f"dtype={kind}")
+    suffixes.append("layout=torch.sparse_coo")
+    if grad_fn is not None:
+        suffixes.append(f"grad_fn=<{grad_fn}>")
+    elif requires_grad:
+        suffixes.append("requires_grad=True")
+    text = "tensor(" + (",\n" + " " * indent).join(parts)
+    return _joined(text, suffixes, indent, newline=True)

@@ -15,7 +15,7 @@ from rushlight.engine import Tensor
 # By file: the functions that it enters, and the methods.
 FAMILIES: Final[dict[str, tuple[str, str]]] = {
     "combine": (
-        "index_reduce scatter_reduce",
+        "_segment_reduce index_reduce scatter_reduce segment_reduce",
         "index_reduce index_reduce_ scatter_reduce scatter_reduce_",
     ),
     "copies": (

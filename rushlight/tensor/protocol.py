@@ -43,7 +43,10 @@ def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
     )
 
 
-setattr(Tensor, "__str__", __repr__)
+@method("__str__")
+def __str__(self: Tensor) -> str:
+    """What `repr` says: of a subclass with a text of its own, that one."""
+    return repr(self)
 
 
 @method("__format__")

@@ -130,13 +130,15 @@ class SparseTensor(engine.Scattered):
             )
 
     def __repr__(self) -> str:
-        places = repr(self._at.detach()).replace("\n", "\n" + " " * 15)
-        held = self._held.detach()
-        body = display.tensor_text(engine.read(held), held.dtype).replace("\n", "\n" + " " * 14)
-        more = ", requires_grad=True" if self.requires_grad and self.is_leaf else ""
-        return (
-            f"tensor(indices={places},\n       values={body},\n       "
-            f"size={tuple(self.shape)}, nnz={self._nnz()}, layout=torch.sparse_coo{more})"
+        made = self.grad_fn
+        return display.sparse_text(
+            engine.read(self._at),
+            engine.read(self._held),
+            self.dtype,
+            tuple(self.shape),
+            device=self.device,
+            requires_grad=self.requires_grad,
+            grad_fn=None if made is None else made.name(),
         )
 
     # ------------------------------------------------------------ other forms

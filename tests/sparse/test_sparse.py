@@ -79,3 +79,30 @@ def test_refused() -> None:
         torch.sparse_coo_tensor(AT, VALUES[:2], (2, 3))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         torch.spmm(made(), torch.ones(2, 2))
+
+
+def test_text_is_the_one_of_sparse_tensors() -> None:
+    s = made()
+    assert str(s) == repr(s) == f"{s}" and "layout=torch.sparse_coo" in str(s)
+    wide = torch.sparse_coo_tensor(torch.arange(16).reshape(1, 16), torch.arange(16) / 8)
+    assert repr(wide).split("\n")[2:4] == [
+        "       values=tensor([0.0000, 0.1250, 0.2500, 0.3750, 0.5000, 0.6250, 0.7500,",
+        "                      0.8750, 1.0000, 1.1250, 1.2500, 1.3750, 1.5000, 1.6250,",
+    ]
+    assert repr(torch.sparse_coo_tensor((4, 5)).double()) == (
+        "tensor(indices=tensor([], size=(2, 0)),\n"
+        "       values=tensor([], size=(0,)),\n"
+        "       size=(4, 5), nnz=0, dtype=torch.float64, layout=torch.sparse_coo)"
+    )
+    leaf = made(requires_grad=True)
+    assert repr(leaf).endswith("layout=torch.sparse_coo, requires_grad=True)")
+    assert "grad_fn=<" in repr(leaf * 2) and "requires_grad" not in repr(leaf * 2)
+
+
+def test_a_subclass_prints_its_own_text() -> None:
+    class Named(torch.Tensor):
+        def __repr__(self) -> str:
+            return "Named"
+
+    assert str(torch.ones(2).as_subclass(Named)) == "Named"
+    assert str(torch.ones(2)) == repr(torch.ones(2)) == "tensor([1., 1.])"

@@ -73,3 +73,30 @@ def test_combined_at_one_place() -> None:
     assert x.scatter_reduce(0, i, src, "prod", include_self=False).tolist() == [6.0, 4.0]
     assert torch.index_reduce(x, 0, i, src, "amin").tolist() == [1.0, 4.0]
     assert x.clone().index_reduce_(0, i, src.detach(), "mean").tolist() == [2.0, 4.5]
+
+
+def test_segments_are_reduced_run_by_run() -> None:
+    x = torch.arange(6.0).reshape(3, 2).requires_grad_()
+    lengths = torch.tensor([1, 0, 2])
+    assert torch.segment_reduce(x, "sum", lengths=lengths).tolist() == [[0, 1], [0, 0], [6, 8]]
+    assert torch.segment_reduce(x, "prod", lengths=lengths).tolist() == [[0, 1], [1, 1], [8, 15]]
+    low = float("-inf")
+    made = torch.segment_reduce(x, "max", lengths=lengths)
+    assert made.tolist() == [[0, 1], [low, low], [4, 5]]
+    made[2].sum().backward()
+    assert x.grad.tolist() == [[0, 0], [0, 0], [1, 1]]
+    mean = torch.segment_reduce(x, "mean", lengths=lengths, initial=1)
+    assert mean.tolist() == [[1, 2], [1, 1], [3.5, 4.5]]
+    assert torch.segment_reduce(x, "mean", lengths=lengths)[1].isnan().all()
+    # where they begin and end, with rows before and after that belong to none
+    assert torch.segment_reduce(x, "min", offsets=torch.tensor([1, 2])).tolist() == [[2, 3]]
+    rows = torch.tensor([[1, 1], [0, 2], [2, 0]])
+    assert torch.segment_reduce(x, "sum", lengths=rows, axis=1).tolist() == [[0, 1], [0, 5], [9, 0]]
+    loose = torch.segment_reduce(x, "sum", lengths=torch.tensor([1, 1]), unsafe=True)
+    assert loose.tolist() == [[0, 1], [2, 3]]
+    with pytest.raises(RuntimeError, match="Either lengths or offsets"):
+        torch.segment_reduce(x, "sum")
+    with pytest.raises(RuntimeError, match="to sum to"):
+        torch.segment_reduce(x, "sum", lengths=torch.tensor([1, 1]))
+    with pytest.raises(NotImplementedError, match="for 'Long'"):
+        torch.segment_reduce(x.detach().long(), "sum", lengths=lengths)
