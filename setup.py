@@ -18,10 +18,12 @@ import shutil
 import sys
 import sysconfig
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -82,8 +84,11 @@ def extensions(folder: str) -> list[Any]:
         debug_level="0",
         group_name="rushlight",
         target_dir=f"{folder}/c",
+        multi_file=True,
     )
     for module in modules:
+        # What the files share stays inside: calls between them need no table.
+        module.extra_compile_args.append("-fvisibility=hidden")
         # Contraction would let the C compiler change the bits of float arithmetic.
         module.extra_compile_args.append("-ffp-contract=off")
         for source in module.sources:
@@ -114,6 +119,23 @@ def without_trashcans(text: str) -> str:
     return "".join(out)
 
 
+class BuildExt(build_ext):
+    """Compiles the files of an extension side by side."""
+
+    def build_extensions(self) -> None:
+        """Give each core a file at a time."""
+        one = self.compiler.compile
+
+        def side_by_side(sources: list[str], *args: Any, **options: Any) -> list[str]:
+            largest = sorted(sources, key=os.path.getsize, reverse=True)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                made = list(pool.map(lambda s: one([s], *args, **options), largest))
+            return [name for names in made for name in names]
+
+        self.compiler.compile = side_by_side
+        super().build_extensions()
+
+
 class BuildPy(build_py):
     """Copies the sources after removing what an earlier build left of deleted ones."""
 
@@ -136,7 +158,7 @@ build = chosen_build()
 base = f"build/{build}"
 compiling = build == "compiled" and METADATA.isdisjoint(sys.argv)
 setup(
-    cmdclass={"build_py": BuildPy},
+    cmdclass={"build_py": BuildPy, "build_ext": BuildExt},
     ext_modules=extensions(base) if compiling else [],
     options={"build": {"build_base": base}},
 )
