@@ -2,7 +2,9 @@
 
 Running one operation at a time is the rent, compiling the price.  A second of compiling, and later
 one part in twenty of the time since, is free for a stretch that comes again soon: a program with a
-few plans is compiled at once.  Otherwise a plan is compiled when it has spent as long running one
+few plans is compiled at once.  That a stretch comes again may be chance, as of two batches of one
+size among many: where others came between, the one before it has to have come again as well, since
+a program that repeats does so with all that it does.  Otherwise a plan is compiled when it has spent as long running one
 operation at a time as compiling it is expected to take, so that both together never take more than
 twice the better choice.
 """
@@ -18,6 +20,7 @@ from .plan import FlushInfo
 
 SHARE: Final = 0.05  # of the time since the start, which compiling may take without a reason
 SOON: Final = 100  # stretches that may run before one comes again
+NEAR: Final = 8  # with no more than these in between it is no chance
 FIRST: Final = 0.1  # seconds: loading the compiler, and a plan, while no price is known
 
 
@@ -29,6 +32,7 @@ class Spent:
         self.seconds: float = 0.0
         self.nodes: int = 0
         self.runs: int = 0  # stretches that ran one operation at a time
+        self.again: bool = False  # had the last of them done so before?
 
 
 SPENT: Final = Spent()
@@ -38,7 +42,8 @@ def pays(info: FlushInfo) -> bool:
     """Is it time to compile this plan?"""
     if settings.compile_free == math.inf:
         return True
-    soon = SPENT.runs - info.last <= SOON
+    others = SPENT.runs - info.last
+    soon = others <= NEAR or (others <= SOON and SPENT.again)
     if SPENT.nodes == 0:
         return soon or info.alone >= FIRST
     if soon:

@@ -198,6 +198,7 @@ def run_plan(
     if settings.eager or not info.follows:
         return one_at_a_time(info, lvals, numbers)
     SPENT.runs += 1
+    SPENT.again = info.last > 0
     info.last = SPENT.runs
     started = time.perf_counter()
     outs, failed = first_run(info, lvals, numbers)

@@ -64,6 +64,33 @@ def test_compiling_is_free_at_first_then_has_to_pay() -> None:
         assert budget.pays(rare)
 
 
+def test_a_chance_meeting_is_no_repetition() -> None:
+    budget.SPENT.start = budget.time.perf_counter()
+    budget.SPENT.seconds, budget.SPENT.nodes = 1e6, 100  # so dear that it pays for none
+    x = T.tensor([1.0, 2.0])
+    y = T.tensor([[3.0]])
+
+    def ran(first: Any) -> int:
+        """How many plans were compiled while these were done."""
+        before = budget.SPENT.nodes
+        first()
+        return budget.SPENT.nodes - before
+
+    def work(k: int) -> None:
+        (T.cat([x] * k) * 3).sum().item()
+
+    def program() -> None:
+        for k in range(1, budget.NEAR + 4):
+            work(k)
+
+    with override(compile_free=1e9):
+        assert ran(program) == 0
+        assert ran(lambda: work(1)) == 0  # once more, but what came before it was new
+        assert ran(lambda: work(2)) > 0  # two in a row: the program repeats
+        assert ran(lambda: work(1)) > 0
+        assert ran(lambda: (y.exp().sum().item(), y.exp().sum().item())) > 0  # at once
+
+
 def test_time_is_counted() -> None:
     x = T.tensor([1.0, 2.0])
     before = budget.SPENT.nodes

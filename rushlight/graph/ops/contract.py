@@ -6,12 +6,12 @@ the element type (integers wrap).  Whether leading dimensions are folded into ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ...base.shape import numel
-from ..op import COMPOSITE, CONTRACT, Op, Spec, register
+from ..op import COMPOSITE, CONTRACT, Op, register
 from ..shaping import product
+from ..shaping_layers import added_product, linear_layer
 from ..value import Val
 from .elementwise import add
 from .movement import permute, reshape
@@ -45,43 +45,6 @@ matmul.domain = ((-3.0, 3.0), (-3.0, 3.0))
 
 
 # ---------------------------------------------------------------- linear
-def _infer_linear(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x, w = srcs[0], srcs[1]
-    if len(w.shape) != 2 or not x.shape:
-        raise RuntimeError(
-            f"linear: weight has to be a matrix and input to have dimensions, not {w!r} and {x!r}"
-        )
-    left = Spec((numel(x.shape[:-1]), x.shape[-1]), x.dtype, None, x.device)
-    product(op, (left, Spec((w.shape[1], w.shape[0]), w.dtype, None, w.device)), None)
-    out = (*x.shape[:-1], w.shape[0])
-    for b in srcs[2:]:
-        _check_bias(op, b, out, x)
-    return Spec(out, x.dtype, None, x.device)
-
-
-def _check_bias(op: Op, b: Spec, out: tuple[int, ...], x: Spec) -> None:
-    if b.dtype is not x.dtype:
-        raise RuntimeError(
-            f"{op.name}: bias of {b.dtype} beside operands of {x.dtype}; convert one of them"
-        )
-    k = len(out) - len(b.shape)
-    if k < 0 or any(n not in (1, out[k + i]) for i, n in enumerate(b.shape)):
-        at = next(
-            (
-                i
-                for i in range(-1, -len(b.shape) - 1, -1)
-                if -i > len(out) or b.shape[i] not in (1, out[i])
-            ),
-            -1,
-        )
-        raise RuntimeError(
-            f"The expanded size of the tensor ({out[at]}) must match the existing size "
-            f"({b.shape[at]}) at "
-            f"non-singleton dimension {len(out) + at}.  Target sizes: {list(out)}.  Tensor sizes: "
-            f"{list(b.shape)}"
-        )
-
-
 def _linear(x: Val, w: Val, *bias: Val, arg: Any = None) -> Val:
     row = reshape(x, arg=(1, *x.shape)) if len(x.shape) == 1 else x
     out = matmul(row, transpose(w))
@@ -104,26 +67,17 @@ def _linear_grad(i: int, g: Val, out: Val, x: Val, w: Val, *bias: Val) -> Val:
 
 
 linear: Op = register(
-    Op("linear", COMPOSITE, _infer_linear)
+    Op("linear", COMPOSITE, linear_layer)
 )  # (x, weight[, bias]): x @ weight.T + bias
 linear.decompose = _linear
 linear.grads = _linear_grad
 
 
 # ---------------------------------------------------------------- addmm
-def _infer_addmm(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    c, x, y = srcs
-    if len(x.shape) != 2 or len(y.shape) != 2:
-        raise RuntimeError(f"addmm: mat1 and mat2 have to be matrices, not {x!r} and {y!r}")
-    out = product(op, (x, y), None)
-    _check_bias(op, c, out.shape, x)
-    return out
-
-
 def _addmm_grad(i: int, g: Val, out: Val, c: Val, x: Val, y: Val) -> Val:
     return sum_to(g, c.shape) if i == 0 else _grad(i - 1, g, out, x, y)
 
 
-addmm: Op = register(Op("addmm", COMPOSITE, _infer_addmm))  # (c, x, y): c + x @ y
+addmm: Op = register(Op("addmm", COMPOSITE, added_product))  # (c, x, y): c + x @ y
 addmm.decompose = lambda c, x, y, arg=None: add(matmul(x, y), c)
 addmm.grads = _addmm_grad

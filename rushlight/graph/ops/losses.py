@@ -13,6 +13,7 @@ import numpy as np
 from ...base import dtype as dt
 from ..op import COMPOSITE, Op, Spec, register
 from ..shaping import elementwise
+from ..shaping_layers import check_reduction, of_classes
 from ..value import Val
 from . import elementwise as ew
 from .activations import log_sigmoid
@@ -126,7 +127,7 @@ def reduced(v: Val, reduction: str) -> Val:
 
 
 def _infer_pairs(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    _reduction(op, arg[0])
+    check_reduction(arg[0])
     made = elementwise(_PAIR, srcs, None)
     if made.dtype.rank < 2:
         raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{made.dtype.typename}'")
@@ -134,11 +135,6 @@ def _infer_pairs(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 
 
 _PAIR = ew.add  # promotes and broadcasts as these losses do
-
-
-def _reduction(op: Op, reduction: str) -> None:
-    if reduction not in (NONE, MEAN, SUM):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
 def _pairs(name: str, each: Callable[..., Val], grads: Any = ()) -> Op:
@@ -190,51 +186,6 @@ binary_cross_entropy_with_logits_pos = _pairs(  # (x, t, pos_weight[, weight])
 # ---------------------------------------------------------------- classes
 def _class_dim(x: Val | Spec) -> int:
     return 1 if len(x.shape) > 1 else 0
-
-
-def _infer_classes(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    """(x, target[, weight]), classes in dimension 1 (0 of a vector).
-
-    The target is without that dimension.
-    """
-    x, t = srcs[0], srcs[1]
-    _reduction(op, arg[0])
-    if not len(x.shape) >= 1:
-        raise RuntimeError("input tensor should be 1D or 2D")
-    if x.dtype.rank < 2:
-        raise NotImplementedError(
-            f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{x.dtype.typename}'"
-        )
-    if len(x.shape) == 1:
-        if t.shape not in ((), (1,)):
-            raise ValueError(
-                f"For 1D input, 1D target must have size 1, but got target size: {t.shape[0]}"
-            )
-    elif not t.shape or t.shape[0] != x.shape[0]:
-        got = t.shape[0] if t.shape else 0
-        raise ValueError(
-            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({got})."
-        )
-    elif len(x.shape) == 2 and len(t.shape) != 1:
-        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    elif t.shape != x.shape[:1] + x.shape[2:]:
-        want = list(x.shape[:1] + x.shape[2:])
-        raise RuntimeError(f"Expected target size {want}, got {list(t.shape)}")
-    if t.dtype not in (dt.int64, dt.uint8):
-        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {t.dtype.typename}")
-    classes = x.shape[_class_dim(x)]
-    for w in srcs[2:]:
-        if w.dtype is not x.dtype:
-            raise RuntimeError(
-                f"expected scalar type {x.dtype.typename} but found {w.dtype.typename}"
-            )
-        if w.shape != (classes,):
-            raise RuntimeError(
-                f"weight tensor should be defined either for all {classes} classes or no classes "
-                "but got weight "
-                f"tensor of shape: {list(w.shape)}"
-            )
-    return Spec(t.shape if arg[0] == NONE else (), x.dtype, None, x.device)
 
 
 class _Target:
@@ -326,7 +277,7 @@ def _counting(t: _Target) -> Val:
 
 
 # (log-probabilities, target[, weight]), arg = (reduction, ignore_index)
-nll_loss: Op = register(Op("nll_loss", COMPOSITE, _infer_classes))
+nll_loss: Op = register(Op("nll_loss", COMPOSITE, of_classes))
 nll_loss.decompose, nll_loss.grads = _nll, _nll_grad
 
 
@@ -374,14 +325,14 @@ def _cross_entropy_grad(i: int, g: Val, out: Val, x: Val, target: Val, *weight: 
 
 
 # (x, target[, weight]), arg = (reduction, ignore_index, label_smoothing)
-cross_entropy: Op = register(Op("cross_entropy", COMPOSITE, _infer_classes))
+cross_entropy: Op = register(Op("cross_entropy", COMPOSITE, of_classes))
 cross_entropy.decompose, cross_entropy.grads = _cross_entropy, _cross_entropy_grad
 
 
 def _infer_soft(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     """(x, probabilities of x's shape[, weight])."""
     x, t = srcs[0], srcs[1]
-    _reduction(op, arg[0])
+    check_reduction(arg[0])
     if t.shape != x.shape:
         raise RuntimeError(
             f"cross_entropy: probabilities of shape {list(t.shape)} for an input of shape "

@@ -11,6 +11,7 @@ from typing import Any
 from ...base.shape import Ints
 from ..op import COMPOSITE, Op, Spec, register
 from ..shaping import reduced_shape
+from ..shaping_layers import averaged, normalised
 from ..value import Val
 from .elementwise import abs_, eq, exp, log, sqrt, square, where
 from .movement import reshape
@@ -31,25 +32,13 @@ def _define(name: str, infer: Any, decompose: Any, grad: Any, domain: Any = ((-3
 
 
 # ---------------------------------------------------------------- mean, arg = (dims, keepdim)
-def _infer_mean(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x = srcs[0]
-    _floating(
-        op,
-        x,
-        "mean(): could not infer output dtype. Input dtype must be either a floating point or "
-        "complex dtype. "
-        f"Got: {x.dtype.typename}",
-    )
-    return Spec(reduced_shape(x.shape, *arg), x.dtype, None, x.device)
-
-
 def _mean(x: Val, arg: Any = None) -> Val:
     return sum_(x, arg=arg) / float(count(x.shape, arg[0]))
 
 
 mean = _define(
     "mean",
-    _infer_mean,
+    averaged,
     _mean,
     lambda g, out, x: spread_over(g / float(count(x.shape, out.arg[0])), x, out.arg),
 )
@@ -123,15 +112,6 @@ logsumexp = _define(
 
 
 # ---------------------------------------------------------------- softmax, arg = dim
-def _infer_softmax(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    x = srcs[0]
-    if x.dtype.rank < 2:
-        raise NotImplementedError(
-            f"\"{op.name}_lastdim_kernel_impl\" not implemented for '{x.dtype.typename}'"
-        )
-    return Spec(x.shape, x.dtype, None, x.device)
-
-
 def _along(x: Val, dim: int) -> tuple[Ints, bool]:
     return ((dim,) if x.shape else (), True)
 
@@ -154,13 +134,13 @@ def _log_softmax(x: Val, arg: Any = None) -> Val:
 
 softmax = _define(
     "softmax",
-    _infer_softmax,
+    normalised,
     _softmax,
     lambda g, out, x: (g - sum_(g * out, arg=_along(x, out.arg))) * out,
 )
 log_softmax = _define(
     "log_softmax",
-    _infer_softmax,
+    normalised,
     _log_softmax,
     lambda g, out, x: g - exp(out) * sum_(g, arg=_along(x, out.arg)),
 )
