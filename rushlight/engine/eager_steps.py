@@ -1,6 +1,7 @@
 """The general kernels that first runs call, compiled when they have been wanted often enough.
 
-NumPy takes an operation's place until then: code that runs once waits for no compiler.  Each
+NumPy takes an operation's place until then: code that runs once waits for no compiler.  A kernel
+that is on disk is loaded sooner: that costs what NumPy takes for about ten operations.  Each
 function gives the address of a kernel, or 0 as long as there is none.
 """
 
@@ -14,7 +15,7 @@ from ..base.errors import CompileError
 from ..base.lazy import later
 from ..base.target import host
 from ..graph.op import OPS, Op, Spec, compute_type
-from ..runtime.jit import compile_text
+from ..runtime.jit import compile_text, stored
 from .eager_native import product_function
 from .eager_reduce import columns_text, lanes_text
 from .eager_row import row_product_text
@@ -23,6 +24,7 @@ general: Final[Any] = later("rushlight.codegen.general")
 matmul: Final[Any] = later("rushlight.codegen.matmul")
 
 PATIENCE: Final = [64]  # how often a kernel is wanted before it is compiled
+EARLY: Final = 8  # after one part in so many of that it is looked for on disk
 REFUSED: Final = -1 << 40  # wanted so often: never compiled
 _wanted: Final[dict[Any, int]] = {}
 
@@ -35,10 +37,14 @@ def wanted(key: Any) -> bool:
 
 
 def _made(key: Any, symbol: str, source: Callable[[], str]) -> int:
-    if not wanted(key):
+    enough = wanted(key)
+    if not enough and _wanted[key] * EARLY != PATIENCE[0]:
         return 0
     try:
-        return compile_text(source(), name_hint=symbol).address(symbol)
+        text = source()
+        if not enough and not stored(text):
+            return 0
+        return compile_text(text, name_hint=symbol).address(symbol)
     except (CompileError, NotImplementedError):
         _wanted[key] = REFUSED
         return 0

@@ -65,6 +65,12 @@ def load(key: str) -> bytes | None:
         return None
 
 
+def holds(key: str) -> bool:
+    """Is there an entry under `key`?  Whether it can be trusted is seen when it is loaded."""
+    root = directory()
+    return root is not None and os.path.isfile(os.path.join(root, key[0], key))
+
+
 def store(key: str, payload: bytes) -> None:
     """Stores `payload` under `key`; does nothing where that is not possible."""
     root = directory()

@@ -90,14 +90,10 @@ def compile_text(
         RuntimeError: LLVM refuses the text (an error in a generator), or llvmlite is missing.
     """
     with _LOCK:
-        from hashlib import sha256
-
         target = target or host()
         session = _session()
+        digest = _digest(session, ir, target, level)
     *before, own = ir.split(_MODULE)
-    digest = sha256(
-        f"{session.version}|{target.code_key}|{level}|{_CODE_FORMAT}\n{ir}".encode()
-    ).hexdigest()
     known = _PASSING if passing else _LIBRARIES
     library = known.get(digest)
     if library is not None:
@@ -124,6 +120,20 @@ def compile_text(
                 disk_cache.store(digest, code)
             known[digest] = library
     return library
+
+
+def stored(ir: str) -> bool:
+    """Is what `compile_text` makes of `ir` on disk, so that it is loaded, not compiled?"""
+    session = _session()
+    digest = _digest(session, ir, host(), 1)
+    return digest in _LIBRARIES or disk_cache.holds(digest)
+
+
+def _digest(session: Any, ir: str, target: Target, level: int) -> str:
+    from hashlib import sha256
+
+    recipe = f"{session.version}|{target.code_key}|{level}|{_CODE_FORMAT}\n{ir}"
+    return sha256(recipe.encode()).hexdigest()
 
 
 def assembly(ir: str, *, name_hint: str = "kernel", target: Target | None = None) -> str:
