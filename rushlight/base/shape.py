@@ -57,6 +57,8 @@ def is_dense(shape: Ints, strides: Ints) -> bool:
     """Some permutation of the dimensions is contiguous: no gaps and no overlap."""
     if is_contiguous(shape, strides) and 0 not in shape:
         return True
+    if len(shape) == 2 and 0 not in shape:
+        return is_contiguous((shape[1], shape[0]), (strides[1], strides[0]))
     want = 1
     for s, d in sorted([(s, d) for d, s in zip(shape, strides) if d != 1]):
         if d == 0:

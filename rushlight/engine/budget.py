@@ -4,9 +4,9 @@ Running one operation at a time is the rent, compiling the price.  A second of c
 one part in twenty of the time since, is free for a stretch that comes again soon: a program with a
 few plans is compiled at once.  That a stretch comes again may be chance, as of two batches of one
 size among many: where others came between, the one before it has to have come again as well, since
-a program that repeats does so with all that it does.  Otherwise a plan is compiled when it has spent as long running one
-operation at a time as compiling it is expected to take, so that both together never take more than
-twice the better choice.
+a program that repeats does so with all that it does.  Otherwise a plan is compiled when it has
+spent as long running one operation at a time as compiling it is expected to take, so that both
+together never take more than twice the better choice.
 """
 
 from __future__ import annotations

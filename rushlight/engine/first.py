@@ -61,6 +61,7 @@ REPLACE: Final = 10
 CAT: Final = 11
 PARTS: Final = 12
 SAME: Final = 13
+WHOLLY: Final = 14  # a `REPLACE` of the whole
 
 KINDS: Final[list[int]] = []  # by operation code
 
@@ -333,25 +334,37 @@ def constant(arg: Any, spec: Spec, out: Cell) -> None:
 
 
 # ---------------------------------------------------------------- a stretch
-def sources(recs: list[Rec]) -> list[int]:
-    """For each slot the one whose value stands there, as ``plan.source`` finds it; nothing where
-    types narrower than float32 take more than one operation a record."""
-    out: list[int] = []
+def cells_of(recs: list[Rec]) -> list[Cell]:
+    """For each slot the cell of the value that stands there, one for several slots where
+    ``plan.source`` says so; none where types narrower than float32 take more than one operation a
+    record."""
+    cells: list[Cell] = []
     for i in range(len(recs)):
         r = recs[i]
         spec: Spec = r.spec
         if spec.dtype.narrow:
             return []
         kind = KINDS[r.op]
-        at = i
         if kind == SAME:
-            at = out[r.srcs[0]]
-        elif kind == REPLACE and (r.arg is None or r.arg == mv.CUT):
+            cells.append(cells[r.srcs[0]])
+            continue
+        if kind == REPLACE and overwrites(r):
+            kind = WHOLLY
             s = r.srcs[1]
-            if recs[s].region is None and r.spec.strides == recs[s].spec.strides:
-                at = out[s]
-        out.append(at)
-    return out
+            value = recs[s]
+            if value.region is None and spec.strides == value.spec.strides:
+                cells.append(cells[s])
+                continue
+        c = Cell()
+        c.slot = i
+        c.kind = kind
+        cells.append(c)
+    return cells
+
+
+def overwrites(r: Rec) -> bool:
+    """Is it a write of the whole base?"""
+    return r.arg is None or bool(r.arg == mv.CUT)
 
 
 def run_first(
@@ -386,35 +399,36 @@ def run(
     runner.rows_of = (
         ROWS if default is dt.float32 else OTHER_ROWS if default is dt.float64 else None
     )
-    at = sources(recs)
-    if len(at) < n:
+    cells = cells_of(recs)
+    if len(cells) < n:
         return None
-    last = [-1] * n  # who reads a slot as the last; n: it leaves
     for s in outputs:
-        last[at[s]] = n
+        cells[s].last = n
     for i in range(n - 1, -1, -1):
-        r = recs[i]
-        if last[i] < 0:
-            if KINDS[r.op] != AT_ONCE:
+        c = cells[i]
+        if c.slot != i:
+            continue  # an older slot's value
+        if c.last < 0:
+            if c.kind != AT_ONCE:
                 continue
-            last[i] = i  # may raise: never dropped
-        for s in operands(r):
+            c.last = i  # may raise: never dropped
+        for s in operands(recs[i], c.kind):
             if s >= 0:
-                b = at[s]
-                if last[b] < 0:
-                    last[b] = i
+                x = cells[s]
+                if x.last < 0:
+                    x.last = i
     given = number_cells(runner, numbers) if numbers else NO_CELLS
-    cells: list[Cell | None] = [None] * n
     leaf = 0
     failed: BaseException | None = None
     where = -1
     for i in range(n):
+        c = cells[i]
+        if c.slot != i:
+            continue
         r = recs[i]
-        op = r.op
-        if op == LEAF_CODE:
+        if r.op == LEAF_CODE:
             leaf += 1
-            if last[i] >= 0:
-                c = Cell()
+            if c.last >= 0:
                 m = lvals[leaf - 1]
                 c.mem = m
                 if isinstance(m, Buffer):  # read natively
@@ -422,39 +436,28 @@ def run(
                 else:
                     c.at = m.address
                 c.spec = r.spec
-                cells[i] = c
+                c.made = True
             continue
-        if last[i] < 0:
+        if c.last < 0:
             continue
         xs: list[Cell] = []
-        srcs = operands(r)
+        srcs = operands(r, c.kind)
         for s in srcs:
-            if s >= 0:
-                x = cells[at[s]]
-                assert x is not None
-                xs.append(x)
-            else:
-                xs.append(given[~s])
-        c = Cell()
+            xs.append(cells[s] if s >= 0 else given[~s])
         runner.slot = i
         try:
-            if len(srcs) != len(r.srcs) and KINDS[op] == REPLACE:
-                runner.node(RELAYOUT, None, xs, None, r.spec, last[i] == n, True, c)
+            if c.kind == WHOLLY:
+                runner.node(RELAYOUT, None, xs, None, r.spec, c.last == n, True, c)
             else:
-                runner.node(op, r.row, xs, r.arg, r.spec, last[i] == n, r.parent is not None, c)
+                runner.node(r.op, r.row, xs, r.arg, r.spec, c.last == n, r.parent is not None, c)
         except Exception as error:
             failed = error
             where = i
             break
-        cells[i] = c
-        for s in srcs:
-            if s >= 0:
-                b = at[s]
-                if last[b] == i:
-                    x = cells[b]
-                    if x is not None:
-                        runner.let_go(x)
-                        cells[b] = None
+        c.made = True
+        for x in xs:
+            if x.last == i:
+                runner.let_go(x)
     if failed is None:
         try:
             runner.flush()
@@ -464,20 +467,20 @@ def run(
     if failed is not None and runner.failed >= 0:  # it was an earlier record's
         where = int(runner.failed)
         runner.failed = -1
-        for i in range(where, n):
-            cells[i] = None
+        for c in cells:
+            if c.slot >= where:
+                c.made = False
     outs: list[Any] = []
     for s in outputs:
-        b = at[s]
-        x = cells[b]
-        outs.append(None if x is None else runner.finish(x, recs[b].spec))
+        c = cells[s]
+        outs.append(runner.finish(c, recs[c.slot].spec) if c.made else None)
     runner.flush()
     return outs, failed, where
 
 
-def operands(r: Rec) -> Ints:
+def operands(r: Rec, kind: i64) -> Ints:
     """What computing a record reads (a whole overwrite reads the value alone)."""
-    if KINDS[r.op] == REPLACE and (r.arg is None or r.arg == mv.CUT):
+    if kind == WHOLLY:
         return r.srcs[1:]
     if r.op == FUNCTION_CODE:
         return r.srcs[:1]

@@ -47,6 +47,11 @@ class Cell:
         self.whole: bool = False  # `mem` is a Buffer that holds this value and no other
         self.mode: i64 = 0  # of a Python number: how kernels read it
         self.number: Any = None
+        # of a record of the stretch that is being run, see `first.run`
+        self.slot: i64 = -1  # whose value it is
+        self.kind: i64 = 0  # what that record is
+        self.last: i64 = -1  # who reads it as the last; the number of records: it leaves
+        self.made: bool = False
 
 
 def count(shape: Ints) -> i64:

@@ -62,14 +62,18 @@ def cat(
     if not parts:
         raise ValueError("expected a non-empty list of Tensors")
     dim = dim if axis is None else axis
+    kind = parts[0].dtype
+    plain = True
     for i, x in enumerate(parts):
-        if not x.shape:
+        shape = x.shape
+        if not shape:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
-    parts = _one_type(parts)
-    # an empty 1-d tensor is skipped, whatever the others' rank
-    full = [x for x in parts if tuple(x.shape) != (0,)]
-    if not full:
-        full = parts[:1]
+        if x.dtype is not kind or (shape[0] == 0 and len(shape) == 1):
+            plain = False
+    full = parts
+    if not plain:  # an empty 1-d tensor is skipped, whatever the others' rank
+        parts = _one_type(parts)
+        full = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
     d = wrap_dim(integer(dim, "cat", "dim"), len(full[0].shape))
     made = joined(full, d)
     return made if out is None else give(made, out, "cat", *parts)

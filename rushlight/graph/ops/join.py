@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..op import JOIN, Op, register
 from ..shaping_layers import joined
