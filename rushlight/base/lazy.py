@@ -18,7 +18,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Later:
-    """Stands for a module; the first look at one of its names imports it."""
+    """Stands for a module; the first look at one of its names imports it.
+
+    Functions and classes are kept here once found: the next look is an attribute's.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -29,7 +32,10 @@ class _Later:
         if module is None:
             with LOADING:
                 module = self._module = importlib.import_module(self._name)
-        return getattr(module, name)
+        found = getattr(module, name)
+        if callable(found):
+            self.__dict__[name] = found
+        return found
 
 
 def later(name: str) -> Any:

@@ -19,6 +19,7 @@ from ..runtime.jit import compile_text, stored
 from .eager_native import product_function
 from .eager_reduce import columns_text, lanes_text
 from .eager_row import row_product_text
+from .steps import FILL
 
 general: Final[Any] = later("rushlight.codegen.general")
 matmul: Final[Any] = later("rushlight.codegen.matmul")
@@ -51,9 +52,6 @@ def _made(key: Any, symbol: str, source: Callable[[], str]) -> int:
 
 
 # ---------------------------------------------------------------- elementwise rows
-FILL: Final = 4095  # in an operation's place: convert to the result's type
-
-
 def elementwise(
     code: int, modes: Sequence[int], specs: Sequence[Spec], out: dtype, key: Any
 ) -> int:

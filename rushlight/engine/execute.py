@@ -16,7 +16,6 @@ from ..runtime.jit import compile_text
 from ..runtime.native import SUPPORTED, Table, live_helpers
 from .budget import SPENT, compiled, pays
 from .core import Engine
-from .eager import run_node
 from .first import DIRECT, run_first
 from .first_parts import PARTS
 from .memory import base_array, hold, nbytes
@@ -27,6 +26,7 @@ from .steps import NUMBERS
 # Needed only where something is compiled: a third of the time of `import rushlight`.
 llvm: Final[Any] = later("rushlight.codegen.llvm")
 compiler: Final[Any] = later("rushlight.compiler")
+eager: Final[Any] = later("rushlight.engine.eager")
 
 
 class Due(Exception):
@@ -248,7 +248,7 @@ def one_at_a_time(
             leaf += 1
             continue
         try:
-            arrays[i] = run_node(n, arrays, program, numbers)
+            arrays[i] = eager.run_node(n, arrays, program, numbers)
         except Exception as error:
             failed = error
             told(error, info.recs[info.slots[i]])

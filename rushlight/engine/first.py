@@ -15,6 +15,7 @@ from mypy_extensions import i64
 
 from ..base import dtype as dt
 from ..base.dtype import dtype
+from ..base.lazy import later
 from ..base.shape import is_dense
 from ..graph.node import Node
 from ..graph.op import (
@@ -37,12 +38,14 @@ from ..graph.ops import movement as mv
 from ..graph.ops.indexing import CHECK
 from ..graph.shaping import is_view, region_of
 from ..runtime.buffer import Buffer
-from . import eager, eager_steps
 from .memory import hold
 from .places import Placing
 from .records import NUM_B, NUM_F, Rec, number_code
 from .specs import number_spec
+from .steps import FILL as FILL_ROW
 from .steps import OTHER_ROWS, ROWS, WORDS, Cell, Ints, count, row_major
+
+eager: Final[Any] = later("rushlight.engine.eager")
 
 NUMBER_PACKS: Final[dict[str, Callable[..., None]]] = {}
 
@@ -123,7 +126,7 @@ class Runner(Placing):
                 self.copy(out.at, Spec(s.shape, s.dtype).strides, s.shape, xs[0])
             return
         elif kind == FILL:
-            if self.row(eager_steps.FILL, xs, spec, leaves, out):
+            if self.row(FILL_ROW, xs, spec, leaves, out):
                 return
         elif kind == NUMBER:
             constant(arg, spec, out)

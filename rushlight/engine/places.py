@@ -11,12 +11,13 @@ from typing import Any, Final
 from mypy_extensions import i64
 
 from ..base import dtype as dt
+from ..base.lazy import later
 from ..graph.node import Node
 from ..graph.op import Op, Spec
-from . import eager_steps
-from .eager_index import check
 from .products import Products
-from .steps import DEEP, Cell, count, row_major
+from .steps import DEEP, Cell, count, eager_steps, row_major
+
+eager_index: Final[Any] = later("rushlight.engine.eager_index")
 
 
 class Placing(Products):
@@ -34,7 +35,8 @@ class Placing(Products):
         self.checks = []
         for op, xs, arg, spec, slot in checks:
             self.failed = slot
-            check(Node(op, (), arg, spec, None), [x.spec for x in xs], [self.array(x) for x in xs])
+            specs = [x.spec for x in xs]
+            eager_index.check(Node(op, (), arg, spec, None), specs, [self.array(x) for x in xs])
         raise AssertionError("a first run was stopped by a value that is allowed")
 
     def passed(self) -> None:

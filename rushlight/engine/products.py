@@ -12,8 +12,7 @@ from mypy_extensions import i64
 from ..base import dtype as dt
 from ..graph.op import Spec
 from ..runtime.buffer import Buffer
-from . import eager_steps
-from .steps import DEEP, Cell, Steps, count, row_major
+from .steps import DEEP, Cell, Steps, count, eager_steps, row_major
 
 FLAT: Final = 1 << 16  # elements of a matrix up to which a product with one row does not pack it
 

@@ -14,11 +14,14 @@ import numpy as np
 from mypy_extensions import i64, mypyc_attr
 
 from ..base import dtype as dt
+from ..base.lazy import later
 from ..graph.op import Spec
 from ..runtime.buffer import Buffer
 from ..runtime.native import Table
-from . import eager_steps
 
+eager_steps: Final[Any] = later("rushlight.engine.eager_steps")
+
+FILL: Final = 4095  # in an operation's place: convert to the result's type
 WORDS: Final = 1 << 13  # words of a program that is run in one call
 NUMBERS: Final = 1 << 9  # Python numbers a stretch may have
 SMALL: Final = 1 << 15  # bytes up to which a value that does not leave lies in the arena

@@ -10,8 +10,10 @@ import numpy as np
 from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
+from rushlight.base.lazy import later
 from rushlight.engine import Tensor
-from rushlight.engine.eager_numpy import converter
+
+eager_numpy: Final[Any] = later("rushlight.engine.eager_numpy")
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -61,7 +63,7 @@ def _plain(data: Any, kinds: set[type], kind: dtype | None) -> tuple[Array, dtyp
         return np.array(data, dtype=np.complex128).astype(kind.numpy), kind
     if kind.kind == "f" and (kind.narrow or int in kinds):
         # through float64: NumPy would make objects of integers beyond 64 bits
-        return converter(dt.float64, kind)(np.array(data, dtype=np.float64)), kind
+        return eager_numpy.converter(dt.float64, kind)(np.array(data, dtype=np.float64)), kind
     if kind is dt.uint64 and float not in kinds:
         return np.array(data, dtype=np.uint64), kind
     try:
