@@ -433,6 +433,7 @@ class _Kernel:
         self._type = ctypes.CFUNCTYPE(None, *arguments)
         self._asked = 0
         self._refused = False
+        self._stored: bool | None = None  # is it on disk?  None: nobody has looked
         self.call: Callable[..., None] | None = None
 
     def ready(self, count: int) -> bool:
@@ -440,9 +441,20 @@ class _Kernel:
         if self.call is not None:
             return True
         self._asked += count
-        if self._refused or (self._asked < _ENOUGH and "llvmlite.binding" not in sys.modules):
+        if self._refused:
+            return False
+        if self._asked < _ENOUGH and "llvmlite.binding" not in sys.modules and not self.stored():
             return False
         return self.compile()
+
+    def stored(self) -> bool:
+        """Is it on disk, so that it takes no LLVM?"""
+        if self._stored is None:
+            try:
+                self._stored = jit.stored(self._text())
+            except RuntimeError:
+                self._stored = False
+        return self._stored
 
     def compile(self) -> bool:
         """Compile now; False where the machine cannot do it as well as NumPy does."""

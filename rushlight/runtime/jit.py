@@ -1,20 +1,24 @@
 """LLVM text to running code.
 
 Owns the way from a module's text to addresses in memory: `compile_text` looks in memory, then on
-disk, then compiles. There is no pass pipeline: kernels are written with explicit vector types and
-go straight to instruction selection at code generation level 1.
+disk, then compiles. LLVM is loaded when something has to be compiled: what is on disk is mostly
+linked without it (`loading.py`). There is no pass pipeline: kernels are written with explicit
+vector types and go straight to instruction selection at code generation level 1.
 
 Nothing here may change a result's bits. LLVM contracts a separate multiplication and addition
 only where an instruction carries a fast-math flag, which our text never does; denormals are kept.
 """
 
+import contextlib
+import importlib
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from rushlight.base.lazy import LOADING as _LOCK
 from rushlight.base.target import Target, host
-from rushlight.runtime import disk_cache
+from rushlight.runtime import disk_cache, loading
 
 _LIBRARIES: dict[str, "Library"] = {}
 _PASSING: dict[str, "Library"] = {}  # of the present generation
@@ -37,6 +41,7 @@ class Library:
         name: what the text was called by whoever compiled it.
         digest: identity of text and target.
         size: bytes of object code.
+        addresses: of its functions, by name.
         from_disk: whether the object code came from the disk cache.
     """
 
@@ -49,7 +54,7 @@ class Library:
         self.size = len(code)
         self.from_disk = from_disk
         self._linker = linker  # holds the code
-        self._addresses = linker.link(digest, code, [n.digest for n in needs])
+        self.addresses = linker.link(digest, code, needs)
 
     def address(self, symbol: str) -> int:
         """The address of an exported function.
@@ -58,15 +63,15 @@ class Library:
             KeyError: the text defines no such external function.
         """
         try:
-            return self._addresses[symbol]
+            return self.addresses[symbol]
         except KeyError:
-            names = ", ".join(sorted(self._addresses))
+            names = ", ".join(sorted(self.addresses))
             raise KeyError(
                 f"no function {symbol!r} in library {self.name!r}; it has {names}"
             ) from None
 
     def __repr__(self) -> str:
-        return f"<Library {self.name} {self.digest[:8]}: {', '.join(sorted(self._addresses))}>"
+        return f"<Library {self.name} {self.digest[:8]}: {', '.join(sorted(self.addresses))}>"
 
 
 def compile_text(
@@ -104,7 +109,7 @@ def compile_text(
             _DEAD.clear()
             if passing and len(_PASSING) + len(before) >= GENERATION:  # with all that it needs
                 _PASSING.clear()
-                session.passing = _Linker(session.llvm)
+                session.passing = _Linker(session)
             needs = [
                 compile_text(
                     text, name_hint=f"used by {name_hint}", target=target, level=level,
@@ -170,15 +175,26 @@ def _attributes(target: Target) -> str:
     )
 
 
-def _llvmlite() -> Any:
+def _llvmlite(name: str = "llvmlite.binding") -> Any:
     try:
-        import llvmlite.binding as binding
+        return importlib.import_module(name)
     except ImportError as error:
         raise RuntimeError(
             "rushlight compiles kernels with llvmlite, which could not be imported "
             f"({error}); install it with: pip install llvmlite"
         ) from error
-    return binding
+
+
+def _version() -> str:
+    """What tells one LLVM from another without loading it: llvmlite's version and the size of the
+    library that it comes with."""
+    package = _llvmlite("llvmlite")
+    folder = os.path.join(os.path.dirname(package.__file__), "binding")
+    for name in ("libllvmlite.so", "libllvmlite.dylib", "llvmlite.dll"):
+        with contextlib.suppress(OSError):
+            return f"llvmlite {package.__version__} {os.stat(os.path.join(folder, name)).st_size}"
+    numbers = ".".join(str(number) for number in _llvmlite().llvm_version_info)
+    return f"llvmlite {package.__version__} LLVM {numbers}"
 
 
 class _Session:
@@ -186,16 +202,20 @@ class _Session:
     what passes; a target machine per target."""
 
     def __init__(self) -> None:
-        llvm = _llvmlite()
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        import llvmlite
+        self.version = _version()
+        self.loaded: Any = None
+        self.lasting = _Linker(self)
+        self.passing = _Linker(self)
 
-        numbers = ".".join(str(number) for number in llvm.llvm_version_info)
-        self.version = f"llvmlite {llvmlite.__version__} LLVM {numbers}"
-        self.llvm = llvm
-        self.lasting = _Linker(llvm)
-        self.passing = _Linker(llvm)
+    @property
+    def llvm(self) -> Any:
+        """LLVM, loaded when it is first asked for."""
+        if self.loaded is None:
+            llvm = _llvmlite()
+            llvm.initialize_native_target()
+            llvm.initialize_native_asmprinter()
+            self.loaded = llvm
+        return self.loaded
 
     def machine(self, target: Target, level: int) -> Any:
         """The cached TargetMachine of `target`."""
@@ -245,28 +265,38 @@ class _Session:
 
 
 class _Linker:
-    """Loaded code that goes together: one of LLVM's JITs, and what holds its libraries."""
+    """Loaded code that goes together: what holds its libraries, and one of LLVM's JITs for those
+    that it has to link."""
 
-    def __init__(self, llvm: Any) -> None:
-        self.llvm = llvm
-        self.jit = llvm.create_lljit_compiler()
+    def __init__(self, session: _Session) -> None:
+        self.session = session
+        self.jit: Any = None
         self.keep: list[Any] = []
 
     def __del__(self, dead: list[Any] = _DEAD) -> None:
         # Whatever thread this is, and whatever it is doing: LLVM is used under the lock, later.
         dead.append((self.jit, self.keep))
 
-    def link(self, digest: str, code: bytes, needs: Sequence[str] = ()) -> dict[str, int]:
+    def link(self, digest: str, code: bytes, needs: Sequence[Library] = ()) -> dict[str, int]:
         """Loads an object from `emit`; returns the addresses of its functions.
 
-        `needs`: digests of objects loaded here whose functions it calls.
+        `needs`: libraries whose functions it calls.
         """
         size = int.from_bytes(code[-4:], "little")
         names = code[-4 - size : -4].decode().split("\n") if size else []
-        builder = self.llvm.JITLibraryBuilder().add_object_img(code[: -4 - size])
+        image = code[: -4 - size]
+        known = {name: at for need in needs for name, at in need.addresses.items()}
+        loaded = loading.load(image, names, known)
+        if loaded is not None:
+            self.keep.append(loaded)
+            return loaded.addresses
+        llvm = self.session.llvm
+        if self.jit is None:
+            self.jit = llvm.create_lljit_compiler()
+        builder = llvm.JITLibraryBuilder().add_object_img(image)
         builder.add_current_process()
-        for need in needs:
-            builder.add_jit_library(need)
+        for name, at in known.items():
+            builder.import_symbol(name, at)
         for name in names:
             builder.export_symbol(name)
         tracker = builder.link(self.jit, digest)

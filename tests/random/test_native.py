@@ -119,10 +119,18 @@ def test_either_way_the_streams_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
 def test_compiling_waits_until_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = native._Kernel("shuffle", native.shuffle_text, native.SHUFFLE._type._argtypes_)
     monkeypatch.delitem(sys.modules, "llvmlite.binding", raising=False)
+    monkeypatch.setattr(native.jit, "stored", lambda text: False)
     assert not kernel.ready(1000)
     assert not kernel.ready(native._ENOUGH - 1001)
     monkeypatch.setattr(kernel, "compile", lambda: True)
     assert kernel.ready(1)
+
+
+def test_what_is_on_disk_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = native._Kernel("shuffle", native.shuffle_text, native.SHUFFLE._type._argtypes_)
+    monkeypatch.delitem(sys.modules, "llvmlite.binding", raising=False)
+    monkeypatch.setattr(native.jit, "stored", lambda text: True)
+    assert kernel.ready(1) and kernel.call is not None
 
 
 def test_a_machine_without_llvm_draws_with_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
