@@ -9,14 +9,21 @@ operands with any strides.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rushlight.base.dtype import bool_, dtype, float64, int64
+from rushlight.base.lazy import later
 from rushlight.base.target import Target
-from rushlight.codegen.llvm_access import SPECIAL, memory_type
-from rushlight.codegen.llvm_scalar import LaneBuilder
 from rushlight.codegen.text import Emitter, Value, module_text, vector_type
 from rushlight.graph.op import Op
 from rushlight.graph.scalar import Scalar
+
+if TYPE_CHECKING:
+    from rushlight.codegen.llvm_scalar import LaneBuilder
+
+# What only elementwise rows need, with all of vector mathematics.
+access: Any = later("rushlight.codegen.llvm_access")
+scalars: Any = later("rushlight.codegen.llvm_scalar")
 
 POINTERS = 2  # where a step's pointers begin: behind its kernel and its length
 MOST_RANK = 24  # dimensions that `nest` walks
@@ -51,7 +58,7 @@ class _Row:
             return b.make(e.load(pointer, "double"), 1, float64)
         if mode == INT_NUMBER:
             return b.make(e.load(pointer, "i64"), 1, int64)
-        return self.from_memory(e, b, e.load(pointer, memory_type(kind)), kind, 1)
+        return self.from_memory(e, b, e.load(pointer, access.memory_type(kind)), kind, 1)
 
     @staticmethod
     def from_memory(e: Emitter, b: LaneBuilder, x: Value, kind: dtype, width: int) -> Scalar:
@@ -67,7 +74,7 @@ class _Row:
         moved back; a row shorter than a vector goes through room on the stack.
         """
         e = Emitter()
-        b = LaneBuilder(e, SPECIAL)
+        b = scalars.LaneBuilder(e, access.SPECIAL)
         step = "%step"
         n = _word(e, step, 1)
         out = _word(e, step, POINTERS, "ptr")
@@ -81,11 +88,11 @@ class _Row:
         small = e.value(f"icmp ult i64 {n}, {width}")
         rooms = {}
         for i in vectors:
-            element = memory_type(self.reads[i][1])
+            element = access.memory_type(self.reads[i][1])
             rooms[i] = e.stack(f"[{width} x {element}]", 64)
             e.guard(small, _copies(e, at[i], rooms[i], n, element))
             at[i] = e.value(f"select i1 {small}, ptr {rooms[i]}, ptr {at[i]}")
-        final = memory_type(self.result)
+        final = access.memory_type(self.result)
         room = e.stack(f"[{width} x {final}]", 64)
         to = e.value(f"select i1 {small}, ptr {room}, ptr {out}")
         count = e.value(f"select i1 {small}, i64 {width}, i64 {n}")
@@ -99,7 +106,7 @@ class _Row:
                 if i in still:
                     xs.append(still[i])
                     continue
-                element = memory_type(kind)
+                element = access.memory_type(kind)
                 x = e.load(e.gep(at[i], start, element), element, width)
                 xs.append(self.converted(b, self.from_memory(e, b, x, kind, width), i))
             lower = None if self.op is None else self.op.lower
