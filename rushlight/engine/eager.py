@@ -233,7 +233,9 @@ def _move(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
     if name == "reshape":
         return np.array(x, order="C", copy=True).reshape(node.spec.shape)
     if name == "flip":
-        return np.ascontiguousarray(np.flip(x, arg)).reshape(node.spec.shape)
+        out = empty(node.spec)
+        out[...] = np.flip(x, arg)
+        return out
     if name == "slice":
         dim, start, stop, step = arg
         return x[(*_ALL[:dim], slice(start, stop, step))]

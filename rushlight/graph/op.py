@@ -16,7 +16,7 @@ from mypy_extensions import mypyc_attr
 from ..base import dtype as dt
 from ..base.device import CPU, device
 from ..base.dtype import dtype
-from ..base.shape import Ints, contiguous_strides
+from ..base.shape import Ints, contiguous_strides, elementwise_strides
 from .value import Val
 
 
@@ -47,6 +47,10 @@ class Spec:
         self.offset = offset
         self.keys: Any = None  # the recorder's: what identifies memory of this kind when it enters
         self.size: Any = None  # the recorder's: the shape as users see it
+
+    def laid_alike(self) -> Ints:
+        """The strides of a result that is laid out as this value is, without gaps."""
+        return elementwise_strides(self.shape, [(self.shape, self.strides)])
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}" + (

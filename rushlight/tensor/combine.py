@@ -18,7 +18,15 @@ from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import ones_like, owned
-from rushlight.tensor.gather import axis, index_add, index_select, scattered, slices, written
+from rushlight.tensor.gather import (
+    axis,
+    in_order,
+    index_add,
+    index_select,
+    scattered,
+    slices,
+    written,
+)
 from rushlight.tensor.install import both, function, need_tensor
 from rushlight.tensor.math import div
 
@@ -88,7 +96,7 @@ def scatter_reduce(
         raise RuntimeError(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
         )
-    return _reduced(input, dim, index, src, reduce, include_self)
+    return _reduced(in_order(input), dim, index, src, reduce, include_self)
 
 
 @both()
@@ -116,6 +124,7 @@ def index_reduce(
         places, tuple(places.shape[0] if k == d else 1 for k in range(len(src.shape)))
     )
     wide = look(movement.expand, line, tuple(src.shape))
+    x = in_order(x)
     return sh.reshaped(_reduced(x, d, wide, src, reduce, include_self), tuple(input.shape))
 
 

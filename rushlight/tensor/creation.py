@@ -260,15 +260,15 @@ def strided_like(shape: Ints, steps: Ints, value: Number, kind: dtype, where: de
 
 
 def like_strides(x: Tensor, form: Any = None) -> Ints:
-    """The strides a result "like `x`" has: x's own where dense, else contiguous."""
+    """The strides a result "like `x`" has: x's own where dense, else its order without gaps."""
     shape = tuple(x.shape)
     steps = strides(x)
     if form is channels_last:
         _, c, h, w = shape
         return (c * h * w, 1, w * c, c)
-    if form is contiguous_format or not is_dense(shape, steps):
+    if form is contiguous_format:
         return contiguous_strides(shape)
-    return steps
+    return steps if is_dense(shape, steps) else x.rec.spec.laid_alike()
 
 
 def _like(name: str, value: Number | None) -> Any:

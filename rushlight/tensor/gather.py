@@ -104,16 +104,16 @@ def scatter(
     reduce: str | None = None,
 ) -> Tensor:
     """A copy in which `out[index[i][j]][j] = src[i][j]` for dim 0, and so on."""
-    return _scatter(_in_order(input), dim, index, _source(src, value, "scatter"), reduce)
+    return _scatter(in_order(input), dim, index, _source(src, value, "scatter"), reduce)
 
 
 @both()
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`scatter` that adds up what comes to the same place."""
-    return scattered(_in_order(input), dim, index, src, True)
+    return scattered(in_order(input), dim, index, src, True)
 
 
-def _in_order(x: Tensor) -> Tensor:
+def in_order(x: Tensor) -> Tensor:
     """What is written into a copy comes out in row-major order, as PyTorch's does."""
     return sh.laid_out(x, contiguous_format)
 
@@ -186,7 +186,7 @@ def index_add(
     added = source if alpha == 1 else source * alpha
     if added.dtype is not input.dtype:
         added = apply(ew.cast, added, arg=input.dtype)
-    return give(_placed(_in_order(input), d, places, added, True), out, "index_add")
+    return give(_placed(in_order(input), d, places, added, True), out, "index_add")
 
 
 @both()
@@ -199,7 +199,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
             f"{input.dtype.typename} and (source) {source.dtype.typename}"
         )
     _fits(input, d, places, source, "index_copy")
-    return _placed(_in_order(input), d, places, source, False)
+    return _placed(in_order(input), d, places, source, False)
 
 
 @both()
@@ -314,7 +314,7 @@ def _masked(x: Tensor, mask: Tensor, value: Any, name: str) -> Tensor:
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with one value where the mask is true; mask and tensor broadcast."""
     need_tensor(input, "masked_fill")
-    return _masked(input, mask, value, "masked_fill")
+    return in_order(_masked(input, mask, value, "masked_fill"))
 
 
 @method()

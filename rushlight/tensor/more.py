@@ -17,6 +17,7 @@ from rushlight.tensor import reduce
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled, owned
 from rushlight.tensor.install import both, element_type, function, need_tensor, number, place
+from rushlight.tensor.kinds import contiguous_format
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -182,7 +183,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     others = tuple(k for k in range(len(input.shape)) if k != d)
     size = reduce.vector_norm(input, float(p), others, True)
     scale = apply(ew.where, apply(ew.gt, size, maxnorm), maxnorm / (size + 1e-7), 1.0)
-    return apply(ew.mul, input, scale)
+    return sh.laid_out(apply(ew.mul, input, scale), contiguous_format)
 
 
 def _renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:

@@ -15,6 +15,7 @@ from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
+from rushlight.graph.ops import movement
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
@@ -26,8 +27,10 @@ from rushlight.tensor.install import (
     integer,
     method,
     need_tensor,
+    number,
     result_type,
     row,
+    strides,
 )
 from rushlight.tensor.reduce import converted, one_dim
 
@@ -145,7 +148,11 @@ def ordered(x: Tensor, dim: int, descending: bool) -> tuple[Tensor, Tensor, int]
         indices = apply(ARGSORT, x, arg=(0, descending))
         return apply(ew.copy, x), indices, 0
     indices = apply(ARGSORT, x, arg=(dims[0], descending))
-    return apply(ix.gather, x, indices, arg=dims[0]), indices, dims[0]
+    values = apply(ix.gather, x, indices, arg=dims[0])
+    steps = strides(indices)
+    if steps != strides(values):
+        values = apply(movement.relayout, values, arg=steps)
+    return values, indices, dims[0]
 
 
 @both()
@@ -342,14 +349,34 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 @both()
-def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements fall into each of `bins` equal parts of `[min, max]`."""
-    a = engine.read(input).astype(np.float64)
-    low, high = (float(a.min()), float(a.max())) if min == max == 0 and a.size else (min, max)
+def histc(
+    input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None
+) -> Tensor:
+    """How many elements fall into each of `bins` equal parts of `[min, max]`.
+
+    Places are worked out in the elements' own type, as PyTorch's are.
+    """
+    need_tensor(input, "histc")
+    if input.dtype.kind != "f":
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{input.dtype.typename}'")
+    count = integer(bins, "histc", "bins")
+    if count <= 0:
+        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {count} for dimension 0")
+    a = engine.read(input).reshape(-1)
+    kind = a.dtype.type
+    low, high = kind(number(min, "histc", "min", 3)), kind(number(max, "histc", "max", 4))
+    if low == high and a.size:
+        low, high = a.min(), a.max()
     if low == high:
-        low, high = low - 1, high + 1
-    counts, _ = np.histogram(a[(a >= low) & (a <= high)], bins, (low, high))
-    return owned(counts.astype(input.dtype.numpy), input.dtype, input.device)
+        low, high = low - kind(1), high + kind(1)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise RuntimeError(f"torch.histc: range of [{float(low):g}, {float(high):g}] is not finite")
+    if low > high:
+        raise RuntimeError("torch.histc: max must be larger than min")
+    inside = a[(a >= low) & (a <= high)]
+    places = ((inside - low) * kind(count) / (high - low)).astype(np.int64)
+    counts = np.bincount(np.minimum(places, count - 1), minlength=count)
+    return give(owned(counts.astype(a.dtype), input.dtype, input.device), out, "histc")
 
 
 @both()

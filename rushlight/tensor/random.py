@@ -128,8 +128,12 @@ def _like(name: str, fill: Callable[[Any, Any], Any]) -> Any:
         need_tensor(input, name)
         kind = input.dtype if dtype is None else element_type(dtype, name)
         where = input.device if device is None else place(device)
-        a = laid_array(tuple(input.shape), like_strides(input, memory_format), kind)
-        return owned(fill(generator_of(generator, where), a), kind, where, requires_grad)
+        steps = like_strides(input, memory_format)
+        a = laid_array(tuple(input.shape), steps, kind)
+        made = owned(fill(generator_of(generator, where), a), kind, where)
+        if steps != strides(made):
+            made = engine.apply(movement.relayout, made, arg=steps)
+        return engine.require_grad(made, True) if requires_grad else made
 
     make.__doc__ = f"`{name}`: random numbers in the shape, dtype and layout of a tensor."
     return function(name)(make)

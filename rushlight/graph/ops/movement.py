@@ -186,7 +186,8 @@ BY_NAME = {op.name: op for op in GEOMETRY}
 
 # ---------------------------------------------------------------- not views
 def _flip(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    return Spec(srcs[0].shape, srcs[0].dtype, None, srcs[0].device)
+    x = srcs[0]
+    return Spec(x.shape, x.dtype, x.laid_alike(), x.device)
 
 
 # The elements in logical order under another shape, as a value of its own (a copy where a view

@@ -55,7 +55,7 @@ def _same(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 
 
 def _indices(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    return Spec(srcs[0].shape, dt.int64, None, srcs[0].device)
+    return Spec(srcs[0].shape, dt.int64, srcs[0].laid_alike(), srcs[0].device)
 
 
 def _enter(

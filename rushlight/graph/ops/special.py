@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...base import dtype as dt
-from ...base.shape import broadcast_shapes
+from ...base.shape import broadcast_shapes, elementwise_strides
 from ..op import LIBRARY, Op, Spec, compute_type, register
 from ..value import Val
 from .elementwise import P, R, U, cast, eq, exp, log, sign, where, zeros_like
@@ -18,7 +18,8 @@ SPREAD, INSIDE = (-2.0, 2.0), (-0.9, 0.9)
 
 def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
-    return Spec(x.shape, x.dtype if x.dtype.rank > 1 else dt.Defaults.float, None, x.device)
+    kind = x.dtype if x.dtype.rank > 1 else dt.Defaults.float
+    return Spec(x.shape, kind, x.laid_alike(), x.device)
 
 
 def _scipy(name: str, *before: Any) -> Callable[..., Any]:
@@ -134,7 +135,9 @@ def _infer_two(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     refused = "f" if op.name in ("gcd", "lcm") else "bui" if op.name in ("nextafter",) else ""
     if ctype.kind in refused or (ctype.kind == "b" and op.name in ("gcd", "lcm")):
         raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{ctype.typename}'")
-    return Spec(broadcast_shapes(x.shape, y.shape), ctype, None, x.device)
+    shape = broadcast_shapes(x.shape, y.shape)
+    steps = elementwise_strides(shape, [(s.shape, s.strides) for s in srcs if not s.number])
+    return Spec(shape, ctype, steps, x.device)
 
 
 def _two(name: str, call: Callable[..., Any], types: str, *grads: Any) -> Op:
@@ -231,7 +234,7 @@ def _mantissa(x: Any, arg: Any = None) -> Any:
 
 
 def _exponents(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
-    return Spec(srcs[0].shape, dt.int32, None, srcs[0].device)
+    return Spec(srcs[0].shape, dt.int32, srcs[0].laid_alike(), srcs[0].device)
 
 
 exponent: Op = register(Op("exponent", LIBRARY, _exponents))

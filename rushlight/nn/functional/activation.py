@@ -16,6 +16,8 @@ from ...graph.ops import elementwise as ew
 from ...graph.ops import normalised
 from ...random import default_generator, draws
 from ...tensor.convert import cast
+from ...tensor.kinds import contiguous_format
+from ...tensor.shape import laid_out
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -80,12 +82,13 @@ def rrelu(
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
-        return leaky_relu(input, (lower + upper) / 2, inplace)
+        out = leaky_relu(input, (lower + upper) / 2, inplace)
+        return out if inplace else laid_out(out, contiguous_format)
     if inplace:
         engine.check_inplace(input)
     slopes = draws.rrelu_slopes(default_generator, engine.read(input), lower, upper)
     out = input * engine.own_array(slopes, input.dtype, input.device)
-    return engine.settle("rrelu_", input, out) if inplace else out
+    return engine.settle("rrelu_", input, out) if inplace else laid_out(out, contiguous_format)
 
 
 def rrelu_(
@@ -141,7 +144,7 @@ def tanh(input: Tensor) -> Tensor:
 
 def logsigmoid(input: Tensor) -> Tensor:
     """``log(sigmoid(x))``, without overflow."""
-    return apply(rows.log_sigmoid, input)
+    return laid_out(apply(rows.log_sigmoid, input), contiguous_format)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:

@@ -27,7 +27,8 @@ def _keeps(x: Any, p: float, feature: bool) -> Any:
     if feature or x.is_contiguous():
         return draws.bernoulli_number(default_generator, shape, 1 - p, x.dtype.numpy)
     # drawn in the order of memory
-    order = sorted(range(len(shape)), key=lambda d: -x.stride(d))
+    steps = x.rec.spec.laid_alike()
+    order = sorted(range(len(shape)), key=lambda d: -steps[d])
     drawn = draws.bernoulli_number(
         default_generator, tuple(shape[d] for d in order), 1 - p, x.dtype.numpy
     )

@@ -45,6 +45,8 @@ def rms_norm(
     """Divide by the root mean square over the last dimensions, then scale."""
     x: Any = input
     dims = _last_dims(x, normalized_shape)
+    if not x.is_contiguous():
+        x = x.contiguous()
     eps = (
         (1.1920928955078125e-07 if x.dtype.itemsize == 4 else 2.220446049250313e-16)
         if eps is None
@@ -157,6 +159,8 @@ def instance_norm(
     x: Any = input
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if not x.is_contiguous():
+        x = x.contiguous()
     dims = tuple(range(2, len(x.shape)))
     count = 1
     for d in dims:
