@@ -70,7 +70,8 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
     ),
     "sparse": (
         "sparse_coo_tensor spmm",
-        "to_dense to_sparse",
+        "coalesce dense_dim indices is_coalesced sparse_dim sparse_mask to_dense to_sparse "
+        "to_sparse_coo values",
     ),
     "special": (
         "frexp ldexp mvlgamma polygamma",

@@ -518,3 +518,50 @@ def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None
     """The tensor itself, which is dense."""
     x: Any = self
     return x if dtype is None else x.to(dtype)  # type: ignore[no-any-return]
+
+
+@method()
+def to_sparse_coo(self: Tensor) -> SparseTensor:
+    """The sparse tensor by coordinates of what is not 0."""
+    return to_sparse(self)  # type: ignore[no-any-return]
+
+
+@method()
+def sparse_dim(self: Tensor) -> int:
+    """The dimensions that indices say: none, of a dense tensor."""
+    return 0
+
+
+@method()
+def dense_dim(self: Tensor) -> int:
+    """The dimensions of one value: all, of a dense tensor."""
+    return len(self.shape)
+
+
+@method()
+def sparse_mask(self: Tensor, mask: SparseTensor) -> SparseTensor:
+    """What is at the places of a sparse tensor of the same shape; gradients flow back there."""
+    if not isinstance(mask, SparseTensor):
+        raise NotImplementedError(
+            "Could not run 'aten::sparse_mask' with arguments from the 'CPU' backend: "
+            "sparse_mask(): the mask must be a sparse tensor"
+        )
+    if tuple(mask.shape) != tuple(self.shape):
+        raise RuntimeError(
+            f"sparse_mask(): operands have incompatible sizes; self has size {list(self.shape)} "
+            f"but mask has size {list(mask.shape)}"
+        )
+    return mask._with(mask.rows(self))
+
+
+def _of_sparse_only(name: str, layout: str) -> None:
+    def refuse(self: Tensor) -> Any:
+        raise RuntimeError(f"{name} expected {layout} layout but got Strided")
+
+    refuse.__doc__ = f"`{name}` of a sparse tensor; `RuntimeError` for a dense one."
+    method(name)(refuse)
+
+
+for _name in ("coalesce", "indices", "is_coalesced"):
+    _of_sparse_only(_name, "sparse coordinate tensor")
+_of_sparse_only("values", "sparse tensor")

@@ -106,3 +106,21 @@ def test_a_subclass_prints_its_own_text() -> None:
 
     assert str(torch.ones(2).as_subclass(Named)) == "Named"
     assert str(torch.ones(2)) == repr(torch.ones(2)) == "tensor([1., 1.])"
+
+
+def test_what_a_dense_tensor_answers() -> None:
+    x = torch.arange(4.0).reshape(2, 2).requires_grad_()
+    for name in ("coalesce", "indices", "values", "is_coalesced"):
+        with pytest.raises(RuntimeError, match=f"{name} expected sparse .* but got Strided"):
+            getattr(x, name)()
+    assert (x.sparse_dim(), x.dense_dim()) == (0, 2)
+    assert torch.equal(x.to_sparse_coo().to_dense(), x)
+    mask = torch.sparse_coo_tensor([[0, 1], [1, 1]], torch.ones(2), (2, 2))
+    kept = x.sparse_mask(mask)
+    assert kept.to_dense().tolist() == [[0, 1], [0, 3]]
+    kept.to_dense().sum().backward()
+    assert x.grad.tolist() == [[0, 1], [0, 1]]
+    with pytest.raises(RuntimeError, match="incompatible sizes"):
+        x.sparse_mask(torch.sparse_coo_tensor([[0], [1]], torch.ones(1), (3, 2)))
+    with pytest.raises(NotImplementedError, match="must be a sparse tensor"):
+        x.sparse_mask(x)
