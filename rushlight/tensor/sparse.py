@@ -523,7 +523,7 @@ def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None
 @method()
 def to_sparse_coo(self: Tensor) -> SparseTensor:
     """The sparse tensor by coordinates of what is not 0."""
-    return to_sparse(self)  # type: ignore[no-any-return]
+    return to_sparse(self)
 
 
 @method()

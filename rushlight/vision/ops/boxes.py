@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,46 @@ def generalized_box_iou(boxes1: Any, boxes2: Any) -> Any:
     sides = (high - low).clamp(min=0)
     around = sides[:, :, 0] * sides[:, :, 1]
     return common / together - (around - together) / around
+
+
+def _distance(boxes1: Any, boxes2: Any, eps: float) -> tuple[Any, Any]:
+    """`box_iou` less the distance of the centres, and `box_iou`, [N, M]."""
+    iou = box_iou(boxes1, boxes2)
+    low = FUNCTIONS["minimum"](boxes1[:, None, :2], boxes2[None, :, :2])
+    high = FUNCTIONS["maximum"](boxes1[:, None, 2:], boxes2[None, :, 2:])
+    sides = (high - low).clamp(min=0)
+    diagonal = sides[..., 0] ** 2 + sides[..., 1] ** 2 + eps
+    one, two = ((b[:, :2] + b[:, 2:]) / 2 for b in (boxes1, boxes2))
+    apart = (one[:, None] - two[None]) ** 2
+    return iou - (apart[..., 0] + apart[..., 1]) / diagonal, iou
+
+
+def distance_box_iou(boxes1: Any, boxes2: Any, eps: float = 1e-7) -> Any:
+    """`box_iou`, less the distance of the centres in that of the corners around both; [N, M]."""
+    return _distance(boxes1, boxes2, eps)[0]
+
+
+def complete_box_iou(boxes1: Any, boxes2: Any, eps: float = 1e-7) -> Any:
+    """`distance_box_iou`, less how much the shapes differ; [N, M]."""
+    diou, iou = _distance(boxes1, boxes2, eps)
+    one, two = (((b[:, 2] - b[:, 0]) / (b[:, 3] - b[:, 1])).atan() for b in (boxes1, boxes2))
+    shape = 4 / math.pi**2 * (one[:, None] - two[None]) ** 2
+    weight = (shape / (1 - iou + shape + eps)).detach()
+    return diou - weight * shape
+
+
+def masks_to_boxes(masks: Any) -> Any:
+    """The boxes [N, 4] around what is not 0 in masks [N, H, W]; all 0 around nothing."""
+    if masks.numel() == 0:
+        return FUNCTIONS["zeros"]((0, 4), device=masks.device)
+    there = masks.bool()
+    ends = []
+    for line in (there.any(1), there.any(2)):  # columns, rows
+        ends.append(line.float().argmax(1))
+        ends.append(line.shape[1] - 1 - line.flip(1).float().argmax(1))
+    x1, x2, y1, y2 = ends
+    boxes = _stack((x1, y1, x2, y2), 1).float()
+    return boxes.masked_fill(~there.flatten(1).any(1)[:, None], 0.0)
 
 
 def box_convert(boxes: Any, in_fmt: str, out_fmt: str) -> Any:
@@ -109,7 +150,10 @@ __all__ = [
     "box_convert",
     "box_iou",
     "clip_boxes_to_image",
+    "complete_box_iou",
+    "distance_box_iou",
     "generalized_box_iou",
+    "masks_to_boxes",
     "nms",
     "remove_small_boxes",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight import nn
+from rushlight.tensor.install import FUNCTIONS
 
 Layer = Callable[..., nn.Module]
 
@@ -121,4 +122,86 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
-__all__ = ["MLP", "Conv2dNormActivation", "ConvNormActivation", "SqueezeExcitation"]
+def stochastic_depth(input: Any, p: float, mode: str, training: bool = True) -> Any:
+    """Zero for a whole batch (`mode` "batch") or for some of its rows ("row") with probability
+    `p`, else divided by 1 - p.  Source: Huang et al. 2016, arXiv:1603.09382.
+    """
+    if p < 0.0 or p > 1.0:
+        raise ValueError(f"drop probability has to be between 0 and 1, but got {p}")
+    if mode not in ("batch", "row"):
+        raise ValueError(f"mode has to be either 'batch' or 'row', but got {mode}")
+    if not training or p == 0.0:
+        return input
+    rest = [1] * (input.ndim - 1)
+    noise = input.detach().new_empty([input.shape[0] if mode == "row" else 1, *rest])
+    noise.bernoulli_(1.0 - p)
+    return input * (noise / (1.0 - p) if p < 1.0 else noise)
+
+
+class StochasticDepth(nn.Module):
+    """`stochastic_depth` while training."""
+
+    def __init__(self, p: float, mode: str) -> None:
+        super().__init__()
+        self.p = p
+        self.mode = mode
+
+    def forward(self, input: Any) -> Any:
+        """Some rows, or all, are 0."""
+        return stochastic_depth(input, self.p, self.mode, self.training)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(p={self.p}, mode={self.mode})"
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """A batch normalisation whose statistics, weight and bias stay as they are."""
+
+    weight: Any
+    bias: Any
+    running_mean: Any
+    running_var: Any
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
+            made = FUNCTIONS["full"]((num_features,), float(value))
+            self.register_buffer(name, made)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        state_dict.pop(prefix + "num_batches_tracked", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(self, x: Any) -> Any:
+        """Images (N, C, H, W), each channel scaled and shifted."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return x * scale.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.weight.shape[0]}, eps={self.eps})"
+
+
+class Permute(nn.Module):
+    """The dimensions in another order."""
+
+    def __init__(self, dims: list[int]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Any) -> Any:
+        """`x.permute(dims)`."""
+        return x.permute(self.dims)
+
+
+__all__ = [
+    "MLP",
+    "Conv2dNormActivation",
+    "ConvNormActivation",
+    "FrozenBatchNorm2d",
+    "Permute",
+    "SqueezeExcitation",
+    "StochasticDepth",
+    "stochastic_depth",
+]
