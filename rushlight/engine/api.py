@@ -15,6 +15,7 @@ from . import handles, leaves, record, step, stretch, tape, trie
 from .core import NOTHING, SLOW, Engine, Tensor, mine, peek, record1, record2, record3
 from .descent import Call, Tracer
 from .records import MANY, Rec
+from .staying import fix
 
 
 def apply(op: Op, *operands: Any, arg: Any = None) -> Tensor:
@@ -167,6 +168,7 @@ def to_numpy(t: Tensor) -> Any:
 def address(t: Tensor) -> int:
     """``data_ptr()``: where the first element lies now."""
     s = fl.current(t)
+    fix(s)
     region = t.rec.region
     return int(s.mem.address) + (0 if region is None else region[2] * s.spec.dtype.itemsize)
 

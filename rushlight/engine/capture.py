@@ -24,6 +24,7 @@ from .handles import reachable
 from .memory import Window
 from .plan import FlushInfo
 from .records import ROOT, Rec, Storage
+from .staying import put_back
 from .trie import WATCH
 
 VERSION: Final[list[int]] = [0]  # counts changes of modules: attributes, hooks, how they are called
@@ -327,8 +328,9 @@ class Captured:
         result = self.result.build(self, made, given, births)
         for i, (kind, at, _, count) in enumerate(self.writes):
             s = self.owner(kind, at, given)
-            s.mem = values[i]
-            s.own = None
+            if not s.fixed or not put_back(s, values[i], []):
+                s.mem = values[i]
+                s.own = None
             s.old = True
             s.ver += count
             s.heard = s.ver

@@ -3,7 +3,6 @@ frames."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +34,7 @@ from .records import (
     size_of,
     succeed,
 )
+from .staying import alone, put_back
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
 from .turns import apart, find_recorder, watch_threads
@@ -198,7 +198,7 @@ def run_pending(e: Engine) -> None:
             continue
         if st.exposed and reachable(st):
             base_array(st.mem, st.spec)[...] = base_array(v, st.spec)
-        else:
+        elif not st.fixed or not put_back(st, v, lvals):
             st.mem = v
             st.own = None
         st.old = True
@@ -382,21 +382,13 @@ def overwritten(t: Tensor) -> Any:
         assert s is not None
     if s.spec.strides != spec.strides or reachable(s):
         return None
-    if not isinstance(s.mem, Buffer) or s.mem.is_shared() or holders(s) > ALONE[0]:
+    if not isinstance(s.mem, Buffer) or s.mem.is_shared() or not alone(s):
         s.mem = new_memory(s.spec)  # the old value is saved for a gradient, or read elsewhere
         s.own = None
     s.ver += 1
     if t.fam is None or not t.fam.unheard:
         s.heard = s.ver
     return base_array(s.mem, s.spec)
-
-
-ALONE: Final = [0]
-
-
-def holders(s: Storage) -> int:
-    """The references to a storage's memory as this line counts them."""
-    return sys.getrefcount(s.mem)
 
 
 def from_numpy(a: Any, spec: Spec) -> Tensor:
@@ -490,8 +482,7 @@ def native_readers() -> list[Any]:
 
 
 def calibrate() -> None:
-    """How many references memory, and an owner, have that only their storage can reach."""
-    ALONE[0] = holders(Storage(Buffer(64), None))
+    """How many references an owner has that only its storage can reach."""
     own = np.empty(4)
     s = Storage(None, None)
     s.own = own

@@ -171,6 +171,7 @@ class Storage:
     # This epoch's handles: >= 0 index in live, else ~index in uses; most have only a first.
     first: i64 = NOBODY
     more: list[int] = NO_MORE
+    fixed: bool = False  # its address was asked for: it stays where it is while it can
     moved: bool = False  # became private: the next use reads memory once more
     shown: dict[Any, Rec] | None = None  # its views that were handed out
 
