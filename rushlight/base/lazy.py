@@ -17,10 +17,14 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+_PLAIN: Final = (int, float, str, bytes, tuple, type(None))
+
+
 class _Later:
     """Stands for a module; the first look at one of its names imports it.
 
-    Functions and classes are kept here once found: the next look is an attribute's.
+    What was found is kept here, so that the next look is an attribute's, unless it is a plain
+    value, which may be set anew.
     """
 
     def __init__(self, name: str) -> None:
@@ -33,7 +37,7 @@ class _Later:
             with LOADING:
                 module = self._module = importlib.import_module(self._name)
         found = getattr(module, name)
-        if callable(found):
+        if not isinstance(found, _PLAIN):
             self.__dict__[name] = found
         return found
 

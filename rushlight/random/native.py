@@ -486,9 +486,15 @@ KEEPS: Final = _Kernel(
 )  # fmt: skip
 
 
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def _address(array: Any) -> int:
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (
+        TypeError,
+        ValueError,
+    ):  # read-only, or empty: to ask the array takes three times as long
+        address: int = array.__array_interface__["data"][0]
+        return address
 
 
 def box_muller32(uniforms: Array, mean: float, std: float) -> None:
