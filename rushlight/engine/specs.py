@@ -23,7 +23,7 @@ from .records import NUM_F, NUM_I, size_of
 MOST: Final = 8192  # specs, and answers, that are kept
 SPECS: Final[dict[Any, Spec]] = {}
 ANSWERS: Final[dict[Any, Spec]] = {}
-FLOATS: Final[dict[Any, Spec]] = {}  # default float type -> what a Python float is
+FLOAT: Final = [Spec((), dt.float32, (), number="f")]  # under the last default float type
 INTEGER: Final = Spec((), dt.int64, (), number="i")
 TRUTH: Final = Spec((), dt.bool_, (), number="b")
 
@@ -47,12 +47,10 @@ DEFAULT: Final[list[Any]] = [None]  # the default float type that the answers we
 def number_spec(code: int) -> Spec:
     """What is known of a Python number."""
     if code == NUM_F:
-        d: Any = dt.Defaults.float
-        found = FLOATS.get(d)
-        if found is None:
-            found = Spec((), d, (), number="f")
-            FLOATS[d] = found
-        return found
+        f = FLOAT[0]
+        if f.dtype is not dt.Defaults.float:
+            f = FLOAT[0] = Spec((), dt.Defaults.float, (), number="f")
+        return f
     return INTEGER if code == NUM_I else TRUTH
 
 
