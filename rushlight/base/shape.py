@@ -76,7 +76,7 @@ def broadcast_shapes(a: Ints, b: Ints) -> Ints:
     la, lb = len(a), len(b)
     n = max(la, lb)
     out: list[int] = []
-    for i in range(n):
+    for i in range(n - 1, -1, -1):  # from the end, where PyTorch begins too
         x = a[i - n + la] if i - n + la >= 0 else 1
         y = b[i - n + lb] if i - n + lb >= 0 else 1
         if x != y and x != 1 and y != 1:
@@ -85,6 +85,7 @@ def broadcast_shapes(a: Ints, b: Ints) -> Ints:
                 f"at non-singleton dimension {i}"
             )
         out.append(y if x == 1 else x)
+    out.reverse()
     return tuple(out)
 
 

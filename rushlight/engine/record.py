@@ -404,7 +404,7 @@ def assign(x: Tensor, v: Tensor) -> Tensor:
     if not same:
         once(x)
         distinct(x, v, False)
-    if same and not (mine().gm and needs_grad(v)):  # with a history, it is the copy's from here on
+    if same and v is not x and not (mine().gm and needs_grad(v)):  # a history goes on in the copy
         return x
     if v.rec.spec.shape != shape:
         v = view(TABLE["expand"], v, shape)

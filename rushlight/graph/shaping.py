@@ -333,8 +333,8 @@ def written(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 
 # ---------------------------------------------------------------- products
 NAMES: Final = {
-    "float32": "float", "float64": "double", "int64": "long", "int32": "int", "int8": "signed char",
-    "uint8": "unsigned char", "int16": "short", "float16": "c10::Half",
+    "float32": "float", "float64": "double", "int64": "long int", "int32": "int",
+    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "float16": "c10::Half",
     "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
 }  # fmt: skip

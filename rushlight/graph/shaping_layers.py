@@ -82,6 +82,11 @@ def linear_layer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         )
     rows, columns = w.shape
     if x.shape[-1] != columns or x.dtype is not w.dtype or x.dtype is dt.bool_:
+        if len(srcs) > 2 and x.shape[-1] == columns and x.dtype is not w.dtype:
+            raise RuntimeError(
+                "mat1 and mat2 must have the same dtype, but got "
+                f"{x.dtype.typename} and {w.dtype.typename}"
+            )
         left = Spec((numel(x.shape[:-1]), x.shape[-1]), x.dtype, None, x.device)
         product(op, (left, Spec((columns, rows), w.dtype, None, w.device)), None)  # raises
     out = x.shape[:-1] + (rows,)

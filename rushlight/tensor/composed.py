@@ -13,6 +13,7 @@ from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops.reduce import sum_
+from rushlight.graph.shaping import NAMES
 from rushlight.tensor import shape as sh
 from rushlight.tensor.install import both, function, give, method, need_tensor, number, place, row
 from rushlight.tensor.math import inplace_of
@@ -102,20 +103,27 @@ def addcdiv(
     return give(input + scaled / tensor2, out, "addcdiv")
 
 
+def _named(x: Tensor) -> str:
+    name: str = x.dtype.name
+    return NAMES.get(name, name)
+
+
 @both()
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """`input + weight * (end - input)`, from the nearer end as PyTorch."""
     need_tensor(input, "lerp")
     need_tensor(end, "lerp", "end", 2)
     if end.dtype is not input.dtype:
-        raise RuntimeError(
-            f"expected dtype {input.dtype.name} for `end` but got dtype {end.dtype.name}"
-        )
+        raise RuntimeError(f"expected dtype {_named(input)} for `end` but got dtype {_named(end)}")
     away = end - input
     if not isinstance(weight, Tensor):
         w = number(weight, "lerp", "weight", 3)
         made = input + away * w if abs(w) < 0.5 else end - away * (1 - w)
         return give(made, out, "lerp")
+    if weight.dtype is not input.dtype:
+        raise RuntimeError(
+            f"expected dtype {_named(input)} for `weight` but got dtype {_named(weight)}"
+        )
     near = apply(ew.lt, apply(ew.abs_, weight), 0.5)
     made = apply(ew.where, near, input + weight * away, end - away * (1 - weight))
     return give(made, out, "lerp")

@@ -12,7 +12,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.device import CPU
 from rushlight.base.device import device as Device
 from rushlight.base.dtype import ALL, dtype
-from rushlight.base.shape import numel
+from rushlight.base.shape import broadcast_shapes, numel
 from rushlight.engine import Tensor
 from rushlight.engine.leaves import rewire
 from rushlight.graph.ops import elementwise as ew
@@ -72,13 +72,27 @@ def detach_(input: Tensor) -> Tensor:
 @method()
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Say whether gradients are wanted for this leaf."""
-    return engine.require_grad(self, bool(requires_grad))
+    if not isinstance(requires_grad, bool):
+        raise TypeError(
+            "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
+            f"{type(requires_grad).__name__}"
+        )
+    return engine.require_grad(self, requires_grad)
 
 
 @method()
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write `src`, broadcast and converted, into this tensor."""
+    if isinstance(src, int | float | complex):
+        src = engine.full((), src, self.dtype, self.device)
     need_tensor(src, "copy_", "other", 1)
+    have, want = tuple(src.shape), tuple(self.shape)
+    if have != want:
+        shape = broadcast_shapes(want, have)
+        if shape != want:
+            raise RuntimeError(
+                f"output with shape {list(want)} doesn't match the broadcast shape {list(shape)}"
+            )
     return engine.assign(self, src)
 
 
@@ -363,6 +377,8 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = contiguous_format) ->
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     shape = sizes(size, "resize_")
+    if any(d < 0 for d in shape):
+        raise RuntimeError(f"resize_: sizes must not be negative, got {list(shape)}")
     old = engine.read(self).reshape(-1)
     a = np.zeros(numel(shape), self.dtype.numpy)
     a[: old.size] = old[: a.size]

@@ -15,6 +15,7 @@ from rushlight.engine.record import distinct
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as rows
 from rushlight.graph.ops import movement
+from rushlight.graph.shaping import NAMES
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
 from rushlight.tensor.creation import owned
@@ -206,6 +207,11 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with one number in the slices a vector names."""
     d, places = slices(input, dim, index, "index_fill")
+    if isinstance(value, Tensor) and value.shape:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{len(value.shape)} dimension(s)."
+        )
     if not isinstance(value, Tensor):
         value = engine.full((), number(value, "index_fill", "value", 4), input.dtype, input.device)
     return _placed(input, d, places, value, False)
@@ -251,6 +257,11 @@ function("index_put_")(index_put_)
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements of the flattened tensor, in the shape of the index."""
     need_tensor(input, "take")
+    need_tensor(index, "take", "index", 2)
+    if index.dtype is not dt.int64:
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {index.dtype.typename}"
+        )
     apart(out, input, index)
     return give(picked(sh.reshape(input, -1), [(0, index)]), out, "take")
 
@@ -292,10 +303,10 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 # ---------------------------------------------------------------- masks
 def _masked(x: Tensor, mask: Tensor, value: Any, name: str) -> Tensor:
     need_tensor(mask, name, "mask", 2)
+    name = "masked_fill_"  # what PyTorch's errors call both
     if mask.dtype is not dt.bool_:
-        raise RuntimeError(
-            f"{name} only supports boolean masks, but got mask with dtype {mask.dtype.name}"
-        )
+        kind = NAMES.get(mask.dtype.name, mask.dtype.name)
+        raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {kind}")
     if isinstance(value, Tensor):
         if value.shape:
             raise RuntimeError(
@@ -305,6 +316,11 @@ def _masked(x: Tensor, mask: Tensor, value: Any, name: str) -> Tensor:
         value = value if value.dtype is x.dtype else apply(ew.cast, value, arg=x.dtype)
     else:
         value = number(value, name, "value", 3)
+        if isinstance(value, complex) and x.dtype.kind != "c":
+            if value.imag:
+                kind = NAMES.get(x.dtype.name, x.dtype.name)
+                raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+            value = value.real
         if x.dtype.rank < 2:
             value = bool(value) if x.dtype.kind == "b" else int(value)
     return apply(ew.where, mask, value, x)
@@ -354,13 +370,17 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
             "masked_scatter_ only supports boolean masks, but got mask with dtype "
             f"{mask.dtype.typename}"
         )
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got"
+            f"{input.dtype.typename} and {source.dtype.typename}"
+        )
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     x = clone(look(movement.expand, input, shape), memory_format=contiguous_format)
     m = look(movement.expand, mask, shape)
     count = int(np.count_nonzero(engine.read(m)))
     if count > source.shape.numel():
-        raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
-                           "fewer elements in source than true elements in mask")  # fmt: skip
+        raise RuntimeError("Number of elements of source < number of ones in mask")
     view, places = resolve(x, (m,))
     put_at(view, places, sh.narrow(sh.reshape(source, -1), 0, 0, count), False)
     return x

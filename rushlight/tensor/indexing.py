@@ -34,7 +34,7 @@ WHOLE: Final = slice(None, None, None)
 
 
 # ---------------------------------------------------------------- steps that are views
-def _one(x: Tensor, dim: int, i: int) -> Tensor:
+def _one(x: Tensor, dim: int, i: int, told: int | None = None) -> Tensor:
     shape = x.rec.spec.shape
     if not shape:
         raise IndexError(
@@ -43,7 +43,8 @@ def _one(x: Tensor, dim: int, i: int) -> Tensor:
         )
     n = shape[dim]
     if not -n <= i < n:
-        raise IndexError(f"index {i} is out of bounds for dimension {dim} with size {n}")
+        at = dim if told is None else told  # counted in the tensor that was indexed
+        raise IndexError(f"index {i} is out of bounds for dimension {at} with size {n}")
     return look(movement.select, x, (dim, i % n))
 
 
@@ -134,9 +135,11 @@ def resolve(x: Tensor, index: Any) -> tuple[Tensor, Places]:
         raise IndexError("an index can only have a single ellipsis ('...')")
     places: Places = []
     dim = 0
+    gone = 0  # dimensions that an integer took away, less those that were added
     for at, part in enumerate(parts):
         if type(part) is int:
-            x = _one(x, dim, part)
+            x = _one(x, dim, part, dim + gone)
+            gone += 1
         elif isinstance(part, slice):
             if part != WHOLE:
                 x = _range(x, dim, part)
@@ -146,6 +149,7 @@ def resolve(x: Tensor, index: Any) -> tuple[Tensor, Places]:
         elif part is None:
             x = look(movement.unsqueeze, x, dim)
             dim += 1
+            gone -= 1
         elif isinstance(part, bool):
             x = look(movement.unsqueeze, x, dim)
             places.append((dim, _counted(1 if part else 0, x)))

@@ -60,7 +60,7 @@ def cat(
     """The tensors one after the other along `dim`; their types are promoted."""
     parts = _given(tensors, "cat")
     if not parts:
-        raise ValueError("expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     dim = dim if axis is None else axis
     kind = parts[0].dtype
     plain = True
@@ -153,6 +153,12 @@ def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
 @function()
 def block_diag(*tensors: Tensor) -> Tensor:
     """The matrices along the diagonal of zeros."""
+    for i, x in enumerate(tensors):
+        if len(x.shape) > 2:
+            raise RuntimeError(
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                f"{i} has {len(x.shape)} dimensions"
+            )
     parts = [_at_least(2, x) for x in tensors]
     kind = dt.result_type([(x.dtype, 0) for x in parts])
     shape = (sum(x.shape[0] for x in parts), sum(x.shape[1] for x in parts))
@@ -328,6 +334,12 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise RuntimeError(
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
+    for x in given:
+        if len(x.shape) > 1:
+            raise RuntimeError(
+                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape "
+                f"{list(x.shape)}"
+            )
     swap = indexing == "xy" and len(given) > 1
     if swap:
         given[:2] = given[1::-1]
@@ -344,6 +356,9 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 @function()
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All tuples of elements, one a row."""
+    for x in tensors:
+        if len(x.shape) != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(x.shape)}")
     if len(tensors) == 1:
         return tensors[0]
     return stack([sh.reshape(x, -1) for x in meshgrid(*tensors)], 1)

@@ -153,15 +153,26 @@ def get_default_dtype() -> dtype:
     return dt.Defaults.float
 
 
+def _need_types(name: str, **given: Any) -> None:
+    for at, (argument, kind) in enumerate(given.items(), 1):
+        if not isinstance(kind, dtype):
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {at}) must be torch.dtype, not "
+                f"{type(kind).__name__}"
+            )
+
+
 @function()
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest type that holds both."""
+    _need_types("promote_types", type1=type1, type2=type2)
     return dt.promote_types(type1, type2)
 
 
 @function()
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether PyTorch's rules let a result of `from_` be written into `to`."""
+    _need_types("can_cast", from_=from_, to=to)
     if from_.kind == "i" and to.kind == "u":
         return True
     return from_.rank <= to.rank

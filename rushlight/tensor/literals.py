@@ -88,7 +88,7 @@ def _fits(data: Any, kinds: set[type], kind: dtype) -> dtype:
 
 
 _C_NAMES: Final = {
-    "uint8": "uint8_t", "int8": "int8_t", "int16": "short", "int32": "int", "int64": "int64_t",
+    "uint8": "uint8", "int8": "int8", "int16": "short", "int32": "int", "int64": "int64_t",
     "uint16": "uint16", "uint32": "uint32",
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ from rushlight.tensor.install import (
     attach,
     both,
     give,
+    integer,
     kind_of,
     method,
     named,
@@ -401,6 +402,9 @@ def round_(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Te
     need_tensor(input, "round")
     if not decimals:
         return give(apply(ew.round_, input), out, "round")
+    decimals = integer(decimals, "round", "decimals")
+    if input.dtype.rank < 2:
+        raise NotImplementedError(f"\"round_cpu\" not implemented for '{input.dtype.typename}'")
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         made = apply(ew.round_, input * scale) / scale
@@ -415,6 +419,14 @@ inplace_of("round_", round_)
 
 
 OPERANDS: Final = (int, float, Tensor)
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self.dtype.rank > 1:
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return FUNCTIONS["bitwise_not"](self)  # type: ignore[no-any-return]
 
 
 def _operator(f: Callable[[Any, Any], Tensor]) -> Any:
@@ -471,7 +483,7 @@ def _install_operators() -> None:
     setattr(Tensor, "__ipow__", vars(Tensor)["pow_"])
     setattr(Tensor, "__ilshift__", vars(Tensor)["bitwise_left_shift_"])
     setattr(Tensor, "__irshift__", vars(Tensor)["bitwise_right_shift_"])
-    setattr(Tensor, "__invert__", FUNCTIONS["bitwise_not"])
+    setattr(Tensor, "__invert__", _invert)
     setattr(Tensor, "__abs__", FUNCTIONS["abs"])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base import dtype as dt
+from rushlight.base.shape import wrap_dim
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
@@ -143,6 +144,8 @@ def diff(
 # ---------------------------------------------------------------- sorted
 def ordered(x: Tensor, dim: int, descending: bool) -> tuple[Tensor, Tensor, int]:
     """Sorted values, where they stood, and the dimension counted from the front."""
+    if x.dtype.kind == "c":
+        raise RuntimeError(" Sort does not support complex dtypes on CPU")
     dims = one_dim(x, dim)
     if not dims:
         indices = apply(ARGSORT, x, arg=(0, descending))
@@ -237,7 +240,7 @@ def kthvalue(
     dims = one_dim(input, dim)
     if not 1 <= k <= (input.shape[dims[0]] if dims else 1):
         raise RuntimeError("kthvalue(): selected number k out of range for dimension "
-                           f"{dim}")  # fmt: skip
+                           f"{dims[0] if dims else 0}")  # fmt: skip
     values, indices = _kth(input, k - 1, dims, keepdim)
     for target in out or ():
         apart(target, input)
@@ -252,6 +255,8 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     need_tensor(input, "median")
     if dim is None:
         flat = sh.reshape(input, -1)
+        if not flat.shape[0] and input.dtype.rank == 2:
+            return engine.full((), float("nan"), input.dtype, input.device)
         return _kth(flat, (flat.shape[0] - 1) // 2, (0,), False)[0]
     dims = one_dim(input, dim)
     n = input.shape[dims[0]] if dims else 1
@@ -299,6 +304,8 @@ def quantile(
     d = 0 if dim is None or not rank else one_dim(input, dim)[0]
     parts = engine.read(q) if isinstance(q, Tensor) else np.asarray(q, x.dtype.numpy)
     if ((parts < 0) | (parts > 1)).any():
+        if not isinstance(q, Tensor):
+            raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q:g}")
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
     values = ordered(x, d, False)[0]
     n = x.shape[d]
@@ -389,6 +396,8 @@ def unique(
 ) -> Any:
     """The different values in order, where each element's stands, how often each occurs."""
     need_tensor(input, "unique")
+    if dim is not None:
+        dim = wrap_dim(dim, len(input.shape))
     values, inverse, counts = np.unique(
         engine.read(input), return_inverse=True, return_counts=True, axis=dim
     )
@@ -484,6 +493,8 @@ def bucketize(
 @function("combinations")
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of `r` elements, one a row."""
+    if len(input.shape) != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
     n = input.shape[0]
     grid = np.indices((n,) * r).reshape(r, -1).T
     step = np.diff(grid, axis=1)

@@ -244,6 +244,8 @@ def _extreme(name: str, whole: Any, where: Any, pairwise: Any, result: Any) -> N
             other, dim = dim, None
         if other is not None:
             return give(apply(pairwise, input, other), out, name)
+        if 0 in input.shape and (dim is None or not input.shape[one_dim(input, dim)[0]]):
+            _refuse_nothing(name, input, dim)
         if dim is None:
             return give(apply(whole, input, arg=(all_dims(input), False)), out, name)
         dims = one_dim(input, dim)
@@ -260,6 +262,17 @@ def _extreme(name: str, whole: Any, where: Any, pairwise: Any, result: Any) -> N
         f"`{name}(x, y)`: elementwise."
     )
     both(name)(f)
+
+
+def _refuse_nothing(name: str, x: Tensor, dim: Any) -> None:
+    """Of no elements there is no extreme."""
+    if dim is None:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+            "reduction dim with the 'dim' argument."
+        )
+    d = one_dim(x, dim)[0]
+    raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
 
 
 def winner(x: Tensor, op: Any, dims: Ints, keepdim: bool) -> Tensor:

@@ -475,7 +475,14 @@ def as_strided(
     shape, steps = sizes((size,), "as_strided"), sizes((stride,), "as_strided", "stride", 3)
     if len(shape) != len(steps):
         raise RuntimeError("mismatch in length of strides and shape")
+    if any(step < 0 for step in steps):
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(steps)}"
+        )
     start = offset(input) if storage_offset is None else storage_offset
+    if start < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {start}")
     last = start + sum((n - 1) * step for n, step in zip(shape, steps))
     memory = input.st
     room = numel(tuple(input.shape) if memory is None else memory.spec.shape)

@@ -6,11 +6,14 @@ Parameters (slopes, bounds) are operands, run-time numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..op import Op
+from ...base.dtype import dtype
+from ..op import Op, Spec
+from ..shaping import REFUSED, Check
 from ..value import Val
 from .elementwise import (
     P,
@@ -196,4 +199,30 @@ elu: Op = define(
     _elu_grad, None, None, None,
     types="float", reference=lambda x, a, s, i: s * np.where(x > 0, x, a * np.expm1(x * i)),
     domain=(R, P, P, P),
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- what they refuse
+def _floats_only(kernel: str) -> Check:
+    def check(srcs: Sequence[Spec], ctype: dtype) -> None:
+        if srcs[0].dtype.rank < 2:
+            raise NotImplementedError(
+                f"\"{kernel}\" not implemented for '{srcs[0].dtype.typename}'"
+            )
+
+    return check
+
+
+REFUSED.update(
+    {
+        "gelu": _floats_only("GeluKernelImpl"),
+        "gelu_tanh": _floats_only("GeluKernelImpl"),
+        **{
+            name: _floats_only(f"{name}_cpu")
+            for name in (
+                "elu", "hardsigmoid", "hardswish", "leaky_relu", "log_sigmoid", "mish", "silu",
+                "softplus",
+            )
+        },
+    }
 )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...base import dtype as dt
 from ..op import COMPOSITE, Op, Spec, register
-from ..shaping import elementwise
+from ..shaping import NO_BOOL_SUB, elementwise
 from ..shaping_layers import check_reduction, of_classes
 from ..value import Val
 from . import elementwise as ew
@@ -128,6 +128,16 @@ def reduced(v: Val, reduction: str) -> Val:
 
 def _infer_pairs(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     check_reduction(arg[0])
+    x, t = srcs[0], srcs[1]
+    if op.name == "binary_cross_entropy" and t.dtype is not x.dtype and x.dtype.rank > 1:
+        raise RuntimeError(f"Found dtype {t.dtype.typename} but expected {x.dtype.typename}")
+    if t.dtype.rank < 2 <= x.dtype.rank and op.name.startswith("binary_cross_entropy_with"):
+        if t.dtype.kind == "b":
+            raise RuntimeError(NO_BOOL_SUB)
+        raise RuntimeError(
+            f"result type {x.dtype.typename} can't be cast to the desired output type "
+            f"{t.dtype.typename}"
+        )
     made = elementwise(_PAIR, srcs, None)
     if made.dtype.rank < 2:
         raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{made.dtype.typename}'")

@@ -18,6 +18,8 @@ SPREAD, INSIDE = (-2.0, 2.0), (-0.9, 0.9)
 
 def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x = srcs[0]
+    if x.dtype.rank > 2:
+        raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{x.dtype.typename}'")
     kind = x.dtype if x.dtype.rank > 1 else dt.Defaults.float
     return Spec(x.shape, kind, x.laid_alike(), x.device)
 

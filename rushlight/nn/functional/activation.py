@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import engine
+from ...base.shape import wrap_dim
 from ...engine import Tensor, apply
 from ...graph.op import Op
 from ...graph.ops import activations as rows
@@ -219,11 +220,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     x: Any = input
     if len(x.shape) == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
+    dim = wrap_dim(dim, len(x.shape))
     size = x.shape[dim]
     if size % 2:
-        raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim % len(x.shape)} is size {size}"
-        )
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     gate = x.narrow(dim, size // 2, size // 2).sigmoid()
     return x.narrow(dim, 0, size // 2) * gate  # type: ignore[no-any-return]
 

@@ -397,6 +397,12 @@ def multi_margin_loss(
     alone = len(x.shape) < 2
     if alone:
         x, t = x.reshape(1, -1), t.reshape(1)
+    if tuple(t.shape) != (x.shape[0],):
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input "
+            f"samples (batch size). Expected target size [{x.shape[0]}], but got "
+            f"{list(t.shape)}. Input has shape {list(x.shape)}."
+        )
     at = t.unsqueeze(1)
     each = (margin - x.gather(1, at) + x).clamp_min(0)
     each = each if p == 1 else each * each
@@ -443,6 +449,13 @@ def triplet_margin_loss(
 ) -> Tensor:
     """``max(0, d(a, p) - d(a, n) + margin)`` of p-norm distances."""
     reduction = _reduction(reduction, size_average, reduce)
+    ranks = [len(x.shape) for x in (anchor, positive, negative)]
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            f"dimensions, but got: anchor {ranks[0]}D, positive {ranks[1]}D, and negative "
+            f"{ranks[2]}D inputs"
+        )
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     near: Any = pairwise_distance(anchor, positive, p, eps)

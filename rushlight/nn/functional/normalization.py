@@ -29,6 +29,12 @@ def layer_norm(
     """
     x: Any = input
     dims = _last_dims(x, normalized_shape)
+    for name, v in (("weight", weight), ("bias", bias)):
+        if v is not None and v.shape != x.shape[dims[0] :]:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(v.shape)} and normalized_shape = {list(normalized_shape)}"
+            )
     if not x.is_contiguous():
         x = x.contiguous()  # the result is row-major, whatever the input is
     out = _standard(x, dims, eps)
@@ -75,6 +81,13 @@ def _last_dims(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(range(n - len(want), n))
 
 
+def _of_channels(channels: int, *given: Any) -> None:
+    """``RuntimeError`` unless statistics, scale and shift have an element for each channel."""
+    for name, v in zip(("running_mean", "running_var", "weight", "bias"), given):
+        if v is not None and v.shape.numel() != channels:
+            raise RuntimeError(f"{name} should contain {channels} elements not {v.shape.numel()}")
+
+
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -92,6 +105,8 @@ def batch_norm(
     """
     x: Any = input
     n = len(x.shape)
+    if n > 1:
+        _of_channels(x.shape[1], running_mean, running_var, weight, bias)
     dims = (0, *range(2, n))
     shape = (1, -1) + (1,) * (n - 2)
     if eps < 0 or (eps == 0 and training):
@@ -115,9 +130,8 @@ def batch_norm(
         _follow(running_var, var, count / (count - 1), momentum)
     else:
         if running_mean is None or running_var is None:
-            raise RuntimeError(
-                "Expected running_mean and running_var to be defined when training=False"
-            )
+            which = "running_mean" if running_mean is None else "running_var"
+            raise RuntimeError(f"{which} must be defined in evaluation mode")
         where: Any = running_mean
         spread: Any = running_var
         away = x - where.reshape(shape)
@@ -203,6 +217,12 @@ def group_norm(
             "shape "
             f"{list(x.shape)} and num_groups={num_groups}"
         )
+    for name, given in (("weight", weight), ("bias", bias)):
+        if given is not None and tuple(given.shape) != (channels,):
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, "
+                f"but got {name} of shape {list(given.shape)} and input of shape {list(x.shape)}"
+            )
     rest = list(x.shape[2:])
     if x.shape[0] * channels // num_groups * math.prod(rest) == 1:
         size = [x.shape[0] * channels // num_groups, num_groups, *rest]

@@ -1,0 +1,137 @@
+"""What is refused, in PyTorch's words: shapes and dtypes that do not fit, places outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rushlight as torch
+
+F = torch.nn.functional
+x = torch.ones(2, 3)
+whole = torch.zeros(2, 3, dtype=torch.int64)
+mask = torch.ones(2, 3, dtype=torch.bool)
+imaginary = torch.ones(2, dtype=torch.complex64)
+
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "broadcast": (
+        lambda: x + torch.ones(3, 4),
+        RuntimeError,
+        r"size of tensor a \(3\) must match the size of tensor b \(4\) at non-singleton dimension 1",
+    ),
+    "copy_": (
+        lambda: torch.ones(1, 3).copy_(x),
+        RuntimeError,
+        r"output with shape \[1, 3\] doesn't match the broadcast shape \[2, 3\]",
+    ),
+    "index": (lambda: x[0, 3], IndexError, "index 3 is out of bounds for dimension 1 with size 3"),
+    "linear": (
+        lambda: torch.nn.Linear(3, 4)(x.double()),
+        RuntimeError,
+        "mat1 and mat2 must have the same dtype, but got Double and Float",
+    ),
+    "cat": (lambda: torch.cat([]), ValueError, r"torch.cat\(\): expected a non-empty list"),
+    "masked_fill mask": (
+        lambda: x.masked_fill(whole, 1.0),
+        RuntimeError,
+        "boolean masks, but got mask with dtype long int",
+    ),
+    "masked_fill value": (
+        lambda: x.masked_fill(mask, 1j),
+        RuntimeError,
+        "value cannot be converted to type float without overflow",
+    ),
+    "masked_scatter": (
+        lambda: x.masked_scatter(mask, torch.ones(2)),
+        RuntimeError,
+        "Number of elements of source < number of ones in mask",
+    ),
+    "index_fill": (
+        lambda: x.index_fill(0, torch.tensor([0]), torch.ones(2)),
+        RuntimeError,
+        "0-dimensional value tensor",
+    ),
+    "take": (lambda: torch.take(x, x), RuntimeError, "Expected a long tensor for index"),
+    "max": (lambda: torch.ones(0, 3).max(0), IndexError, r"max\(\): Expected reduction dim 0"),
+    "max of nothing": (lambda: torch.ones(0).max(), RuntimeError, r"max\(\): Expected reduction"),
+    "sort": (lambda: imaginary.sort(), RuntimeError, "Sort does not support complex"),
+    "kthvalue": (lambda: x.kthvalue(4), RuntimeError, "out of range for dimension 1"),
+    "quantile": (lambda: x.quantile(2.0), RuntimeError, "must be in the range .* but got 2"),
+    "lerp": (lambda: x.lerp(x, whole), RuntimeError, "expected dtype float for `weight` but got"),
+    "gelu": (lambda: F.gelu(whole), NotImplementedError, "GeluKernelImpl.* for 'Long'"),
+    "elu": (lambda: F.elu(whole), NotImplementedError, "elu_cpu.* for 'Long'"),
+    "lgamma": (lambda: torch.special.erfcx(imaginary), NotImplementedError, "ComplexFloat"),
+    "invert": (lambda: ~x, TypeError, "only implemented on integer and Boolean-type tensors"),
+    "round": (lambda: whole.round(decimals=1), NotImplementedError, "round_cpu.* for 'Long'"),
+    "meshgrid": (lambda: torch.meshgrid(x, x, indexing="ij"), RuntimeError, "0D or 1D tensor"),
+    "combinations": (lambda: torch.combinations(x), RuntimeError, "Expect a 1D vector"),
+    "block_diag": (lambda: torch.block_diag(torch.ones(2, 2, 2)), RuntimeError, "2 or fewer dim"),
+    "unique": (lambda: x.unique(dim=2), IndexError, "Dimension out of range"),
+    "as_strided": (lambda: x.as_strided((2,), (-1,)), RuntimeError, "Negative strides"),
+    "as_strided start": (
+        lambda: x.as_strided((2,), (1,), -3),
+        RuntimeError,
+        "invalid storage offset",
+    ),
+    "requires_grad_": (lambda: x.clone().requires_grad_(2), TypeError, "must be bool, not int"),
+    "promote_types": (lambda: torch.promote_types(torch.float32, 1), TypeError, "position 2"),
+    "batch_norm": (
+        lambda: torch.nn.BatchNorm1d(4)(x),
+        RuntimeError,
+        "running_mean should contain 3 elements not 4",
+    ),
+    "layer_norm": (
+        lambda: F.layer_norm(x, [3], torch.ones(2)),
+        RuntimeError,
+        "Expected weight to be of same shape as normalized_shape",
+    ),
+    "group_norm": (
+        lambda: torch.nn.GroupNorm(1, 4)(x),
+        RuntimeError,
+        "vector of size equal to the number of channels",
+    ),
+    "bce": (
+        lambda: F.binary_cross_entropy(x, whole),
+        RuntimeError,
+        "Found dtype Long but expected Float",
+    ),
+    "bce with logits": (
+        lambda: F.binary_cross_entropy_with_logits(x, whole),
+        RuntimeError,
+        "result type Float can't be cast to the desired output type Long",
+    ),
+    "triplet": (
+        lambda: F.triplet_margin_loss(x, x, torch.ones(3)),
+        RuntimeError,
+        "anchor 2D, positive 2D, and negative 1D",
+    ),
+    "multi_margin": (
+        lambda: F.multi_margin_loss(x, torch.tensor([0])),
+        RuntimeError,
+        r"Expected target size \[2\], but got \[1\]",
+    ),
+    "glu": (lambda: F.glu(x, 3), IndexError, "Dimension out of range"),
+    "tensor": (
+        lambda: torch.tensor(300, dtype=torch.uint8),
+        RuntimeError,
+        "value cannot be converted to type uint8 without overflow",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    call, kind, words = REFUSED[name]
+    with pytest.raises(kind, match=words):
+        call()
+
+
+def test_not_refused() -> None:
+    assert torch.ones(0).median().isnan().item()
+    assert torch.zeros(2, 2).copy_(3).tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    assert (~whole).tolist() == [[-1] * 3] * 2
+    assert torch.tensor([1.0, 2.0]).masked_fill(torch.tensor([True, False]), 3 + 0j).tolist() == [
+        3.0,
+        2.0,
+    ]
