@@ -99,7 +99,7 @@ class Run:
         """Leaf gradients are complete: hooks see them, then `.grad` takes them."""
         w = self.wanted
         for hist, g in self.leaves:
-            if w is not None and id(hist) not in w.leaves:
+            if hist.off if w is None else id(hist) not in w.leaves:
                 continue
             h = run_hooks(hist.hooks, g) if hist.hooks is not None else g
             if w is not None:
@@ -277,7 +277,7 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
         live.append(h)
         hs.append(h)
         hist = leaves[k]
-        if hist.frame is not None or hist.hooks is not None or hist.grad is not None:
+        if hist.frame is not None or hist.hooks is not None or hist.grad is not None or hist.off:
             plain = False
     e.cur = r
     if plain:

@@ -37,6 +37,7 @@ class Hist:
     grad: Tensor | None = None
     hooks: Any = None
     after: Any = None  # hooks that run when a leaf's ``grad`` is complete
+    off: bool = False  # of a leaf: `requires_grad` was taken from it
 
     def __init__(self, frame: Frame | None, slot: int) -> None:
         self.frame: Frame | None = frame
@@ -78,8 +79,8 @@ class Fam:
     hslot: i64 = NONE
     # A leaf that is a view has its history there, not at the base: (shape, strides, offset).
     root: Any = None
-    # Of a rooted family: the storage's value without history.  Of one without history: what holds
-    # its gradient all the same, see `leaves.holding`.
+    # Of a rooted family: the storage's value without history.  Of one without history: the one
+    # before, or what holds its gradient all the same, see `leaves.rewire` and `holding`.
     base: Fam | None = None
     # A view's own place in the history of `base` (see `handles.view_family`): a view is one
     # node, wherever stretches are cut.

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..base.shape import is_dense
 from .core import SLOW, Engine, Fam, Hist, Tensor, follow, mine
-from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, promote
+from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, origin, promote
 from .record import detach
 from .records import NONE, Rec, Storage
 from .trie import VALUE
@@ -55,7 +55,8 @@ def mark(e: Engine, t: Tensor) -> None:
 
 
 def rewire(t: Tensor, hist: Hist | None) -> None:
-    """Give ``t`` a history of its own from here on: later uses enter anew."""
+    """Give ``t`` a history of its own from here on, or none.  What it had is kept: what was made
+    before goes on to lead there when the flag is on again."""
     e = mine()
     if t.st is None:
         mark(e, t)
@@ -63,16 +64,32 @@ def rewire(t: Tensor, hist: Hist | None) -> None:
     s = t.st
     assert s is not None
     s.old = True
-    have = t.grad
-    f = family(s, hist, t.rec)
-    if have is not None:  # the flag changes, the gradient stays
-        if hist is None:
-            f.base = holding(s, t.rec, have)
-        else:
-            hist.grad = have
-        t.grad = None
+    old = t.fam
+    if hist is None:
+        f = family(s, None, t.rec)
+        if old is not None and old.hist is not None:
+            old.hist.off = True
+            f.base = old
+    else:
+        b = old.base if old is not None else None
+        if b is None or b.hist is None or b.root != t.rec.region:
+            f = family(s, hist, t.rec)
+        elif b.st is s and (b.root is None or b.base is not None):
+            f = b
+            f.root = t.rec.region  # that object, see `handles.at_root`
+        else:  # other memory, or a gradient that was given to what wanted none
+            f = family(s, b.hist, t.rec)
+            goes_on(e, b)
+        if f.hist is not None:
+            f.hist.off = False
     t.fam = f
     t.epoch = 0
+
+
+def goes_on(e: Engine, f: Fam) -> None:
+    """Another family continues the history of ``f``: in this stretch each history enters once."""
+    if f.hist is not None and f.epoch == e.epoch and f.rec.rg:
+        e.loose[origin(f.hist)] = int(f.slot)
 
 
 def holding(s: Storage, rec: Rec, g: Tensor) -> Fam:
@@ -110,8 +127,6 @@ def set_grad(t: Tensor, g: Tensor | None) -> None:
     f = t.fam
     h = f.hist if f is not None else None
     if h is None and g is None:
-        if f is not None and f.root is None:
-            f.base = None
         return
     if (h is None and needs_grad(t)) or (h is not None and not at_root(t)):
         if g is None:
@@ -161,6 +176,8 @@ def set_data(t: Tensor, other: Tensor) -> None:
     old = t.fam
     hist = old.hist if old is not None else None
     f = family(s, hist, other.rec)
+    if old is not None:
+        goes_on(e, old)
     if old is not None and hist is None and old.root is None:
         f.base = old.base
     t.st = s
