@@ -79,17 +79,22 @@ def rewire(t: Tensor, hist: Hist | None) -> None:
             f.root = t.rec.region  # that object, see `handles.at_root`
         else:  # other memory, or a gradient that was given to what wanted none
             f = family(s, b.hist, t.rec)
-            goes_on(e, b)
+            goes_on(e, b, t.rec)
         if f.hist is not None:
             f.hist.off = False
     t.fam = f
     t.epoch = 0
 
 
-def goes_on(e: Engine, f: Fam) -> None:
-    """Another family continues the history of ``f``: in this stretch each history enters once."""
-    if f.hist is not None and f.epoch == e.epoch and f.rec.rg:
+def goes_on(e: Engine, f: Fam, r: Rec) -> None:
+    """Another family continues the history of ``f`` with a value like ``r``'s: in a stretch each
+    history enters once, where its gradient has one shape and type."""
+    if f.hist is None or f.epoch != e.epoch or not f.rec.rg:
+        return
+    if f.rec.spec.shape == r.spec.shape and f.rec.spec.dtype is r.spec.dtype:
         e.loose[origin(f.hist)] = int(f.slot)
+    else:
+        SLOW[0].flush(e)
 
 
 def holding(s: Storage, rec: Rec, g: Tensor) -> Fam:
@@ -177,7 +182,7 @@ def set_data(t: Tensor, other: Tensor) -> None:
     hist = old.hist if old is not None else None
     f = family(s, hist, other.rec)
     if old is not None:
-        goes_on(e, old)
+        goes_on(e, old, other.rec)
     if old is not None and hist is None and old.root is None:
         f.base = old.base
     t.st = s

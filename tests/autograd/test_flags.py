@@ -92,3 +92,12 @@ def test_a_network_that_is_frozen_and_thawed() -> None:
             loss.backward()
         optimizer.step()
         assert (net.weight.tolist() == before) == (step % 2 == 1)
+
+
+def test_parameters_of_another_type_have_gradients_of_that_type() -> None:
+    net = torch.nn.Linear(2, 1)
+    net.weight.sum()
+    net.to(torch.float64)
+    x = torch.full((1, 2), 1 / 3, dtype=torch.float64)
+    net(x).sum().backward()
+    assert net.weight.grad.dtype is torch.float64 and net.weight.grad.tolist() == x.tolist()
