@@ -51,8 +51,8 @@ def load(image: bytes, names: Sequence[str], known: Mapping[str, int]) -> Code |
         return None
     try:
         return _placed(image, names, known)
-    except (_Strange, IndexError, KeyError, OSError, struct.error):
-        return None
+    except (_Strange, LookupError, ValueError, OverflowError, MemoryError, OSError, struct.error):
+        return None  # strange, damaged, or no memory that may be run
 
 
 class _Strange(Exception):
