@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -108,27 +109,40 @@ class set_grad_enabled(_Mode):
     __repr__ = __str__
 
 
+class _Here(threading.local):
+    """What holds in this thread."""
+
+    inference = False
+
+
+_HERE = _Here()
+
+
 class inference_mode(_Mode):
-    """`no_grad` under another name: tensors made inside may be used outside without limits."""
+    """`no_grad` under another name: tensors made inside may be used outside without limits.
+
+    With `mode` False what stands inside is outside of it, and history is written.
+    """
 
     def __new__(cls, mode: Any = True) -> Any:
         made = super().__new__(cls)
         if isinstance(mode, bool):
             return made
-        made.mode, made.prev = True, False
+        made.mode, made.prev = True, (False, False)
         return made(mode)
 
     def __init__(self, mode: Any = True) -> None:
         self.mode = bool(mode)
-        self.prev = False
+        self.prev = (False, False)
 
     def __enter__(self) -> None:
-        self.prev = engine.is_grad_enabled()
-        if self.mode:
-            engine.set_grad_enabled(False)
+        self.prev = (engine.is_grad_enabled(), _HERE.inference)
+        engine.set_grad_enabled(not self.mode)
+        _HERE.inference = self.mode
 
     def __exit__(self, *_: object) -> None:
-        engine.set_grad_enabled(self.prev)
+        engine.set_grad_enabled(self.prev[0])
+        _HERE.inference = self.prev[1]
 
     def clone(self) -> Any:
         """A fresh one of the same mode."""
@@ -141,5 +155,5 @@ def is_grad_enabled() -> bool:
 
 
 def is_inference_mode_enabled() -> bool:
-    """False: inference mode is `no_grad` here."""
-    return False
+    """Whether this thread is in `inference_mode`."""
+    return _HERE.inference

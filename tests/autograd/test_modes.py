@@ -61,6 +61,23 @@ def test_inference_mode():
     assert not f(x()).requires_grad
 
 
+def test_inference_mode_says_whether_it_is_on():
+    def now():
+        return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    assert now() == (False, True)
+    with torch.inference_mode():
+        assert now() == (True, False)
+        with torch.inference_mode(False):
+            assert now() == (False, True)
+        with torch.enable_grad():
+            assert now() == (True, True)
+        assert now() == (True, False)
+    with torch.no_grad(), torch.inference_mode(False):
+        assert now() == (False, True)
+    assert torch.inference_mode(now)() == (True, False) and now() == (False, True)
+
+
 def test_generators_run_in_the_mode_and_leave_it_between():
     @torch.no_grad()
     def numbers():
