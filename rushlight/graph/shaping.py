@@ -227,7 +227,7 @@ def expand(s: Spec, arg: Any) -> Region:
             f"the tensor ({len(s.shape)})"
         )
     out: list[int] = list(arg)
-    for i in range(len(out)):
+    for i in range(len(out) - 1, -1, -1):  # the last that does not fit is named
         d = out[i]
         have = s.shape[i - k] if i >= k else 1
         if d == -1:
@@ -334,7 +334,7 @@ def written(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 # ---------------------------------------------------------------- products
 NAMES: Final = {
     "float32": "float", "float64": "double", "int64": "long int", "int32": "int",
-    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "float16": "c10::Half",
+    "int8": "signed char", "uint8": "unsigned char", "int16": "short int", "float16": "c10::Half",
     "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
 }  # fmt: skip

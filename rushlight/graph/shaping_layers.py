@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtype as dt
+from ..base.dtype import dtype
 from ..base.shape import Ints, numel, wrap_dim
 from .op import Op, Spec
 from .shaping import product, reduced_shape
@@ -82,17 +83,23 @@ def linear_layer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
         )
     rows, columns = w.shape
     if x.shape[-1] != columns or x.dtype is not w.dtype or x.dtype is dt.bool_:
-        if len(srcs) > 2 and x.shape[-1] == columns and x.dtype is not w.dtype:
-            raise RuntimeError(
-                "mat1 and mat2 must have the same dtype, but got "
-                f"{x.dtype.typename} and {w.dtype.typename}"
-            )
+        if len(srcs) > 2 and x.shape[-1] == columns:
+            same_type("self and mat2", srcs[2].dtype, w.dtype)
+            same_type("mat1 and mat2", x.dtype, w.dtype)
         left = Spec((numel(x.shape[:-1]), x.shape[-1]), x.dtype, None, x.device)
         product(op, (left, Spec((columns, rows), w.dtype, None, w.device)), None)  # raises
     out = x.shape[:-1] + (rows,)
     if len(srcs) > 2:
         check_bias(op, srcs[2], out, x)
     return Spec(out, x.dtype, None, x.device)
+
+
+def same_type(which: str, a: dtype, b: dtype) -> None:
+    """What is multiplied and added has to be of one type; PyTorch's words."""
+    if a is not b:
+        raise RuntimeError(
+            f"{which} must have the same dtype, but got {a.typename} and {b.typename}"
+        )
 
 
 def added_product(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:

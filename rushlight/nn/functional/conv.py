@@ -10,9 +10,9 @@ from ...engine import Tensor, apply
 from ...graph.ops import convolve as rows
 from ...graph.ops import elementwise as ew
 from ...graph.ops import movement
+from ...graph.shaping import NAMES
 
 Sizes = int | Sequence[int]
-_SCALAR = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
 
 
 def per_dimension(value: Sizes, name: str, space: int) -> Ints:
@@ -57,15 +57,15 @@ def _check_sizes(stride: Ints, padding: Ints, dilation: Ints, groups: int) -> No
 def _of_one_type(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """The operands, which autocast converts; otherwise they have to be of one type."""
     x, w, bias = engine.lowered(x, w, bias)
+    if bias is not None and bias.dtype is not x.dtype:
+        raise RuntimeError(
+            f"Input type ({NAMES.get(x.dtype.name, x.dtype.name)}) and bias type "
+            f"({NAMES.get(bias.dtype.name, bias.dtype.name)}) should be the same"
+        )
     if x.dtype is not w.dtype:
         raise RuntimeError(
             f"expected scalar type {x.dtype.typename} but found {w.dtype.typename}: input and "
             "weight of a convolution have to be of one type"
-        )
-    if bias is not None and bias.dtype is not x.dtype:
-        raise RuntimeError(
-            f"Input type ({_SCALAR.get(x.dtype.name, x.dtype.name)}) and bias type "
-            f"({_SCALAR.get(bias.dtype.name, bias.dtype.name)}) should be the same"
         )
     return x, w, bias
 
