@@ -21,7 +21,7 @@ from ..base.shape import (
 )
 from ..graph.node import Node, Program
 from ..graph.op import TABLE, Spec
-from ..graph.ops.indexing import CHECK, Bound, indexed_shape
+from ..graph.ops.indexing import CHECK, READS, WRITES, Bound, indexed_shape
 from ..graph.ops.movement import CUT
 from ..graph.shaping import GEOMETRY
 from .values import Ref, Row, Value, Values, dot_row, identity, unit
@@ -421,12 +421,12 @@ class Resolver:
         name = n.op.name
         if name in ("gather", "pick"):
             return self.picked(n, n.srcs[0], (n.arg,), n.srcs[1:], along=True)
-        if name == "index":
+        if name in READS:
             return self.picked(n, n.srcs[0], n.arg, n.srcs[1:], along=False)
         if name == "scatter":
             dim, accumulate = n.arg
             return self.scattered(n, n.srcs[2], (dim,), n.srcs[1:2], accumulate, along=True)
-        if name == "index_put":
+        if name in WRITES:
             dims, accumulate = n.arg
             return self.scattered(n, n.srcs[1], dims, n.srcs[2:], accumulate, along=False)
         raise NotImplementedError(f"{name}: the compiler has no rule for this indexing")

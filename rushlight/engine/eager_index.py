@@ -10,7 +10,7 @@ import numpy as np
 from ..base.shape import Ints
 from ..graph.node import Node
 from ..graph.op import Spec
-from ..graph.ops.indexing import CHECK, indexed_shape
+from ..graph.ops.indexing import CHECK, READS, WRITES, indexed_shape
 
 
 def check(node: Node, specs: Sequence[Spec], xs: Sequence[Any]) -> None:
@@ -83,7 +83,7 @@ def indexed(name: str, arg: Any, spec: Spec, xs: Sequence[Any], out: Any) -> Any
         else:
             out[...] = x[_along(i.shape, arg, i)] if i.ndim else x[i]
         return out
-    if name == "index":
+    if name in READS:
         x, *places = xs
         out[...] = x[_spaced(x.shape, arg, places)]
         return out
@@ -92,7 +92,7 @@ def indexed(name: str, arg: Any, spec: Spec, xs: Sequence[Any], out: Any) -> Any
         out[...] = base
         where = _along(i.shape, arg[0], i) if i.ndim else (i,)
         return _written(out, where, value, arg[1])
-    if name == "index_put":
+    if name in WRITES:
         base, value, *places = xs
         out[...] = base
         return _written(out, _spaced(base.shape, arg[0], places), value, arg[1])

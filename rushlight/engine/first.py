@@ -35,7 +35,7 @@ from ..graph.op import (
     compute_type,
 )
 from ..graph.ops import movement as mv
-from ..graph.ops.indexing import CHECK
+from ..graph.ops.indexing import CHECK, READS, WRITES
 from ..graph.shaping import is_view, region_of
 from ..runtime.buffer import Buffer
 from .memory import hold
@@ -164,9 +164,9 @@ class Runner(Placing):
         name = op.name
         if name == "gather" or name == "pick":
             return self.gather(op, xs, arg, spec, leaves, out)
-        if name == "index":
+        if name in READS:
             return self.index(op, xs, arg, spec, leaves, out)
-        return name == "index_put" and self.put(op, xs, arg, spec, leaves, out)
+        return name in WRITES and self.put(op, xs, arg, spec, leaves, out)
 
     def view(
         self, code: i64, op: Any, x: Cell, arg: Any, spec: Spec, exact: bool, out: Cell

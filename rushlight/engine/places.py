@@ -102,7 +102,7 @@ class Placing(Products):
         words.extend(
             [self.reach(out), self.reach(x), self.reach(index), block, 0, at.dtype.itemsize]
         )
-        words.extend([block, shape[dim], shape[dim], block])
+        words.extend([block, shape[dim], shape[dim] if op.name == "index" else 0, block])
         if lead > 1:
             words.extend([lead, n * block, shape[dim] * block, 0])
         self.checks.append((op, held(xs), dims, spec, int(self.slot)))
@@ -140,7 +140,9 @@ class Placing(Products):
             self.words.extend(
                 [address, n, self.reach(out), self.reach(x), self.reach(index), 0, block]
             )
-            self.words.extend([at.dtype.itemsize, block, spec.shape[0], spec.shape[0], block])
+            size = spec.shape[0]
+            wrap = size if op.name == "index_put" else 0
+            self.words.extend([at.dtype.itemsize, block, size, wrap, block])
         self.checks.append((op, held(xs), arg, spec, int(self.slot)))
         return True
 

@@ -50,7 +50,7 @@ def computes(node: Node, specs: Sequence[Spec]) -> bool:
     narrow = node.spec.dtype.narrow or any(s.dtype.narrow for s in specs)
     if kind != INDEX or not narrow:
         return narrow
-    return node.op.name in ("scatter", "index_put") and bool(node.arg[1])
+    return node.op.name in ("scatter", "index_put", "index_add") and bool(node.arg[1])
 
 
 def append(program: Program, node: Node, specs: Sequence[Spec]) -> int:

@@ -12,6 +12,7 @@ from rushlight.base import dtype as dt
 from rushlight.base.shape import broadcast_shapes, wrap_dim
 from rushlight.engine import Tensor
 from rushlight.engine.record import distinct
+from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as rows
 from rushlight.graph.ops import movement
@@ -137,16 +138,16 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     need_tensor(input, "index_select")
     d, places = slices(input, dim, index, "index_select")
     x = input if input.shape else look(movement.unsqueeze, input, 0)
-    made = apply(rows.index, x, places, arg=(d,))
+    made = apply(rows.index_select, x, places, arg=(d,))
     return give(made if input.shape else sh.reshaped(made, ()), out, "index_select", input)
 
 
-def _placed(x: Tensor, d: int, places: Tensor, value: Tensor, add: bool) -> Tensor:
-    """`index_put` along one dimension; a tensor without dimensions counts as one element."""
+def _placed(row: Op, x: Tensor, d: int, places: Tensor, value: Tensor, add: bool) -> Tensor:
+    """Written along one dimension; a tensor without dimensions counts as one element."""
     if x.shape:
-        return apply(rows.index_put, x, value, places, arg=((d,), add))
+        return apply(row, x, value, places, arg=((d,), add))
     made = look(movement.unsqueeze, x, 0)
-    return sh.reshaped(apply(rows.index_put, made, value, places, arg=((0,), add)), ())
+    return sh.reshaped(apply(row, made, value, places, arg=((0,), add)), ())
 
 
 def _fits(x: Tensor, d: int, places: Tensor, source: Tensor, name: str) -> None:
@@ -187,7 +188,7 @@ def index_add(
     added = source if alpha == 1 else source * alpha
     if added.dtype is not input.dtype:
         added = apply(ew.cast, added, arg=input.dtype)
-    return give(_placed(in_order(input), d, places, added, True), out, "index_add")
+    return give(_placed(rows.index_add, in_order(input), d, places, added, True), out, "index_add")
 
 
 @both()
@@ -200,7 +201,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
             f"{input.dtype.typename} and (source) {source.dtype.typename}"
         )
     _fits(input, d, places, source, "index_copy")
-    return _placed(in_order(input), d, places, source, False)
+    return _placed(rows.index_copy, in_order(input), d, places, source, False)
 
 
 @both()
@@ -214,7 +215,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         )
     if not isinstance(value, Tensor):
         value = engine.full((), number(value, "index_fill", "value", 4), input.dtype, input.device)
-    return _placed(input, d, places, value, False)
+    return _placed(rows.index_put, input, d, places, value, False)
 
 
 def written(name: str, f: Callable[..., Tensor], whole: bool | None = True) -> None:

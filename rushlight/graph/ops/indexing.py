@@ -205,6 +205,10 @@ def _put_grad(i: int, g: Val, out: Val, base: Val, value: Val, *places: Val) -> 
     return sum_to(index(g, *places, arg=dims), value.shape) if i == 1 else None
 
 
+def _select_grad(i: int, g: Val, out: Val, x: Val, place: Val) -> Val | None:
+    return index_add(zeros(g, x.shape), g, place, arg=(out.arg, True)) if i == 0 else None
+
+
 index: Op = register(Op("index", INDEX, _infer_index))
 index.grads = _index_grad
 index_put: Op = register(Op("index_put", INDEX, _infer_put))
@@ -216,6 +220,17 @@ CHECK[index] = lambda srcs, dims: tuple(
 CHECK[index_put] = lambda srcs, arg: tuple(
     Bound(2 + i, srcs[0].shape[d], d, True) for i, d in enumerate(arg[0])
 )
+# The same along one dimension, where places do not count from the end.
+index_select: Op = register(Op("index_select", INDEX, _infer_index))
+index_select.grads = _select_grad
+index_add: Op = register(Op("index_add", INDEX, _infer_put))
+index_copy: Op = register(Op("index_copy", INDEX, _infer_put))
+index_add.grads = index_copy.grads = _put_grad
+CHECK[index_select] = lambda srcs, dims: (Bound(1, srcs[0].shape[dims[0]], dims[0]),)
+for _op in (index_add, index_copy):
+    CHECK[_op] = lambda srcs, arg: (Bound(2, srcs[0].shape[arg[0][0]], arg[0][0]),)
+READS: Final = frozenset({"index", "index_select"})
+WRITES: Final = frozenset({"index_put", "index_add", "index_copy"})
 
 
 # ---------------------------------------------------------------- embedding
@@ -235,10 +250,10 @@ def _infer_embedding(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
 def _embedding_grad(g: Val, out: Val, weight: Val, places: Val) -> Val:
     if out.arg is not None:  # the padding row gets no gradient
         g = where(unsqueeze(eq(places, out.arg), arg=len(places.shape)), 0.0, g)
-    return index_put(zeros(g, weight.shape), g, places, arg=((0,), True))
+    return index_add(zeros(g, weight.shape), g, places, arg=((0,), True))
 
 
 # (weight, places): rows of weight; arg = padding_idx (not negative) or None
 embedding: Op = register(Op("embedding", COMPOSITE, _infer_embedding))
-embedding.decompose = lambda weight, places, arg=None: index(weight, places, arg=(0,))
+embedding.decompose = lambda weight, places, arg=None: index_select(weight, places, arg=(0,))
 embedding.grads = (_embedding_grad, None)
