@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base.shape import is_dense
+from ..graph.op import Spec
 from .core import SLOW, Engine, Fam, Hist, Tensor, follow, mine
 from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, origin, promote
 from .record import detach
@@ -88,10 +89,12 @@ def rewire(t: Tensor, hist: Hist | None) -> None:
 
 def goes_on(e: Engine, f: Fam, r: Rec) -> None:
     """Another family continues the history of ``f`` with a value like ``r``'s: in a stretch each
-    history enters once, where its gradient has one shape and type."""
+    history enters once, where its gradient has one shape, type and device."""
     if f.hist is None or f.epoch != e.epoch or not f.rec.rg:
         return
-    if f.rec.spec.shape == r.spec.shape and f.rec.spec.dtype is r.spec.dtype:
+    a: Spec = f.rec.spec
+    b: Spec = r.spec
+    if a.shape == b.shape and a.dtype is b.dtype and a.device == b.device:
         e.loose[origin(f.hist)] = int(f.slot)
     else:
         SLOW[0].flush(e)
