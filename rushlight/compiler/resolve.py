@@ -28,9 +28,17 @@ from .values import Ref, Row, Value, Values, dot_row, identity, unit
 
 
 def layout_of(spec: Spec) -> Ints:
-    """Strides of the memory an output is written in: its own where they are dense."""
+    """Strides of the memory a value is written in: its own where they are dense."""
     dense = is_dense(spec.shape, spec.strides)
     return spec.strides if dense else contiguous_strides(spec.shape)
+
+
+def shown(spec: Spec) -> tuple[Ints, Ints]:
+    """What is written of an output, and its strides: what memory shows several times, once."""
+    once = tuple(1 if s == 0 else n for n, s in zip(spec.shape, spec.strides))
+    if is_dense(once, spec.strides):
+        return once, spec.strides
+    return spec.shape, contiguous_strides(spec.shape)
 
 
 def resolve(program: Program) -> Values:
@@ -514,12 +522,13 @@ class Resolver:
 
     def output(self, o: int, taken: set[int]) -> int:
         spec = self.program.nodes[o].spec
-        r, layout = self.source(o), layout_of(spec)
-        if self.is_whole(r, spec.shape, layout):
+        shape, layout = shown(spec)
+        r = self.source(o)
+        if self.is_whole(r, shape, layout):
             whole = self.out.items[r.value].kind != "leaf"
             if whole and self.memory_root(r.value) not in taken:
                 return r.value
-        return self.copy(r, spec.shape, layout).value
+        return self.copy(r, shape, layout).value
 
 
 def _flipped(row: Row, shape: Ints, dims: Ints) -> Row:

@@ -15,7 +15,7 @@ from .group import Group, Grouping
 from .loops import Access, Instr, Kernel, LoopProgram, Output, Param, Stage
 from .memory import place_memory
 from .products import product
-from .resolve import layout_of
+from .resolve import shown
 from .split import Launch, split
 from .values import Ref, Row, dot_row
 from .wholes import whole
@@ -328,7 +328,7 @@ def schedule(grouping: Grouping, program: Program) -> LoopProgram:
     result = LoopProgram(
         values.leaves,
         list(values.numbers),
-        [Output(s.shape, layout_of(s), s.dtype) for s in specs],
+        [Output(s.shape, shown(s)[1], s.dtype) for s in specs],
     )
     launches: list[Launch] = []
     for g in grouping.groups:

@@ -325,8 +325,9 @@ def test_long_programs_end_without_touching_other_memory() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_gradient_of_a_view_that_is_differentiated_again() -> None:
-    """Wherever stretches end, its parts meet at the view, not at the memory it shows."""
+@pytest.mark.parametrize("fuse_after", [1, 1 << 40])
+def test_what_shows_its_memory_several_times_is_kept_once(fuse_after: int) -> None:
+    """A plan wrote an expanded value whole, where what reads it looks for one copy."""
 
     def twice() -> bytes:
         x = (torch.arange(70.0) * 0.37).sin().requires_grad_()
@@ -337,6 +338,5 @@ def test_a_gradient_of_a_view_that_is_differentiated_again() -> None:
 
     with override(eager=True):
         want = twice()
-    for limit in (1000, 20, 10, 6, 5, 4, 3):
-        with override(limit=limit):
-            assert twice() == want, limit
+    with override(fuse_after=fuse_after, limit=20):
+        assert [twice() == want for _ in range(4)] == [True] * 4
