@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..base.errors import AGAIN
-from ..base.shape import contiguous_strides
-from ..graph.op import TABLE
+from ..base.shape import contiguous_strides, is_dense
+from ..graph.op import TABLE, Spec
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
 from .records import BACKWARD, MANY, NONE, TEMPLATE, Rec, follower
@@ -160,8 +160,9 @@ def finish(r: Rec, tp: Tape, grads: list[tuple[int, int]], kept: list[tuple[int,
 def layout(r: Rec) -> Any:
     """The strides of a gradient that is asked for: its tensor's own unless they have gaps or
     overlap."""
-    spec = r.spec
-    return spec.strides if r.region is None or r.dense else contiguous_strides(spec.shape)
+    spec: Spec = r.spec
+    dense = is_dense(spec.shape, spec.strides)
+    return spec.strides if dense else contiguous_strides(spec.shape)
 
 
 def install(e: Engine, r: Rec, numbers: int) -> None:

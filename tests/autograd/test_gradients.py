@@ -3,10 +3,13 @@
 import subprocess
 import sys
 import warnings
+from typing import Any
 
+import numpy as np
 import pytest
 
 import rushlight as torch
+from rushlight.base.settings import override
 
 
 def test_backward_adds_up():
@@ -248,3 +251,39 @@ def test_nodes_of_own_functions_print_as_pytorchs():
     assert repr(y.grad_fn).startswith("<torch.autograd.function.DoubleBackward object at 0x")
     assert y.grad_fn.name() == "DoubleBackward" and "grad_fn=<DoubleBackward>" in repr(y)
     assert repr((x * 2).grad_fn).startswith("<MulBackward0 object at 0x")
+
+
+HIGHER: dict[str, Any] = {
+    "sum and element": lambda x: x.square().sum() * x[0],
+    "product of sums": lambda x: (x * x).sum() * x.sum(),
+    "square of a sum": lambda x: x.square().sum() ** 2,
+    "norm": lambda x: x.norm(),
+    "logsumexp": lambda x: x.exp().sum().log(),
+    "cosine": lambda x: torch.nn.functional.cosine_similarity(x, x.sin(), 0),
+    "normalised": lambda x: torch.nn.functional.normalize(x, dim=0).sum(),
+    "expanded": lambda x: (x[:, None].expand(4, 3).sin() * x[:3]).sum(),
+}
+
+
+@pytest.mark.parametrize("name", HIGHER)
+def test_third_derivatives_are_the_same_wherever_values_are_read(name: str) -> None:
+    """A gradient that went to a saved value was laid out in that value's one place for all."""
+
+    def derivatives(reads: tuple[int, ...]) -> list[Any]:
+        x = (torch.arange(4.0) * 0.3 + 1).requires_grad_()
+        y = HIGHER[name](x)
+        out = []
+        for order in range(3):
+            if order in reads:
+                y.item()
+            (g,) = torch.autograd.grad(y, x, create_graph=True)
+            out.append(g)
+            y = (g * g * g).sum()
+        return [g.detach().numpy().copy() for g in out]
+
+    with override(eager=True):
+        want = derivatives(())
+    for reads in ((), (0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)):
+        for _ in range(3):
+            for a, b in zip(derivatives(reads), want, strict=True):
+                np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-6 * abs(b).max())
