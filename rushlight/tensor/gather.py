@@ -360,6 +360,9 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     x, m = look(movement.expand, input, shape), look(movement.expand, mask, shape)
     if not shape:
         x, m = look(movement.unsqueeze, x, 0), look(movement.unsqueeze, m, 0)
+    if out is not None:
+        distinct(out, input, True)
+        distinct(out, mask, True)
     return give(picked(*resolve(x, (m,))), out, "masked_select")
 
 

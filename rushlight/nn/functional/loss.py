@@ -12,6 +12,7 @@ from ... import engine
 from ...engine import Tensor, apply
 from ...engine.core import record2
 from ...graph.op import Op
+from ...graph.ops import elementwise as ew
 from ...graph.ops import losses as rows
 from .normalization import legacy_reduction, pairwise_distance
 
@@ -371,7 +372,8 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross-entropy with logits, averaged over the classes (last dimension)."""
     reduction = _reduction(reduction, size_average, reduce)
-    each: Any = apply(rows.binary_cross_entropy_with_logits, input, target, arg=("none",))
+    labels = target if target.dtype is input.dtype else apply(ew.cast, target, arg=input.dtype)
+    each: Any = apply(rows.binary_cross_entropy_with_logits, input, labels, arg=("none",))
     each = each if weight is None else each * weight
     return reduced(each.sum(-1) / input.shape[-1], reduction)
 
