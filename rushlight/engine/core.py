@@ -85,7 +85,7 @@ class Fam:
     # A view's own place in the history of `base` (see `handles.view_family`): a view is one
     # node, wherever stretches are cut.
     own: bool = False
-    past: Hist | None = None  # of such a view: where its gradient was kept before the last write
+    past: Hist | None = None  # where a kept gradient (`retain_grad`) was before the last write
     unheard: bool = False  # `.data`: no history hears of what is written through it
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
