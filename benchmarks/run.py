@@ -30,6 +30,7 @@ BUDGET = {
     "medium": (2.0, None),
     "convolutions": (1.1, None),
     "captured": (60.0, None),
+    "kernel": (1.5, None),
 }
 
 

@@ -82,11 +82,8 @@ globals().update(_names)
 _OF_NN = frozenset(
     [
         "adaptive_avg_pool1d",
-        "alpha_dropout",
         "avg_pool1d",
-        "batch_norm",
         "bilinear",
-        "binary_cross_entropy_with_logits",
         "celu",
         "conv1d",
         "conv2d",
@@ -96,19 +93,7 @@ _OF_NN = frozenset(
         "conv_transpose2d",
         "conv_transpose3d",
         "channel_shuffle",
-        "cosine_embedding_loss",
         "cosine_similarity",
-        "dropout",
-        "embedding",
-        "embedding_bag",
-        "feature_alpha_dropout",
-        "group_norm",
-        "hardshrink",
-        "hinge_embedding_loss",
-        "instance_norm",
-        "kl_div",
-        "layer_norm",
-        "margin_ranking_loss",
         "max_pool1d",
         "max_pool1d_with_indices",
         "max_pool2d",
@@ -117,19 +102,18 @@ _OF_NN = frozenset(
         "pdist",
         "pixel_shuffle",
         "pixel_unshuffle",
-        "poisson_nll_loss",
-        "prelu",
         "rms_norm",
         "rrelu",
         "selu",
         "threshold",
-        "triplet_margin_loss",
     ]
 )
 # Submodules of the public namespace that are loaded when first used.
 _LAZY = frozenset(
     [
+        "_VF",
         "__config__",
+        "_utils",
         "_dynamo",
         "_inductor",
         "_logging",
@@ -145,11 +129,14 @@ _LAZY = frozenset(
         "export",
         "fft",
         "func",
+        "functional",
+        "futures",
         "fx",
         "hub",
         "io",
         "jit",
         "lab",
+        "library",
         "linalg",
         "masked",
         "mps",
@@ -157,6 +144,7 @@ _LAZY = frozenset(
         "nn",
         "onnx",
         "optim",
+        "overrides",
         "profiler",
         "quantization",
         "return_types",
@@ -166,6 +154,8 @@ _LAZY = frozenset(
         "special",
         "storage",
         "testing",
+        "torch_version",
+        "types",
         "utils",
         "version",
         "vision",
@@ -175,19 +165,25 @@ _LAZY = frozenset(
 
 # What one name stands for in a module that is loaded when it is first used.
 _AMP = (
-    "autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype "
-    "get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled "
-    "set_autocast_dtype set_autocast_enabled"
+    "autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache "
+    "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
+    "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype "
+    "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype"
 )
 _DEFERRED = {
     **dict.fromkeys(_AMP.split(), "rushlight.amp"),
     "GradScaler": "rushlight.amp",
+    **dict.fromkeys(("fork", "wait"), "rushlight.jit"),
+    **dict.fromkeys(
+        ("get_device_module", "is_warn_always_enabled", "set_warn_always"), "rushlight.switches"
+    ),
     "explain": "rushlight.lab.explain",
     "is_anomaly_check_nan_enabled": "rushlight.autograd.anomaly_mode",
     "is_anomaly_enabled": "rushlight.autograd.anomaly_mode",
     "set_anomaly_enabled": "rushlight.autograd.anomaly_mode",
     "vmap": "rushlight.func",
     "load": "rushlight.serialization",
+    "ops": "rushlight.library",
     "save": "rushlight.serialization",
 } | dict.fromkeys(_OF_NN, f"{__name__}.nn.functional")
 _DEFERRED |= dict.fromkeys(
@@ -196,6 +192,27 @@ _DEFERRED |= dict.fromkeys(
         "grid_sampler_2d", "grid_sampler_3d",
     ],
     f"{__name__}.nn.functional.plain",
+)  # fmt: skip
+# Those in the order of arguments of PyTorch's library.
+_DEFERRED |= dict.fromkeys(
+    [
+        "alpha_dropout", "alpha_dropout_", "batch_norm", "binary_cross_entropy_with_logits",
+        "celu_", "cosine_embedding_loss", "ctc_loss", "dropout", "dropout_", "embedding",
+        "embedding_bag",
+        "embedding_renorm_", "feature_alpha_dropout", "feature_alpha_dropout_",
+        "feature_dropout", "feature_dropout_", "frobenius_norm", "group_norm",
+        "hinge_embedding_loss", "instance_norm", "kl_div", "layer_norm",
+        "margin_ranking_loss", "native_channel_shuffle", "norm_except_dim", "nuclear_norm",
+        "poisson_nll_loss", "rrelu_", "selu_", "threshold_", "triplet_margin_loss",
+    ],
+    f"{__name__}.nn.functional.native",
+)  # fmt: skip
+_DEFERRED |= dict.fromkeys(
+    [
+        "gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh",
+        "rnn_tanh_cell",
+    ],
+    f"{__name__}.nn.functional.recurrent",
 )  # fmt: skip
 _DEFERRED |= dict.fromkeys(
     [

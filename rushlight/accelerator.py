@@ -13,10 +13,16 @@ __all__ = [
     "current_stream",
     "device_count",
     "empty_cache",
+    "get_device_capability",
+    "get_memory_info",
     "is_available",
     "max_memory_allocated",
+    "max_memory_reserved",
     "memory_allocated",
     "memory_reserved",
+    "memory_stats",
+    "reset_accumulated_memory_stats",
+    "reset_peak_memory_stats",
     "set_device_idx",
     "set_device_index",
     "set_stream",
@@ -94,5 +100,35 @@ def max_memory_allocated(device_index: Any = None, /) -> int:
 
 
 def memory_reserved(device_index: Any = None, /) -> int:
+    """`RuntimeError`."""
+    _missing()
+
+
+def max_memory_reserved(device_index: Any = None, /) -> int:
+    """`RuntimeError`."""
+    _missing()
+
+
+def memory_stats(device_index: Any = None, /) -> dict[str, Any]:
+    """`RuntimeError`."""
+    _missing()
+
+
+def get_memory_info(device_index: Any = None, /) -> tuple[int, int]:
+    """`RuntimeError`."""
+    _missing()
+
+
+def get_device_capability(device_index: Any = None, /) -> dict[str, Any]:
+    """`RuntimeError`."""
+    _missing()
+
+
+def reset_accumulated_memory_stats(device_index: Any = None, /) -> None:
+    """`RuntimeError`."""
+    _missing()
+
+
+def reset_peak_memory_stats(device_index: Any = None, /) -> None:
     """`RuntimeError`."""
     _missing()

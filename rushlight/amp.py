@@ -42,6 +42,7 @@ _DTYPES: Final[dict[str, dtype]] = {"cpu": dt.bfloat16, "cuda": dt.float16}
 
 class _State(threading.local):
     policy: Any = None
+    nesting: int = 0
 
 
 _state = _State()
@@ -101,6 +102,37 @@ def set_autocast_enabled(device_type: str, enabled: bool) -> None:
     """Switch autocast on or off outside of a `with` block."""
     if device_type == "cpu":
         _use(_policy(_DTYPES["cpu"]) if enabled else None)
+
+
+def set_autocast_cpu_dtype(dtype: dtype) -> None:
+    """`set_autocast_dtype("cpu", dtype)`."""
+    set_autocast_dtype("cpu", dtype)
+
+
+def set_autocast_gpu_dtype(dtype: dtype) -> None:
+    """`set_autocast_dtype("cuda", dtype)`."""
+    set_autocast_dtype("cuda", dtype)
+
+
+def set_autocast_cpu_enabled(enabled: bool) -> None:
+    """`set_autocast_enabled("cpu", enabled)`."""
+    set_autocast_enabled("cpu", enabled)
+
+
+def set_autocast_cache_enabled(enabled: bool) -> None:
+    """Nothing: there is no cache."""
+
+
+def autocast_increment_nesting() -> int:
+    """One more region, for programs that write `autocast` themselves; how many there are."""
+    _state.nesting += 1
+    return _state.nesting
+
+
+def autocast_decrement_nesting() -> int:
+    """One region less; how many there are."""
+    _state.nesting -= 1
+    return _state.nesting
 
 
 def is_autocast_cache_enabled() -> bool:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeVar
 
+from rushlight.futures import Future
 from rushlight.nn import Module
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ __all__ = [
     "Attribute",
     "Error",
     "Final",
+    "Future",
     "ScriptFunction",
     "ScriptModule",
     "annotate",
@@ -153,27 +155,14 @@ def is_tracing() -> bool:
     return False
 
 
-class _Future:
-    """The result of `fork`: computed already."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def wait(self) -> Any:
-        """The result."""
-        return self._value
-
-    def done(self) -> bool:
-        """True."""
-        return True
-
-
-def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> _Future:
+def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
     """Call the function; `wait` gives what it returned."""
-    return _Future(func(*args, **kwargs))
+    made: Future[Any] = Future()
+    made.set_result(func(*args, **kwargs))
+    return made
 
 
-def wait(future: _Future) -> Any:
+def wait(future: Future[Any]) -> Any:
     """The result of a `fork`."""
     return future.wait()
 

@@ -6,22 +6,28 @@ precision always.
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
 from typing import Any, Final
 
+from rushlight.base.device import device as Device
 from rushlight.runtime import pool
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "get_deterministic_debug_mode",
+    "get_device_module",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
     "get_num_threads",
     "is_deterministic_algorithms_warn_only_enabled",
+    "is_warn_always_enabled",
     "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
     "set_flush_denormal",
     "set_num_interop_threads",
     "set_num_threads",
+    "set_warn_always",
     "use_deterministic_algorithms",
 ]
 
@@ -33,6 +39,7 @@ class _State:
     deterministic = False
     warn_only = False
     precision = "highest"
+    warn_always = False
 
 
 # ------------------------------------------------------------------- threads
@@ -120,3 +127,25 @@ def get_float32_matmul_precision() -> str:
 def set_flush_denormal(mode: bool) -> bool:
     """Whether it is as asked: denormal numbers are always kept."""
     return not mode
+
+
+# ------------------------------------------------------------------- warnings, devices
+def set_warn_always(b: bool, /) -> None:
+    """Remembered for `is_warn_always_enabled()`: warnings are Python's, and filtered by it."""
+    _State.warn_always = bool(b)
+
+
+def is_warn_always_enabled() -> bool:
+    """What was set."""
+    return _State.warn_always
+
+
+def get_device_module(device: Any = None) -> ModuleType:
+    """The module of a kind of device: `torch.cpu`, `torch.cuda`."""
+    kind = "cpu" if device is None else Device(device).type
+    try:
+        return importlib.import_module(f"rushlight.{kind}")
+    except ModuleNotFoundError:
+        raise RuntimeError(
+            f"Device '{kind}' does not have a corresponding module registered as 'torch.{kind}'."
+        ) from None

@@ -32,7 +32,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests.programs import guard, planted, ways
 from tests.programs.check import LAYOUT, check, options, signature
-from tests.programs.generate import generate, scale_of
+from tests.programs.generate import generate, generate_orders, scale_of
 from tests.programs.layers import generate_layers
 from tests.programs.minimise import minimise
 from tests.programs.program import Program
@@ -75,10 +75,13 @@ class Count:
 
 
 def program_of(
-    seed: int, coverage: Counter[tuple[str, str, str]], scale: float, layers: float
+    seed: int, coverage: Counter[tuple[str, str, str]], scale: float, layers: float, orders: float
 ) -> Program:
-    """The program of a seed: a share has layers, large values and odd layouts."""
-    make = generate_layers if random.Random(seed * 5 + 3).random() < layers else generate
+    """The program of a seed: a share has layers, large values and odd layouts, a share of the rest
+    derivatives of higher orders."""
+    r = random.Random(seed * 5 + 3)
+    make = generate_layers if r.random() < layers else generate
+    make = generate_orders if make is generate and r.random() < orders else make
     return make(seed, coverage, scale or scale_of(seed))
 
 
@@ -110,8 +113,8 @@ def tidy(seed: int) -> None:
 
 
 def run_seeds(
-    seeds: range, torch: bool, native: float, scale: float, layers: float, shrink: float,
-    end: float, show: bool,
+    seeds: range, torch: bool, native: float, scale: float, layers: float, orders: float,
+    shrink: float, end: float, show: bool,
 ) -> Count:  # fmt: skip
     """Run the programs of ``seeds``, until the clock says ``end``."""
     out = Count()
@@ -121,7 +124,7 @@ def run_seeds(
         if time.time() > end:
             break
         tidy(seed)
-        p = program_of(seed, out.coverage, scale, layers)
+        p = program_of(seed, out.coverage, scale, layers, orders)
         out.statements += sum(len(b.lines) * b.times for b in p.blocks)
         out.programs += 1
         o = options(seed, torch, native)
@@ -148,7 +151,7 @@ def run_programs(args: argparse.Namespace) -> int:
     """Count programs, statements, values and differences."""
     torch = not args.no_torch and ways.have_torch()
     end = time.time() + 60 * args.minutes if args.minutes else float("inf")
-    rest = (torch, args.native, args.scale, args.layers, args.shrink, end)
+    rest = (torch, args.native, args.scale, args.layers, args.orders, args.shrink, end)
     seeds = range(args.seed, args.seed + args.count)
     total = Count()
     if args.jobs == 1:
@@ -197,7 +200,7 @@ def run_guarded(args: argparse.Namespace) -> int:
     context = multiprocessing.get_context("spawn")
     torch = not args.no_torch and ways.have_torch()
     end = time.time() + 60 * args.minutes if args.minutes else float("inf")
-    rest = (torch, args.native, args.scale, args.layers, args.shrink, end)
+    rest = (torch, args.native, args.scale, args.layers, args.orders, args.shrink, end)
     total = Count()
     start = time.monotonic()
     seed, last = args.seed, args.seed + args.count
@@ -273,18 +276,20 @@ def run_planted(args: argparse.Namespace) -> int:
     torch = not args.no_torch and ways.have_torch()
     seeds = range(args.seed, args.seed + args.count)
     opts = {s: options(s, torch, args.native) for s in seeds}
-    good = planted.good_seeds(seeds, opts)
-    print(f"{len(good)} of {len(seeds)} programs show nothing as it is", flush=True)
+    good: dict[bool, list[int]] = {}
     missed = tried = 0
     for p in planted.PLANTS:
         if args.only and args.only not in p.name:
             continue
         tried += 1
+        if p.orders not in good:
+            good[p.orders] = planted.good_seeds(seeds, opts, p.orders)
+            print(f"{len(good[p.orders])} of {len(seeds)} programs show nothing as it is")
         if not planted.applies(p):
             print(f"GONE    {p.name}: its text is no longer in {p.where}")
             missed += 1
             continue
-        caught = planted.catch(p, good, opts, args.seconds)
+        caught = planted.catch(p, good[p.orders], opts, args.seconds)
         if caught is None:
             print(f"MISSED  {p.name}", flush=True)
             missed += 1
@@ -306,6 +311,9 @@ def main() -> int:
     a.add_argument("--native", type=float, default=0.1, help="share that runs compiled plans")
     a.add_argument("--scale", type=float, default=0.0, help="length of programs; 0: a mix")
     a.add_argument("--layers", type=float, default=0.5, help="share with layers, large values")
+    a.add_argument(
+        "--orders", type=float, default=0.3, help="share of the rest: derivatives of higher orders"
+    )
     a.add_argument("--shrink", type=float, default=15.0, help="seconds to make a program small")
     a.add_argument("--jobs", type=int, default=1, help="processes")
     a.add_argument("--counts", default="", help="file that keeps counts over several calls")

@@ -130,7 +130,6 @@ def test_what_is_lacking_says_so_when_it_is_used():
     assert isinstance(tracer, Lacking) and not isinstance(1, tracer)
     assert "torch.fx.CodeGen" in repr(tracer)
     uses = (
-        lambda: fx.replace_pattern(None, None, None),
         lambda: type("Mine", (), {}) and exec("class Mine(t): pass", {"t": tracer}),
         lambda: fx.CodeGen.trace(),
         lambda: profiler.ExecutionTraceObserver(),

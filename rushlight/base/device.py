@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any, ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 # What PyTorch knows by name, in the order its error lists them.
 NAMES: Final = (
     "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
@@ -16,6 +18,7 @@ NAMES: Final = (
 USABLE: Final[dict[str, int]] = {"cpu": 1}
 
 
+@mypyc_attr(acyclic=True)  # tuples that hold it are none that the collector has to walk
 class device:
     """A type and an optional index.
 
@@ -26,9 +29,10 @@ class device:
         RuntimeError: for a text that names no device.
     """
 
-    __slots__ = ("index", "type")
+    __slots__ = ("_hash", "index", "type")
 
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
+        self._hash = 0
         if isinstance(type, device):
             self.type: str = type.type
             self.index: int | None = type.index if index is None else index
@@ -68,7 +72,10 @@ class device:
         return isinstance(other, device) and self.type == other.type and self.index == other.index
 
     def __hash__(self) -> int:
-        return hash((self.type, self.index))
+        known = self._hash
+        if known == 0:
+            known = self._hash = hash((self.type, self.index))
+        return known
 
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)

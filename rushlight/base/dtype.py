@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 import numpy as np
+from mypy_extensions import mypyc_attr
 
 
+@mypyc_attr(acyclic=True)  # tuples that hold it are none that the collector has to walk
 class dtype:
     """An element type, one object for each: compare with ``is`` or ``==``.
 

@@ -17,6 +17,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 from rushlight.base import homes
+from rushlight.base.versions import TorchVersion
 
 ALIASES: Final = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 #: What `__version__` says, for programs that compare it: the releases whose names we follow.
@@ -74,7 +75,7 @@ def install(name: str) -> None:
         raise ModuleNotFoundError(f"{name} is not in Rushlight yet", name=name) from None
     for loaded in [m for n, m in sys.modules.items() if n.startswith("rushlight")]:
         _dress(loaded)
-    module.__dict__["__version__"] = VERSIONS[name]
+    module.__dict__["__version__"] = TorchVersion(VERSIONS[name])
     sys.modules[name] = module
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..base.lazy import LOADING
 from .public import (
     allow_in_graph,
     assume_constant_result,
@@ -51,7 +52,8 @@ _PASSES = {"LoopProgram": ".loops", "lower": ".pipeline"}
 def __getattr__(name: str) -> Any:
     """What compiles, on first use."""
     if name in _PASSES:
-        return getattr(importlib.import_module(_PASSES[name], __name__), name)
+        with LOADING:  # no process forks meanwhile
+            return getattr(importlib.import_module(_PASSES[name], __name__), name)
     raise AttributeError(
         f"module 'torch.compiler' has no attribute {name!r}: torch.compiler.{name} is not in "
         "Rushlight yet"

@@ -145,6 +145,12 @@ def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     return fl.own_array(a, dtype, device)
 
 
+def table(a: Any, dtype: Any, device: Any) -> Tensor:
+    """A tensor of what an operation looks up: `own_array`, but a gradient that reads it saves
+    nothing."""
+    return fl.table(a, dtype, device)
+
+
 def from_numpy(a: Any, spec: Any) -> Tensor:
     """A tensor that shares an array's memory."""
     return fl.from_numpy(a, spec)
@@ -159,9 +165,12 @@ def to_numpy(t: Tensor) -> Any:
             "tensor to host memory first."
         )
     if handles.needs_grad(t):
-        raise RuntimeError(
-            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-        )
+        if record.is_grad_enabled():
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
+            )
+        t = record.detach(t)
     return fl.expose(t)
 
 
@@ -327,7 +336,26 @@ def attach_function(
 
 def version(t: Tensor) -> int:
     """How often ``t``'s memory was written."""
-    return 0 if t.st is None else int(t.st.ver)
+    s = t.st
+    if s is None:
+        return 0
+    f = t.fam
+    return int(f.writes) if f is not None and f.unheard else int(s.ver - s.silent)
+
+
+def base_of(t: Tensor) -> Tensor | None:
+    """The whole that ``t`` is a view of, another handle on the same memory; None of what is no
+    view."""
+    s = t.st
+    if s is None or t.rec.region is None:
+        return None
+    f = t.fam
+    if f is not None and f.own:
+        f = f.base
+    b = Tensor(handles.base_rec(s.spec), 0)
+    b.st = s
+    b.fam = f if f is not None and f.root is None else None
+    return b
 
 
 def set_entry(f: Callable[[object, Tensor | None], Tensor | None]) -> None:

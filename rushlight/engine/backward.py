@@ -15,16 +15,17 @@ from mypy_extensions import i64
 
 from ..base.errors import AGAIN
 from ..base.shape import numel
-from ..graph.op import TABLE
+from ..graph.op import TABLE, Spec
 from .core import SLOW, Engine, Frame, Hist, Tensor, follow, mine, peek
 from .descent import BEGIN, LEAVE, RELEASE, Packed, Seeds, descend, release, run_hooks
 from .handles import at_root, find, loose_key, needs_grad, origin
-from .pieces import Wanted, handles, piece_record, template_record
+from .pieces import Wanted, handles, inner_entries, piece_record, template_record
 from .record import apply, full
 from .records import BACKWARD, NONE, TEMPLATE, Rec
+from .specs import interned
 from .stretch import undisturbed
 from .sums import Scattered, plus, summed
-from .tape import Template, kept, make_template
+from .tape import Template, home, kept, make_template
 from .trie import ENTER, GRAFT, LEAF, REREAD, get_tape
 from .turns import apart
 
@@ -126,11 +127,12 @@ def backward_here(run: Run, seeds: Seeds) -> None:
     pairs = [(s, int(find(e, seeds[s]))) for s in sorted(seeds)]
     undisturbed(e, ep)
     only = w.entries(e.gleaves) if w is not None else None
-    key = (tuple(pairs), caps, only)
+    inner = inner_entries(e.gleaves) if run.create else ()
+    key = (tuple(pairs), caps, only, inner)
     r = e.cur.nxt
     if r.op != BACKWARD or r.a != NONE or r.b != run.flags or r.key != key:
-        r = piece_record(e, NONE, run.flags, key, pairs, caps, only)
-    hs, _, caught = handles(e, r)
+        r = piece_record(e, NONE, run.flags, key, pairs, caps, only, inner)
+    hs, _, caught = handles(e, r, {g: seeds[s] for s, g in pairs})
     e.cur = r
     if w is not None:
         for j, (s, _) in enumerate(r.info):
@@ -147,22 +149,25 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
 
     info = f.rec.info
 
-    def template(order: tuple[int, ...], stop: int, only: Any) -> Template:
-        k = (order, run.create, stop, caps, only)
+    def template(now: Seeds, order: tuple[int, ...], stop: int, only: Any) -> Template:
+        specs = tuple([interned(now[s].rec.spec) for s in order])
+        inner = inner_entries(f.gleaves) if run.create else ()
+        k = (order, specs, run.create, stop, caps, only, inner)
         known = f.rec.templates
         if known is None:
             known = {}
             f.rec.templates = known
         bt: Template | None = known.get(k)
         if bt is None:
-            bt = make_template(info.recs, f.numbers, order, run.create, stop, caps, only)
+            bt = make_template(info.recs, f.numbers, order, specs, run.create, stop, caps, only)
+            bt.inner = inner
             known[k] = bt
         return bt
 
     def piece(now: Seeds, stop: int, what: int) -> Seeds:
         order = tuple(sorted(now))
         only = w.entries(f.gleaves) if w is not None else None
-        bt = template(order, stop, only)
+        bt = template(now, order, stop, only)
         # A sum that younger stretches began at an entry of this one is handed in and goes on: the
         # order of
         # additions is that of the walk, wherever stretches were cut.
@@ -173,7 +178,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
                 have = now.get(s)
                 now[s] = h if have is None else apply(ADD, (h, have), None)
             order = tuple(sorted(now))
-            bt = template(order, stop, only)
+            bt = template(now, order, stop, only)
         if f.freed & bt.vmask:
             raise RuntimeError(AGAIN)
         held = opened(f, info.recs, bt)
@@ -186,15 +191,21 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             hist: Hist | None = None
             past = NONE
             if run.create and q.rg:
-                hist = f.gleaves[q.gidx] if q.op == LEAF or q.op == ENTER else Hist(f, s)
+                n = home(info.recs, s)
+                at: Rec = info.recs[n]
+                hist = f.gleaves[at.gidx] if at.op == LEAF or at.op == ENTER else Hist(f, n)
                 past = entry_of(e, hist)
             rg = hist is not None and past == NONE  # each history enters once
             b = kept(info.recs, s)
-            r = peek(e, LEAF, NONE, NONE, NONE, loose_key(info.recs[b].spec, rg and b == s))
+            base: Spec = info.recs[b].spec
+            own = b == s or q.spec is base
+            r = peek(e, LEAF, NONE, NONE, NONE, loose_key(base, rg and own))
             e.lvals.append(f.saved[b] if held is None else held.get(b, f.saved[b]))
-            if b != s:  # a view whose base was kept
+            if not own:  # a view whose base was kept
                 e.cur = r
-                r = follow(e, REREAD, r.slot, NONE, NONE, q.region)
+                spec: Spec = q.spec
+                part = (spec.shape, spec.strides, spec.offset - base.offset)
+                r = follow(e, REREAD, r.slot, NONE, NONE, part)
                 if rg:
                     r = peek(e, ENTER, r.slot, NONE, NONE, None)
             if hist is not None and rg:
@@ -211,7 +222,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             r = template_record(e, bt, srcs, order, key, info.recs, run.create)
         for k2 in bt.numbers:
             e.numbers.append(f.numbers[k2])
-        hs, pending, caught = handles(e, r)
+        hs, pending, caught = handles(e, r, {srcs[j]: now[s] for j, s in enumerate(order)})
         e.cur = r
         if what & RELEASE and not run.retain:
             release(f, bt.vmask)
@@ -263,22 +274,26 @@ def backward_root(t: Tensor, retain: bool, create: bool) -> None:
     SLOW[0].bound(e)
     root: i64 = t.slot if t.epoch == e.epoch else find(e, t)
     flags: i64 = (1 if retain else 0) | (2 if create else 0)
-    r = e.cur.nxt
-    if r.op != BACKWARD or r.a != root or r.b != flags:
-        check_root(t)
-        r = piece_record(e, root, flags, None, [(root, -1)], (), None)
     leaves = e.gleaves
+    inner: Any = (inner_entries(leaves) or None) if create else None
+    r = e.cur.nxt
+    if r.op != BACKWARD or r.a != root or r.b != flags or (r.key is not inner and r.key != inner):
+        check_root(t)
+        r = piece_record(e, root, flags, inner, [(root, -1)], (), None, inner or ())
     ep = e.epoch
     live = e.live
     hs: list[Tensor] = []
-    plain = True
-    for k, g in r.grads:
-        h = Tensor(g, ep)
-        live.append(h)
-        hs.append(h)
-        hist = leaves[k]
-        if hist.frame is not None or hist.hooks is not None or hist.grad is not None or hist.off:
-            plain = False
+    plain = inner is None
+    if plain:
+        for k, g in r.grads:
+            h = Tensor(g, ep)
+            live.append(h)
+            hs.append(h)
+            to = leaves[k]
+            if to.frame is not None or to.hooks is not None or to.grad is not None or to.off:
+                plain = False
+    else:
+        hs = handles(e, r, {})[0]
     e.cur = r
     if plain:
         for h, (k, _) in zip(hs, r.grads):
@@ -356,9 +371,9 @@ def first_gradients(roots: list[Tensor], grads: list[Tensor | None]) -> list[Ten
                 )
             if g.rec.spec.shape != t.rec.spec.shape:
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.rec.size} and "
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and "
                     f"output[{i}] has a shape of "
-                    f"{t.rec.size}."
+                    f"{t.shape}."
                 )
         given.append(g)
     return given

@@ -16,8 +16,8 @@ from typing import Any, Final
 from mypy_extensions import i64, mypyc_attr
 
 from ..base.settings import settings
-from ..graph.op import TABLE, Op
-from ..graph.ops import elementwise as _rows  # noqa: F401 - fills the table
+from ..graph.op import TABLE, Op, Spec
+from ..graph.ops.elementwise import SCALED  # which fills the table, too
 from .methods import Methods
 from .records import (
     CREDIT,
@@ -28,6 +28,7 @@ from .records import (
     Storage,
     in_int64,
     number_code,
+    size_of,
 )
 
 
@@ -87,6 +88,7 @@ class Fam:
     own: bool = False
     past: Hist | None = None  # where a kept gradient (`retain_grad`) was before the last write
     unheard: bool = False  # `.data`: no history hears of what is written through it
+    writes: i64 = 0  # of one that is unheard: the writes through it
 
     def __init__(self, st: Storage, hist: Hist | None, rec: Rec) -> None:
         self.st: Storage = st
@@ -221,7 +223,15 @@ class Tensor(Methods):
 
     @property
     def shape(self) -> Any:
-        return self.rec.size
+        r = self.rec
+        size = r.size
+        if size is None:  # made when first asked for: most values' shapes never are
+            spec: Spec = r.spec
+            size = spec.size
+            if size is None:
+                size = spec.size = size_of(spec.shape)
+            r.size = size
+        return size
 
     @property
     def dtype(self) -> Any:
@@ -478,7 +488,7 @@ def binary(op: i64, x: Tensor, o: object) -> Any:
         return record2(op, x, o, None)
     code = number_code(o)
     if code != NONE:
-        return with_number(op, x, o, code, False)
+        return with_number(op, x, o, code, False, None)
     t = SLOW[0].operand(o, x)
     return NotImplemented if t is None else record2(op, x, t, None)
 
@@ -494,12 +504,12 @@ def reflected(op: i64, x: Tensor, o: object) -> Any:
         return record2(op, o, x, None)
     code = number_code(o)
     if code != NONE:
-        return with_number(op, x, o, code, True)
+        return with_number(op, x, o, code, True, None)
     t = SLOW[0].operand(o, x)
     return NotImplemented if t is None else record2(op, t, x, None)
 
 
-def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
+def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool, key: object) -> Tensor:
     """``x op v``, or ``v op x``: the number is a run-time input, never part of what is
     recognised."""
     e = MAIN if MAIN.solo else mine()
@@ -515,7 +525,7 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
     r = e.cur.nxt
     numbers = e.numbers
     if (
-        r.op != op or r.a != a or r.b != b or r.c != NONE or r.key is not None
+        r.op != op or r.a != a or r.b != b or r.c != NONE or r.key is not key
         or r.li != len(e.live) or r.sidx != len(numbers)
     ):  # fmt: skip
         SLOW[0].bound(e)
@@ -524,10 +534,19 @@ def with_number(op: i64, x: Tensor, v: object, code: i64, swap: bool) -> Tensor:
         if swap:
             b = a
             a = code
-        r = peek(e, op, a, b, NONE, None)
+        r = peek(e, op, a, b, NONE, key)
         numbers = e.numbers
     numbers.append(v)
     return made(e, r)
+
+
+def scaled(x: Tensor, v: object) -> Tensor:
+    """``x * v`` for a number, as a part of another operation: see `elementwise.SCALED`."""
+    code = number_code(v)
+    if code != NONE:
+        return with_number(MUL, x, v, code, False, SCALED)
+    made: Tensor = binary(MUL, x, v)
+    return made
 
 
 def grad_place(t: Tensor) -> Hist | None:

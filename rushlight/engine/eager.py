@@ -247,7 +247,8 @@ def _move(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
         return x.reshape(node.spec.shape)
     if op not in GEOMETRY:
         raise NotImplementedError(f"{name}: no way to run it alone")
-    return _view(x, s, *region_of(op, s, arg))
+    # a gradient that was moved counts as dense, whatever memory NumPy reads it from
+    return _view(laid_out(x, s), s, *region_of(op, s, arg))
 
 
 _ALL: Final = (slice(None),) * 64
@@ -364,6 +365,7 @@ def _library(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
 
 
 def _composite(node: Node, specs: list[Spec], xs: list[Any]) -> Array:
+    check(node, specs, xs)
     program = taken_apart(node.op, node.arg, specs)
     nodes = program.nodes
     arrays: list[Any] = [None] * len(nodes)

@@ -19,16 +19,7 @@ def check(node: Node, specs: Sequence[Spec], xs: Sequence[Any]) -> None:
     if rule is None:
         return
     for b in rule(specs, node.arg):
-        i = xs[b.operand]
-        if b.test == "unit":
-            wrong = ~((i >= 0) & (i <= 1))
-        elif b.test == "nonzero":
-            wrong = np.equal(i, 0)
-        else:
-            wrong = (i < (-b.size if b.negative else 0)) | (i >= b.size)
-        if np.any(wrong):
-            first = np.asarray(i)[wrong].flat[0]
-            raise b.error(b.message(int(first) if b.test == "index" else 0))
+        b.require(xs[b.operand])
 
 
 def _along(shape: Ints, dim: int, index: Any) -> tuple[Any, ...]:

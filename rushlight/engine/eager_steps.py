@@ -1,8 +1,9 @@
 """The general kernels that first runs call, compiled when they have been wanted often enough.
 
 NumPy takes an operation's place until then: code that runs once waits for no compiler.  A kernel
-that is on disk is loaded sooner: that costs what NumPy takes for about ten operations.  Each
-function gives the address of a kernel, or 0 as long as there is none.
+that is on disk is loaded at once where its name is known there (``runtime/named.py``), and sooner
+where its text has to be written to find it: that costs what NumPy takes for about ten operations.
+Each function gives the address of a kernel, or 0 as long as there is none.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from ..base.lazy import later
 from ..base.target import host
 from ..graph.op import OPS, Op, Spec, compute_type
 from ..runtime.jit import compile_text, stored
-from .eager_native import product_function
-from .eager_reduce import columns_text, lanes_text
-from .eager_row import row_product_text
+from ..runtime.named import compile_named, fact, note, noted, recalled
 from .steps import FILL
 
+# What writes texts: a process whose kernels are on disk does without.
 general: Final[Any] = later("rushlight.codegen.general")
 matmul: Final[Any] = later("rushlight.codegen.matmul")
+native: Final[Any] = later("rushlight.engine.eager_native")
+reduce: Final[Any] = later("rushlight.engine.eager_reduce")
+one_row: Final[Any] = later("rushlight.engine.eager_row")
 
 PATIENCE: Final = [64]  # how often a kernel is wanted before it is compiled
 EARLY: Final = 8  # after one part in so many of that it is looked for on disk
@@ -39,13 +42,18 @@ def wanted(key: Any) -> bool:
 
 def _made(key: Any, symbol: str, source: Callable[[], str]) -> int:
     enough = wanted(key)
-    if not enough and _wanted[key] * EARLY != PATIENCE[0]:
-        return 0
+    count = _wanted[key]
     try:
-        text = source()
-        if not enough and not stored(text):
-            return 0
-        return compile_text(text, name_hint=symbol).address(symbol)
+        library = recalled(symbol) if enough or count == 1 else None
+        if library is None:
+            if not enough and count * EARLY != PATIENCE[0]:
+                return 0
+            text = source()
+            if not enough and not stored(text):
+                return 0
+            library = compile_text(text, name_hint=symbol)
+            noted(symbol, library)
+        return library.address(symbol)
     except (CompileError, NotImplementedError):
         _wanted[key] = REFUSED
         return 0
@@ -80,17 +88,21 @@ _program: Final[list[int]] = []
 def program() -> list[int]:
     """The addresses of ``run``, ``nest``, the copy of bytes, those of 1, 2, 4, 8, 16 bytes."""
     if not _program:
-        library = compile_text(
-            general.program_text("run_steps", "nest_steps"), name_hint="general programs"
+        library = compile_named(
+            "general programs", lambda: str(general.program_text("run_steps", "nest_steps"))
         )
         made = [library.address("run_steps"), library.address("nest_steps")]
-        texts = [general.copy_text("copy_bytes")]
-        texts += [general.strided_copy_text(f"copy_strided_{n}", n) for n in (1, 2, 4, 8, 16)]
-        library = compile_text("\n".join(texts), name_hint="general copies")
+        library = compile_named("general copies", _copies)
         made.append(library.address("copy_bytes"))
         made.extend([library.address(f"copy_strided_{n}") for n in (1, 2, 4, 8, 16)])
         _program[:] = made  # whole at once: other threads may be here
     return _program
+
+
+def _copies() -> str:
+    texts = [general.copy_text("copy_bytes")]
+    texts += [general.strided_copy_text(f"copy_strided_{n}", n) for n in (1, 2, 4, 8, 16)]
+    return "\n".join(texts)
 
 
 # ---------------------------------------------------------------- places
@@ -118,9 +130,9 @@ def fold(name: str, kind: int, lanes: bool) -> int:
     element, suffix = _ELEMENT[ALL[kind].name]
     inner = f"fold_{name}{'' if lanes else '_columns'}_{suffix}"
     symbol = f"{inner}_step"
-    write = lanes_text if lanes else columns_text
 
     def source() -> str:
+        write = reduce.lanes_text if lanes else reduce.columns_text
         step = general.step_text(symbol, inner, 2, 0, 2 if lanes else 3)
         return f"{write(name, element, inner)}\n{step}"
 
@@ -133,13 +145,13 @@ _codes: Final[dict[int, Any]] = {}
 
 def product(kind: int) -> int:
     """The product of matrices of floats."""
-    code = _code(kind)
     inner = f"product_{ALL[kind].name}_sizes"
     symbol = f"product_{ALL[kind].name}_step"
 
     def source() -> str:
+        code = _code(kind)
         step = general.step_text(symbol, inner, 3, 1, 8)
-        functions = [product_function(code, inner), step]
+        functions = [native.product_function(code, inner), step]
         return str(general.module_of([*functions, code.declaration], [code.text]))
 
     return _made(symbol, symbol, source)
@@ -150,7 +162,9 @@ def row_product(kind: int, by_rows: bool) -> int:
     element, suffix = _ELEMENT[ALL[kind].name]
     symbol = f"row_product_{'rows' if by_rows else 'columns'}_{suffix}"
     lanes = max(1, host().vector_bits // (8 * ALL[kind].itemsize))
-    return _made(symbol, symbol, lambda: row_product_text(symbol, element, lanes, by_rows))
+    return _made(
+        symbol, symbol, lambda: str(one_row.row_product_text(symbol, element, lanes, by_rows))
+    )
 
 
 def _code(kind: int) -> Any:
@@ -163,6 +177,12 @@ def _code(kind: int) -> Any:
 def product_blocks(kind: int) -> tuple[int, int, int, int, int, int, int]:
     """What the workspace of a product depends on: columns of a tile and of a block, rows of both,
     the longest depth, elements that packing may spill, bytes of an element."""
-    b = _code(kind).sizes
-    spare = b.workspace(0, 0, 0) // ALL[kind].itemsize
-    return b.columns, b.nc, b.rows, b.mc, b.kc, spare, ALL[kind].itemsize
+    name = f"blocks of product_{ALL[kind].name}"
+    known = fact(name)
+    if known is None:
+        b = _code(kind).sizes
+        spare = b.workspace(0, 0, 0) // ALL[kind].itemsize
+        known = f"{b.columns} {b.nc} {b.rows} {b.mc} {b.kc} {spare}"
+        note(name, known)
+    columns, nc, rows, mc, kc, spill = [int(word) for word in known.split()]
+    return columns, nc, rows, mc, kc, spill, ALL[kind].itemsize

@@ -170,7 +170,7 @@ def run_plan(
     """Memory of the values that leave a stretch (None where there is none), and the error that
     stopped it."""
     info.runs += 1
-    if not info.outputs and info.watched is None:
+    if info.idle and info.watched is None:
         return [], None
     if (
         info.code is None

@@ -35,7 +35,7 @@ from ..graph.op import (
     compute_type,
 )
 from ..graph.ops import movement as mv
-from ..graph.ops.indexing import CHECK, READS, WRITES
+from ..graph.ops.indexing import CHECK, READS, WRITES, may_fail
 from ..graph.shaping import is_view, region_of
 from ..runtime.buffer import Buffer
 from .memory import hold
@@ -67,11 +67,13 @@ SAME: Final = 13
 WHOLLY: Final = 14  # a `REPLACE` of the whole
 
 KINDS: Final[list[int]] = []  # by operation code
+FALLIBLE: Final[list[bool]] = []  # by operation code: may it be refused for a value
 
 
 def learn() -> None:
     """Enter the operations that the table has by now; all at once, other threads may be here."""
     if len(KINDS) < len(OPS):
+        FALLIBLE[:] = [may_fail(op) for op in list(OPS)]
         KINDS[:] = [kind_of(op) for op in list(OPS)]
 
 
@@ -155,6 +157,9 @@ class Runner(Placing):
             return
         elif kind == AT_ONCE and self.placed(op, xs, arg, spec, leaves, out):
             return
+        if kind in (ROW, FILL) and count(spec.shape) == 0:
+            self.place(out, spec, leaves)  # there is nothing to compute
+            return
         self.by_numpy(op, xs, arg, spec, out)
 
     def placed(
@@ -218,6 +223,16 @@ class Runner(Placing):
         out.mem = x.mem
         out.spec = spec
         out.whole = False
+
+    def packed(self, x: Cell, spec: Spec) -> Cell:
+        """``x`` with memory as its record promises, for what reads memory by strides: a part that a
+        rule took out counts as a value of its own."""
+        if x.spec.strides == spec.strides or not is_dense(spec.shape, spec.strides):
+            return x
+        out = Cell()
+        self.place(out, spec, False)
+        self.copy(out.at, spec.strides, spec.shape, x)
+        return out
 
     def replace(
         self, base: Cell, value: Cell, arg: Any, spec: Spec, leaves: bool, out: Cell
@@ -342,7 +357,8 @@ def cells_of(recs: list[Rec]) -> list[Cell]:
     ``plan.source`` says so; none where types narrower than float32 take more than one operation a
     record."""
     cells: list[Cell] = []
-    for i in range(len(recs)):
+    n: i64 = len(recs)
+    for i in range(n):
         r = recs[i]
         spec: Spec = r.spec
         if spec.dtype.narrow:
@@ -397,7 +413,7 @@ def run(
     runner: Runner, recs: list[Rec], outputs: Ints, lvals: list[Any], numbers: list[Any]
 ) -> tuple[list[Any], BaseException | None, int] | None:
     """`run_first` on a runner."""
-    n = len(recs)
+    n: i64 = len(recs)
     default: Any = dt.Defaults.float
     runner.rows_of = (
         ROWS if default is dt.float32 else OTHER_ROWS if default is dt.float64 else None
@@ -407,14 +423,16 @@ def run(
         return None
     for s in outputs:
         cells[s].last = n
-    for i in range(n - 1, -1, -1):
+    i: i64 = n
+    while i > 0:
+        i -= 1
         c = cells[i]
         if c.slot != i:
             continue  # an older slot's value
         if c.last < 0:
-            if c.kind != AT_ONCE:
+            if not FALLIBLE[recs[i].op]:
                 continue
-            c.last = i  # may raise: never dropped
+            c.last = i  # never dropped
         for s in operands(recs[i], c.kind):
             if s >= 0:
                 x = cells[s]
@@ -452,10 +470,12 @@ def run(
             if c.kind == WHOLLY:
                 runner.node(RELAYOUT, None, xs, None, r.spec, c.last == n, True, c)
             else:
+                if r.op == AS_STRIDED and recs[srcs[0]].region is None:
+                    xs[0] = runner.packed(xs[0], recs[srcs[0]].spec)
                 runner.node(r.op, r.row, xs, r.arg, r.spec, c.last == n, r.parent is not None, c)
         except Exception as error:
             failed = error
-            where = i
+            where = int(i)
             break
         c.made = True
         for x in xs:
@@ -466,7 +486,7 @@ def run(
             runner.flush()
         except Exception as error:
             failed = error
-            where = n
+            where = int(n)
     if failed is not None and runner.failed >= 0:  # it was an earlier record's
         where = int(runner.failed)
         runner.failed = -1
@@ -531,6 +551,7 @@ LEAF_CODE: Final[i64] = TABLE["leaf"].code
 RELAYOUT: Final[i64] = TABLE["relayout"].code
 SLICE: Final[i64] = TABLE["slice"].code
 SELECT: Final[i64] = TABLE["select"].code
+AS_STRIDED: Final[i64] = TABLE["as_strided"].code
 PERMUTE: Final[i64] = TABLE["permute"].code
 EXPAND: Final[i64] = TABLE["expand"].code
 ALIKE: Final = frozenset([TABLE[name].code for name in ("view", "unsqueeze", "squeeze")])

@@ -17,7 +17,7 @@ from ..runtime.scalars import readers
 from .backward import backward_root
 from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import CLOCK, Due, run_plan
-from .handles import OWN_BASE, find, lost, needs_grad, reachable, view_family
+from .handles import KEYS, OWN_BASE, find, lost, needs_grad, reachable, view_family
 from .leaves import entered, require_grad, set_grad
 from .memory import Held, base_array, new_memory, of_array, region_array
 from .plan import FlushInfo, plan_flush
@@ -34,7 +34,7 @@ from .records import (
     size_of,
     succeed,
 )
-from .staying import alone, put_back
+from .staying import alone, put_back, where_it_lies
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
 from .turns import apart, find_recorder, watch_threads
@@ -336,10 +336,14 @@ def expose(t: Tensor) -> Any:
     assert s is not None
     if not (s.exposed and reachable(s)):
         n = max(numel(s.spec.shape), 1)
-        own = np.empty(n, array_type(s.spec.dtype))
-        window = np.ndarray((n,), own.dtype, own)
-        m = Held(window)
-        base_array(m, s.spec)[...] = base_array(s.mem, s.spec)
+        own = where_it_lies(s) if s.fixed else None
+        if own is None:
+            own = np.empty(n, array_type(s.spec.dtype))
+            window = np.ndarray((n,), own.dtype, own)
+            m = Held(window)
+            base_array(m, s.spec)[...] = base_array(s.mem, s.spec)
+        else:
+            m = Held(np.ndarray((n,), own.dtype, own))
         s.mem = m
         s.own = own
         s.exposed = True
@@ -386,7 +390,11 @@ def overwritten(t: Tensor) -> Any:
         s.mem = new_memory(s.spec)  # the old value is saved for a gradient, or read elsewhere
         s.own = None
     s.ver += 1
-    if t.fam is None or not t.fam.unheard:
+    f = t.fam
+    if f is not None and f.unheard:
+        f.writes += 1
+        s.silent += 1
+    else:
         s.heard = s.ver
     return base_array(s.mem, s.spec)
 
@@ -467,6 +475,39 @@ def own_array(a: Any, dtype: Any, device: Any) -> Tensor:
     ):
         return from_array(a, dtype, device)
     return entered(Storage(Held(a.reshape(-1)), spec), None)
+
+
+def table_spec(shape: tuple[int, ...], dtype: Any, where: Any) -> Spec:
+    """What describes memory that is a table of ours: it enters with arguments of its own, which
+    say that a gradient which reads it saves nothing (see `tape.fixed`)."""
+    key = (shape, dtype, where)
+    found = TABLES.get(key)
+    if found is None:
+        if len(TABLES) >= MOST_TABLES:
+            TABLES.clear()
+        found = Spec(shape, dtype, None, where)
+        keys: list[Any] = []
+        for loose in (False, True):
+            for rg in (False, True):
+                arg = (shape, dtype, found.strides, where, rg, loose, True)
+                keys.append(KEYS.setdefault(arg, arg))
+        found.keys = tuple(keys)
+        TABLES[key] = found
+    return found
+
+
+TABLES: Final[dict[Any, Spec]] = {}
+MOST_TABLES: Final = 1024
+
+
+def table(a: Any, dtype: Any, device: Any) -> Tensor:
+    """A tensor with an array's elements that are no data but say how an operation reads (places,
+    weights, a mask worked out from shapes alone): PyTorch's operation saves nothing there."""
+    t = own_array(np.ascontiguousarray(a), dtype, device)
+    s = t.st
+    assert s is not None
+    s.spec = table_spec(s.spec.shape, dtype, device)
+    return t
 
 
 GENERIC: Final = object()  # stands for a type without a native reader

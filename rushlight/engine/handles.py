@@ -18,10 +18,11 @@ from ..base.shape import numel
 from ..graph.op import TABLE, Spec
 from ..runtime.buffer import Buffer
 from .core import KEEP, MAIN, Engine, Fam, Hist, Tensor, follow, mine, peek
+from .known import doubt
 from .memory import Window
 from .records import NO_MORE, NOBODY, NONE, ROOT, Rec, Storage, size_of
 from .stretch import foreign, mend
-from .trie import ENTER, GRAFT, LEAF, REREAD, VALUE
+from .trie import ENTER, ENTERING, GRAFT, LEAF, REREAD, VALUE
 
 KEYS: Final[
     dict[Any, Any]
@@ -135,6 +136,8 @@ def written(e: Engine, s: Storage, r: Rec, heard: bool = True) -> None:
     s.ver += 1
     if heard:
         s.heard = s.ver
+    else:
+        s.silent += 1
 
 
 def put_out(e: Engine, m: i64) -> None:
@@ -168,6 +171,7 @@ def reachable(s: Storage) -> bool:
     s.exposed = False
     s.moved = True
     s.ver += 1  # a snapshot taken earlier in this epoch may be out of date
+    s.silent += 1
     return False
 
 
@@ -198,6 +202,8 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
     if h is not None:
         e.gleaves.append(h)
     e.cur = r
+    if r.limit is not None:
+        doubt(e, r, s, v)
     slot = r.slot
     s.slot = slot
     s.leaf = slot
@@ -242,6 +248,7 @@ def fslot(e: Engine, f: Fam) -> i64:
         rg = h is not None and past == NONE  # each history enters once
         if e.cur.nleaf != len(e.lvals) or e.cur.nent != len(e.gleaves):
             mend(e)
+        ENTERING[0] = s.spec
         r = peek(e, LEAF, NONE, NONE, NONE, leaf_key(s.spec, rg))
         r.seen = s.spec
         was = e.dirty
@@ -261,6 +268,8 @@ def fslot(e: Engine, f: Fam) -> i64:
         if h is not None and rg:
             e.gleaves.append(h)
         e.cur = r
+        if r.limit is not None:
+            doubt(e, r, s, v)
         s.slot = r.slot
         s.leaf = r.slot
         s.epoch = ep  # last: until then the storage is not current
@@ -469,7 +478,7 @@ def find(e: Engine, t: Tensor) -> i64:
             t.slot = follow(e, REREAD, b, NONE, NONE, part).slot
     elif f.hist is None and s.mem is not None and settled(e, s) and t.rec.dense:
         t.slot = window(e, s, t.rec.spec)
-    elif f.hist is None and s.mem is not None and s.epoch != e.epoch and numel(t.rec.size):
+    elif f.hist is None and s.mem is not None and s.epoch != e.epoch and numel(t.rec.spec.shape):
         over: Any = reach(t.rec)
         t.slot = follow(e, REREAD, window(e, s, over[0]), NONE, NONE, over[1]).slot
     else:
@@ -531,6 +540,7 @@ def window(e: Engine, s: Storage, spec: Spec) -> i64:
         mend(e)
     q = e.cur.nxt
     if q.seen is not spec or not q.dense or q.rg:
+        ENTERING[0] = spec
         q = peek(e, LEAF, NONE, NONE, NONE, loose_key(spec, False))
         q.seen = spec
     v: Any = Window(s.mem, spec)
@@ -545,6 +555,8 @@ def window(e: Engine, s: Storage, spec: Spec) -> i64:
     e.lvals.append(v)
     e.pending += v.nbytes
     e.cur = q
+    if q.limit is not None:
+        doubt(e, q, s, v)
     return q.slot
 
 

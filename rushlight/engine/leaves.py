@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..base.shape import is_dense
 from ..graph.op import Spec
 from .core import SLOW, Engine, Fam, Hist, Tensor, follow, mine
 from .handles import at_root, base_rec, find, is_leaf_grad, needs_grad, origin, promote
@@ -120,11 +119,6 @@ def family(s: Storage, hist: Hist | None, rec: Rec) -> Fam:
     if hist is None:
         f.rec = base_rec(s.spec)
         return f
-    if not is_dense(region[0], region[1]):
-        raise RuntimeError(
-            "requires_grad_() on a view with gaps is not supported: call .clone() first "
-            f"(size {list(region[0])}, stride {list(region[1])})"
-        )
     f.root = region
     f.base = Fam(s, None, base_rec(s.spec))
     return f

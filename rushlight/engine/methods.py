@@ -186,7 +186,7 @@ class Methods:
         if alpha is ONE_NUMBER and (isinstance(other, core.Tensor) or type(other) is float):
             return core.SLOW[0].inplace(ADD, cast(core.Tensor, self), other)
         if scales(other, alpha):
-            part = core.binary(MUL, cast(core.Tensor, other), alpha)
+            part = core.scaled(cast(core.Tensor, other), alpha)
             return core.SLOW[0].inplace(ADD, cast(core.Tensor, self), part)
         return GENERAL["add_"](self, other, alpha=alpha)
 
@@ -217,11 +217,12 @@ class Methods:
 
     def size(self, dim: Any = None) -> Any:
         """The shape, or the size of one dimension."""
-        shape = cast(core.Tensor, self).rec.size
+        me = cast(core.Tensor, self)
         if dim is None:
-            return shape
+            return me.shape
+        shape = me.rec.spec.shape
         if type(dim) is int and -len(shape) <= dim < len(shape):
-            return cast(core.Tensor, self).rec.spec.shape[dim]
+            return shape[dim]
         return GENERAL["size"](self, dim)
 
     def t(self) -> Any:

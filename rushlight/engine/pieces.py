@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..base.errors import AGAIN
 from ..base.shape import contiguous_strides, is_dense
-from ..graph.op import TABLE, Spec
+from ..graph.op import ALIAS, MOVE, TABLE, Spec
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
 from .records import BACKWARD, MANY, NONE, TEMPLATE, Rec, follower
@@ -16,6 +16,7 @@ from .tape import Tape, Template, flows, home, leading
 from .trie import ENTER, LEAF, adopt, get_tape
 
 COPY: Final = TABLE["copy"]
+DETACH: Final = TABLE["detach"]
 RELAYOUT: Final = TABLE["relayout"]
 ADD: Final = TABLE["add"]
 
@@ -93,6 +94,7 @@ def piece_record(
     seeds: list[tuple[int, int]],
     caps: tuple[int, ...],
     only: tuple[int, ...] | None,
+    inner: tuple[int, ...],
 ) -> Rec:
     """The record of a gradient program in the current stretch, from ``seeds`` (slot, slot of
     gradient; -1: ones)."""
@@ -127,34 +129,74 @@ def piece_record(
         i = home(tape, c)
         if i in tp.g:
             kept.append((c, tp.g[i]))
-    finish(r, tp, leaving, kept)
+    given = tuple([g for _, g in seeds if g >= 0])
+    r.grads, r.info = Leaving(tp, given).all(tape, leaving, kept, inner)
+    r.subs = tp.new
+    r.end = r.slot + len(tp.new)
     install(e, r, 0)
     return r
 
 
-def finish(r: Rec, tp: Tape, grads: list[tuple[int, int]], kept: list[tuple[int, int]]) -> None:
-    """Each gradient that leaves gets a record of its own, laid out as the user may see it."""
-    own: set[int] = set()
+class Leaving:
+    """The records of the gradients that leave a gradient program.
 
-    def leave(g: int, strides: Any) -> Rec:
+    What the user may see gets a record of its own, laid out as its tensor.  What goes on to an
+    older stretch is, where it is differentiated again, the same record whoever takes it: what comes
+    back to it is then summed one by one, as it is where no stretch ended.
+    """
+
+    def __init__(self, tp: Tape, seeds: tuple[int, ...]) -> None:
+        self.tp: Tape = tp
+        self.own: set[int] = set(seeds)  # slots of records that have left; seeds are others'
+        self.by: dict[int, Rec] = {s: tp.recs[s] for s in seeds}  # gradient -> its record
+
+    def seen(self, g: int, strides: Any) -> Rec:
+        """The gradient ``g`` for the user."""
+        tp = self.tp
+        first = g
         spec = tp.recs[g].spec
         if spec.strides != strides or spec.offset:
             g = tp.make(RELAYOUT, [g], strides)
-        elif g < tp.base or g in own or tp.recs[g].row.kind in ("move", "alias"):
+        elif g < tp.base or g in self.own or tp.recs[g].row.kind in (MOVE, ALIAS):
             g = tp.make(COPY, [g], None)
-        own.add(g)
-        return tp.recs[g]
+        self.own.add(g)
+        r = tp.recs[g]
+        if first not in self.by:
+            self.by[first] = r
+        return r
 
-    entries = {int(n.gidx): n for n in tp.recs if (n.op == LEAF or n.op == ENTER) and n.rg}
-    r.grads = []
-    for k, g in grads:
-        r.grads.append((k, leave(g, layout(entries[k]))))
-    caught: list[tuple[int, Rec]] = []
-    for s, g in kept:
-        caught.append((s, leave(g, layout(tp.recs[s]))))
-    r.info = caught
-    r.subs = tp.new
-    r.end = r.slot + len(tp.new)
+    def passed(self, g: int) -> Rec:
+        """The gradient ``g`` for an older stretch."""
+        r = self.by.get(g)
+        if r is None:
+            r = self.tp.recs[g]
+            if g < self.tp.base or r.row.kind in (MOVE, ALIAS):
+                r = self.tp.recs[self.tp.make(COPY, [g], None)]
+            self.own.add(int(r.slot))
+            self.by[g] = r
+        return r
+
+    def all(
+        self,
+        recs: list[Rec],
+        grads: list[tuple[int, int]],
+        caps: list[tuple[int, int]],
+        inner: tuple[int, ...],
+    ) -> tuple[list[tuple[int, Rec]], list[tuple[int, Rec]]]:
+        """The gradients of the entries of history of ``recs``, of which ``inner`` go on to older
+        stretches, and those asked for."""
+        at = {int(n.gidx): n for n in recs if (n.op == LEAF or n.op == ENTER) and n.rg}
+        out = {k: self.seen(g, layout(at[k])) for k, g in grads if k not in inner}
+        caught = [(s, self.seen(g, layout(recs[s]))) for s, g in caps]
+        for k, g in grads:
+            if k in inner:
+                out[k] = self.passed(g)
+        return [(k, out[k]) for k, _ in grads], caught
+
+
+def inner_entries(leaves: list[Hist]) -> tuple[int, ...]:
+    """The entries of history that older stretches go on from."""
+    return tuple([k for k in range(len(leaves)) if leaves[k].frame is not None])
 
 
 def layout(r: Rec) -> Any:
@@ -170,25 +212,32 @@ def install(e: Engine, r: Rec, numbers: int) -> None:
     tape = e.tape
     n = e.cur.nlive
     caught: list[tuple[int, Rec]] = r.info
-    count = 0
+    leaving: set[int] = set()
     for group in (r.grads, r.pend, caught):
         for _, g in group:
-            g.li = n
-            n += 1
-            count += 1
-    adopt(e, r, count, numbers, tape + r.subs)
+            if g.slot >= r.slot and g.slot not in leaving:
+                leaving.add(int(g.slot))
+                g.li = n
+                n += 1
+    adopt(e, r, len(leaving), numbers, tape + r.subs)
 
 
-def handles(e: Engine, r: Rec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+def handles(
+    e: Engine, r: Rec, seeds: dict[int, Tensor]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Handles of the gradients that leave a piece: for entries, for pending seeds, for what was
-    asked."""
+    asked; one for each record.  ``seeds``: those of the gradients that came, by slot."""
     out: list[list[Tensor]] = []
+    made = dict(seeds)
     caught: list[tuple[int, Rec]] = r.info
     for group in (r.grads, r.pend, caught):
         hs: list[Tensor] = []
         for _, g in group:
-            h = Tensor(g, e.epoch)
-            e.live.append(h)
+            h = made.get(int(g.slot))
+            if h is None:
+                h = Tensor(g, e.epoch)
+                e.live.append(h)
+                made[int(g.slot)] = h
             hs.append(h)
         out.append(hs)
     return out[0], out[1], out[2]
@@ -218,7 +267,11 @@ def template_record(
     for j, s in enumerate(bt.need):
         to[s] = srcs[ns + j]
     for v in bt.views:
-        again = copied(tp, v, [to[s] for s in v.srcs])
+        if int(v.slot) in to:  # it entered as itself
+            continue
+        shown = to[v.srcs[0]]
+        again = copied(tp, v, [shown]) if v.row.kind == MOVE else tp.make(DETACH, [shown], None)
+        tp.recs[again].rg = False  # no gradient flows through it, or it had entered
         tp.recs[again].region = v.region  # a view still: what it reads is kept, not its gaps
         tp.recs[again].dense = v.dense
         to[int(v.slot)] = again
@@ -228,26 +281,11 @@ def template_record(
     for n in bt.recs:
         to[int(n.slot)] = copied(tp, n, [to[s] if s >= 0 else at[~s] for s in n.srcs])
     # an entry's layout is that of the old stretch's record
-    own: set[int] = set()
-
-    def leave(g: int, strides: Any) -> Rec:
-        g = to[g]
-        spec = tp.recs[g].spec
-        if strides is not None and (spec.strides != strides or spec.offset):
-            g = tp.make(RELAYOUT, [g], strides)
-        elif g < tp.base or g in own or tp.recs[g].row.kind in ("move", "alias"):
-            g = tp.make(COPY, [g], None)
-        own.add(g)
-        return tp.recs[g]
-
-    entries = {int(n.gidx): n for n in old if (n.op == LEAF or n.op == ENTER) and n.rg}
-    r.grads = []
-    r.pend = []
-    for gi, s in bt.grads:
-        r.grads.append((gi, leave(s, layout(entries[gi]))))
-    for i, s in bt.pend:
-        r.pend.append((i, leave(s, None)))
-    r.info = [(i, leave(s, layout(old[i]))) for i, s in bt.caps]
+    out = Leaving(tp, tuple(srcs[:ns]))
+    r.grads, r.info = out.all(
+        old, [(k, to[g]) for k, g in bt.grads], [(i, to[g]) for i, g in bt.caps], bt.inner
+    )
+    r.pend = [(i, out.passed(to[g])) for i, g in bt.pend]
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
     install(e, r, len(bt.numbers))

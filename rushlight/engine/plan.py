@@ -7,12 +7,13 @@ from typing import Any, Final
 from ..graph import narrow
 from ..graph.node import Node, Program
 from ..graph.op import ALIAS, ELEMENTWISE, MOVE, TABLE, WRITE, Op, Spec, compute_type
+from ..graph.ops.indexing import may_fail
 from ..graph.ops.movement import CUT
-from ..graph.shaping import Region, is_view
-from .core import Engine
+from ..graph.shaping import Region
+from .core import Engine, Tensor
 from .pieces import path_freed
-from .records import NO_RECS, Rec
-from .tape import Tape, kept, resolve
+from .records import NO_RECS, Rec, Storage
+from .tape import Tape, kept
 from .trie import ENTER, FUNCTION, GRAFT, LEAF, get_tape
 
 AS_STRIDED: Final[Op] = TABLE["as_strided"]
@@ -55,6 +56,7 @@ class FlushInfo:
         self.alone: float = 0.0  # seconds spent running one operation at a time
         self.last: int = 0  # when it did so last, counted in such runs of all stretches
         self.code: Any = None  # the native plan
+        self.idle: bool = False  # is there nothing to run: no value leaves, and none is looked at
         self.numbers: list[Any] = []  # the numbers of the run it was made in, for their types
         self.watched: Any = None  # what runs instead while somebody watches: see watch.py
 
@@ -97,11 +99,11 @@ def source(recs: list[Rec], slot: int) -> int:
 
 
 def base_of(recs: list[Rec], slot: int) -> int:
-    """The slot of the whole value that a slot shows a part of."""
+    """The slot of the whole value that a slot shows a part of; what a rule moved is whole."""
     while True:
         slot = source(recs, slot)
         r = recs[slot]
-        if r.row.kind != MOVE or not is_view(r.row):
+        if r.row.kind != MOVE or r.region is None:
             return slot
         slot = r.srcs[0]
 
@@ -126,6 +128,16 @@ def same_layout(a: Rec, b: Rec) -> bool:
     return bool(a.spec.strides == b.spec.strides and b.region is None)
 
 
+def stands(e: Engine, t: Tensor) -> bool:
+    """Was nothing written after the view ``t`` was made?  Whether NumPy can reach the memory, of
+    which no handle is current, is not what a stretch is recognised by: it may be met again without.
+    """
+    s: Storage | None = t.st
+    if t.epoch == e.epoch or s is None:
+        return s is not None
+    return s.exposed and (s.wep != e.epoch or t.slot > s.slot)
+
+
 def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
     """Work out a stretch that ends at ``cur``; ``mask`` says which handles somebody holds."""
     info = FlushInfo()
@@ -148,7 +160,7 @@ def plan_flush(e: Engine, cur: Rec, mask: bytes) -> FlushInfo:
                     roots.add(int(t.slot))
             else:
                 held.add(id(t.st))
-                if t.rec.rg and t.rec.region is not None and t.epoch == e.epoch:
+                if t.rec.rg and t.rec.region is not None and stands(e, t):
                     views.append((i, int(t.slot)))
                     roots.add(int(t.slot))
     for k, s in enumerate(e.sts):
@@ -195,9 +207,8 @@ def find_saved(e: Engine, info: FlushInfo) -> None:
         if tp is None:
             tp = Tape(recs, e.numbers, False)
         for u in tp.reading(n):
-            for q in resolve(recs, u, None):
-                b = kept(recs, q)
-                users[b] = users.get(b, 0) | 1 << i
+            b = kept(recs, u)
+            users[b] = users.get(b, 0) | 1 << i
     if users:
         info.users = users
 
@@ -214,40 +225,40 @@ def build(e: Engine, info: FlushInfo) -> None:
             info.outputs = (s,)
             info.plain_at = ((i, 0),)
             return
-    seen: dict[int, int] = {}  # several slots with one source share memory: nobody writes to it
+    where: list[int] = [-1] * len(recs)  # of each source, its place among the outputs
     at: dict[int, int] = {}
     keep: list[int] = []
     for _, s in plain:
-        found(recs, s, at, seen, keep)
-    for _, s in info.stores:
-        found(recs, s, at, seen, keep)
-    if info.users:
-        for s in sorted(info.users):
-            found(recs, s, at, seen, keep)
-    info.at = at
-    info.outputs = tuple(keep)
+        at[s] = found(recs, s, where, keep)
     info.plain_at = tuple([(i, at[s]) for i, s in plain])
     if info.stores:
+        for _, s in info.stores:
+            if s not in at:
+                at[s] = found(recs, s, where, keep)
         info.stores_at = tuple([(k, s, at[s]) for k, s in info.stores])
     if info.users:
+        for s in sorted(info.users):
+            if s not in at:
+                at[s] = found(recs, s, where, keep)
         info.saved_at = tuple([(s, at[s]) for s in info.users])
+    info.at = at
+    info.outputs = tuple(keep)
+    info.idle = not keep and not any(may_fail(r.row) for r in recs)
 
 
-def found(
-    recs: list[Rec], s: int, at: dict[int, int], seen: dict[int, int], keep: list[int]
-) -> None:
-    """Enter in ``at`` where the value of a slot is found."""
-    if s in at:
-        return
+def found(recs: list[Rec], s: int, where: list[int], keep: list[int]) -> int:
+    """Where the value of a slot is found: the place of an output, or ~k for the memory of the k-th
+    LEAF record.  Several slots with one source share memory: nobody writes to it."""
     b = source(recs, s)
-    if recs[b].op == LEAF:
-        at[s] = -int(recs[b].nleaf)  # ~ of its place among them
-        return
-    k = seen.get(b, -1)
+    r = recs[b]
+    if r.op == LEAF:
+        return -int(r.nleaf)
+    k = where[b]
     if k < 0:
-        k = seen[b] = len(keep)
+        k = len(keep)
+        where[b] = k
         keep.append(s)
-    at[s] = k
+    return k
 
 
 def assemble(
@@ -263,8 +274,8 @@ def assemble(
     need: set[int] = set()
     todo = [source(recs, s) for s in keep] + [source(recs, s) for s in more]
     for r in recs:
-        if r.row.kind == "index" or r.row.kind == "library":
-            todo.append(int(r.slot))  # may raise: never dropped
+        if may_fail(r.row):
+            todo.append(int(r.slot))  # never dropped
     while todo:
         i = todo.pop()
         if i in need:

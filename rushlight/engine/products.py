@@ -123,9 +123,14 @@ class Products(Steps):
             ROW_PRODUCTS[key] = address
         self.room()
         if self.place(out, spec, leaves):
-            words = self.words
-            words.extend([address, self.reach(out), self.reach(x), self.reach(y)])
-            words.extend([x.spec.strides[-1], s.strides[0 if by_rows else 1], s.shape[0], n])
+            step = x.spec.strides[-1]
+            stride = s.strides[0 if by_rows else 1]
+            self.words.extend(
+                [
+                    address, self.reach(out), self.reach(x), self.reach(y),
+                    step, stride, s.shape[0], n,
+                ]
+            )  # fmt: skip
         return True
 
     def enlarge(self, kind: int, m: i64, k: i64, n: i64) -> None:

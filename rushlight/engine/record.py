@@ -27,7 +27,7 @@ from .handles import (
     storage_slot,
     written,
 )
-from .records import MANY, MODE, NONE, NUM_I, ROOT, Rec, Storage, number_code, size_of
+from .records import MANY, MODE, NONE, NUM_I, ROOT, Rec, Storage, number_code
 from .stretch import bound, foreign
 from .trie import DETACH, WRITE, new_branch
 
@@ -104,7 +104,6 @@ def shown(s: Storage, op: Op, of: Rec, arg: Any, rg: bool) -> Rec:
     r = Rec(ROOT, NONE, NONE, NONE, None, NONE, None)
     r.row = op
     r.spec = Spec(shape, have.dtype, strides, have.device, offset=offset)
-    r.size = size_of(shape)
     r.region = (shape, strides, offset)
     r.dense = is_dense(shape, strides)
     r.rg = rg
@@ -266,6 +265,8 @@ def write(x: Tensor, v: Tensor, cut: bool) -> Tensor:
     was = e.dirty
     e.dirty = True
     e.cur = r
+    if f.unheard:
+        f.writes += 1
     written(e, s, r, not f.unheard)
     if f.root is None and (e.gm or not f.rec.rg):
         f.rec = r

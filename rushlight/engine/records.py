@@ -53,12 +53,13 @@ class Rec:
     row: Any = None  # the operation's row, None for the recorder's own records
     srcs: tuple[int, ...] = ()
     spec: Any = None
-    size: Any = None  # the shape as users see it
+    size: Any = None  # the shape as users see it, once it was asked for
     rg: bool = False  # does a gradient flow into it
     region: Any = None  # of a view: (shape, strides, offset) in its storage; None: a base
     dense: bool = False  # of a view: has it neither gaps nor overlap
     apart: bool = False  # not kept in the trie: gone when its stretch is over
     seen: Any = None  # of a LEAF: the spec of what entered as it last
+    limit: Any = None  # of a LEAF that is an index: what its integers have to be, see known.py
     reader: Any = None  # how `item` reads the one element
     li: i64 = 0  # index among the handles of its stretch
     nlive: i64 = 0  # handles made so far, this record's included
@@ -165,6 +166,7 @@ class Storage:
     leaf: i64 = NONE  # the slot it entered as
     ver: i64 = 0  # counts writes
     heard: i64 = 0  # `ver` at the last write that histories hear of: not one through `.data`
+    silent: i64 = 0  # of those in `ver`, what is no write that histories hear of
     wep: i64 = 0  # the epoch of its last write
     nbytes: i64 = NONE  # of its memory, once it has entered
     mep: i64 = 0  # the epoch of its members
@@ -174,6 +176,8 @@ class Storage:
     fixed: bool = False  # its address was asked for: it stays where it is while it can
     moved: bool = False  # became private: the next use reads memory once more
     shown: dict[Any, Rec] | None = None  # its views that were handed out
+    checked: Any = None  # the limit that its memory was last found to be in, when `ver` was `cver`
+    cver: i64 = NONE
 
     def __init__(self, mem: Any, spec: Any) -> None:
         self.mem: Any = mem  # a Buffer or Foreign in the layout of `spec`; None: never computed

@@ -14,7 +14,7 @@ from mypy_extensions import i64
 
 from ..base import dtype as dt
 from ..base.device import CPU
-from ..base.dtype import dtype
+from ..base.dtype import Defaults, dtype
 from ..graph.op import ELEMENTWISE, Op, Spec
 from ..graph.ops.elementwise import NOT_FLOATS
 from ..graph.ops.placing import placed
@@ -48,14 +48,15 @@ def number_spec(code: int) -> Spec:
     """What is known of a Python number."""
     if code == NUM_F:
         f = FLOAT[0]
-        if f.dtype is not dt.Defaults.float:
-            f = FLOAT[0] = Spec((), dt.Defaults.float, (), number="f")
+        default: dtype = Defaults.float
+        if f.dtype is not default:
+            f = FLOAT[0] = Spec((), default, (), number="f")
         return f
     return INTEGER if code == NUM_I else TRUTH
 
 
 def interned(s: Spec) -> Spec:
-    """The one object for specs equal to ``s``; it knows its size as users see it."""
+    """The one object for specs equal to ``s``."""
     if s.number:
         return s
     key: Any
@@ -70,8 +71,7 @@ def interned(s: Spec) -> Spec:
             ANSWERS.clear()
         SPECS[key] = s
         found = s
-        if s.size is None:
-            s.size = size_of(s.shape)
+        s.known = True
     return found
 
 
@@ -87,7 +87,7 @@ def sized(s: Spec) -> Any:
 def exact(arg: Any) -> Any:
     """What tells a static argument from others that only compare equal (1 and 1.0, 0.0 and
     -0.0)."""
-    if arg is None:
+    if arg is None or isinstance(arg, int):
         return arg
     if isinstance(arg, tuple):
         for a in arg:
@@ -107,7 +107,7 @@ def exact(arg: Any) -> Any:
 def inferred(op: Op, specs: list[Spec], arg: Any, strict: bool) -> Spec:
     """The result's spec; raises what the operation's rule raises.  ``strict``: as `placed` has
     it."""
-    default: Any = dt.Defaults.float
+    default: Any = Defaults.float
     if default is not DEFAULT[0]:
         ANSWERS.clear()
         DEFAULT[0] = default

@@ -6,10 +6,14 @@ for an address (``data_ptr``) expects it to stay; `overwritten` fills much memor
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from typing import Any, Final
 
-from ..base.dtype import ALL
+import numpy as np
+
+from ..base.dtype import ALL, array_type
+from ..base.shape import numel
 from ..graph.op import Spec
 from ..runtime.buffer import Buffer
 from .memory import Window, base_array, new_memory
@@ -36,13 +40,26 @@ def alone(s: Storage) -> bool:
 
 def fix(s: Storage) -> None:
     """A storage's memory stays where it is from here on, while that can be."""
-    if s.fixed or s.exposed:
+    if s.fixed:
         return
     s.fixed = True
-    if not alone(s):
+    if not s.exposed and not alone(s):
         m = new_memory(s.spec)
         base_array(m, s.spec)[...] = base_array(s.mem, s.spec)
         s.mem = m
+
+
+def where_it_lies(s: Storage) -> Any:
+    """An array over a storage's memory that owns it as far as references tell; None where others
+    read that memory, or there is none."""
+    n = numel(s.spec.shape)
+    if n == 0 or not alone(s):
+        return None
+    # NumPy takes views of views back to the array that owns the memory, through memoryviews too;
+    # of what ctypes has there it knows no owner.
+    memory = s.mem.array(np.dtype(np.uint8), (s.mem.nbytes,), None, 0)
+    whole: Any = (ctypes.c_char * int(s.mem.nbytes)).from_buffer(memory)
+    return np.ndarray((n,), array_type(s.spec.dtype), whole)
 
 
 def put_back(s: Storage, v: Any, leaves: list[Any]) -> bool:

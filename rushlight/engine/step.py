@@ -33,6 +33,10 @@ def update(rule: Rule, columns: list[tuple[Tensor, ...]], numbers: list[Any], ar
     """
     if not columns:
         return
+    for v in numbers:
+        if isinstance(v, Tensor):  # read before anything of the step is recorded
+            numbers = [w.item() if isinstance(w, Tensor) else w for w in numbers]
+            break
     e = mine()
     SLOW[0].bound(e)
     op = e.cur.nxt.op

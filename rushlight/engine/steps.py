@@ -81,6 +81,7 @@ def row_major(shape: Ints, strides: Ints) -> bool:
     return True
 
 
+@mypyc_attr(acyclic=True)
 class Near:
     """The kernel that an operation took last; never changed: other threads may look."""
 
@@ -352,7 +353,8 @@ class Steps:
         rows = self.rows_of
         if rows is None:
             return None
-        near = rows.near[code & (NEAR - 1)]
+        at = (key ^ key >> 5 ^ key >> 11) & (NEAR - 1)
+        near = rows.near[at]
         if near.key == key:
             return near.address
         address = rows.known.get(key, 0)
@@ -369,7 +371,7 @@ class Steps:
             if not address:
                 return None
             rows.known[key] = address
-        rows.near[code & (NEAR - 1)] = Near(key, address)
+        rows.near[at] = Near(key, address)
         return address
 
     def rows(self, code: i64, xs: list[Cell], spec: Spec, leaves: bool, out: Cell) -> bool:

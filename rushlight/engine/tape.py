@@ -22,6 +22,9 @@ from .specs import exact, inferred, interned, number_spec, sized
 from .trie import ENTER, GRAFT, LEAF
 
 SUM_OP: Final[Op] = TABLE["sum"]
+TABLE_ARG: Final = 7  # so long is the argument that a table enters with
+MUL_OP: Final[Op] = TABLE["mul"]
+DIV_OP: Final[Op] = TABLE["div"]
 CAST_OP: Final[Op] = TABLE["cast"]
 ADD_OP: Final[Op] = TABLE["add"]
 FULL_OP: Final[Op] = TABLE["full"]
@@ -272,9 +275,22 @@ class Tape:
                 continue
             k = len(self.new)
             self.rule(n, g)
-            if reads(self.new, k, self.base, self.given):
+            if self.saved(n, k):
                 visited |= 1 << i
         return visited
+
+    def saved(self, n: Rec, start: int) -> bool:
+        """Does what the rule of ``n`` recorded from ``start`` on read what the node saved?  As in
+        PyTorch that is a forward value, or the number of a product; not a table of ours."""
+        product = (n.row is MUL_OP or n.row is DIV_OP) and n.arg is None
+        for j in range(start, len(self.new)):
+            for s in self.new[j].srcs:
+                if s < 0:
+                    if product:
+                        return True
+                elif s < self.base and s not in self.given and not fixed(self.recs, s):
+                    return True
+        return False
 
     def ones(self, spec: Spec) -> int:
         """The gradient a scalar root starts with."""
@@ -340,47 +356,42 @@ def reads(recs: list[Rec], start: int, base: int, given: set[int]) -> list[int]:
     return out
 
 
-def kept(recs: list[Rec], slot: int) -> int:
-    """The slot whose value is kept for ``slot``: of a view with gaps or overlap that entered with a
-    history of its own, its base."""
-    r = recs[slot]
-    if r.op != ENTER or r.region is None or r.dense:
-        return slot
+def fixed(recs: list[Rec], slot: int) -> bool:
+    """Is the value at a slot a table (see `flush.table_spec`), or another reading of one?"""
     while True:
-        slot = r.srcs[0]
         r = recs[slot]
-        alias = r.row.kind == ALIAS and r.row.name not in ("relayout", "function")
-        if not alias and (r.row.kind != MOVE or r.region is None):
+        if r.op == LEAF:
+            return r.arg is not None and len(r.arg) == TABLE_ARG
+        if r.row.kind != MOVE and r.row.kind != ALIAS and r.row is not CAST_OP:
+            return False
+        slot = r.srcs[0]
+
+
+def shown(recs: list[Rec], slot: int, path: set[int] | None) -> int:
+    """The slot whose memory a view or alias at ``slot`` shows; ``path`` collects the views and
+    aliases on the way.  Of a graft the value counts; entries of history are not seen through."""
+    while True:
+        r = recs[slot]
+        row: Op = r.row
+        if row.kind == ALIAS:
+            if r.op == ENTER or row.name in ("relayout", "function"):
+                return slot
+        elif row.kind != MOVE or r.region is None:
             return slot
-
-
-def resolve(recs: list[Rec], slot: int, path: set[int] | None) -> list[int]:
-    """The slots whose memory a view or alias at ``slot`` shows; ``path`` collects the views and
-    aliases on the way.
-
-    Entries of history are not seen through, and of a graft both the value and the history count: a
-    gradient that is differentiated again needs them.
-    """
-    out: list[int] = []
-    todo = [slot]
-    while todo:
-        i = todo.pop()
-        r = recs[i]
-        kind = r.row.kind
-        through = False
-        if r.srcs and r.srcs[0] >= 0:
-            if kind == ALIAS:
-                through = r.op != ENTER and r.row.name not in ("relayout", "function")
-            elif kind == MOVE:
-                through = r.region is not None
-        if not through:
-            if i not in out:
-                out.append(i)
-            continue
         if path is not None:
-            path.add(i)
-        todo.extend(r.srcs)
-    return out
+            path.add(slot)
+        slot = r.srcs[0]
+
+
+def kept(recs: list[Rec], slot: int) -> int:
+    """The slot whose value is kept for ``slot``: what it shows, and of a view with gaps or overlap
+    that entered with a history of its own, what that shows."""
+    while True:
+        slot = shown(recs, slot, None)
+        r = recs[slot]
+        if r.op != ENTER or r.region is None or r.dense:
+            return slot
+        slot = r.srcs[0]
 
 
 class Template:
@@ -395,6 +406,7 @@ class Template:
         self.recs: list[Rec] = []
         self.vmask: int = 0
         self.grads: list[tuple[int, int]] = []  # (entry index, slot)
+        self.inner: tuple[int, ...] = ()  # entries that are differentiated again, but no leaves
         self.entries: dict[int, int] = {}  # entry index -> its slot in the stretch
         self.pend: list[tuple[int, int]] = []  # (forward slot, slot)
         self.caps: list[tuple[int, int]] = []  # (forward slot, slot)
@@ -404,20 +416,21 @@ def make_template(
     recs: list[Rec],
     numbers: list[Any],
     seeds: tuple[int, ...],
+    specs: tuple[Spec, ...],
     create: bool,
     stop: int,
     caps: tuple[int, ...],
     only: tuple[int, ...] | None,
 ) -> Template:
-    """Differentiate a flushed stretch from ``seeds`` down to above ``stop``."""
+    """Differentiate a flushed stretch from ``seeds``, given gradients laid out as ``specs`` say,
+    down to above ``stop``."""
     n0 = len(recs)
     bt = Template(n0)
     full = list(recs)
-    for j, s in enumerate(seeds):
+    for j, spec in enumerate(specs):
         q = Rec(LEAF, NONE, NONE, NONE, None, n0 + j, None)
         q.row = TABLE["leaf"]
-        spec = recs[s].spec
-        q.spec = Spec(spec.shape, spec.dtype, None, spec.device)
+        q.spec = spec
         q.rg = create
         full.append(q)
     tp = Tape(full, numbers, create)
@@ -436,9 +449,10 @@ def make_template(
                     bt.numbers.append(~s)
             elif s < n0 and s not in seen:
                 seen.add(s)
-                for b in resolve(recs, s, views):
-                    if b not in bt.need:
-                        bt.need.append(b)
+                # Where a gradient flows, a view enters as itself: contributions meet at it.
+                b = s if create and recs[s].rg else shown(recs, s, views)
+                if b not in bt.need:
+                    bt.need.append(b)
     bt.views = [recs[i] for i in sorted(views)]
     bt.recs = tp.new
     for i in sorted(tp.g):

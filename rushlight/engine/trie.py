@@ -13,13 +13,16 @@ from typing import Any, Final
 
 from mypy_extensions import i64
 
+from ..base.dtype import float32
 from ..base.shape import is_dense
 from ..graph.op import ALIAS, MOVE, OPS, TABLE, Op, Spec, register
 from ..graph.ops import movement as mv
+from ..graph.ops.indexing import CHECK, may_fail
 from ..graph.shaping import GEOMETRY, Region, is_view
 from .core import Engine
+from .known import look
 from .records import CREDIT, DUMMY, MANY, MODE, NO_ALTS, NONE, ROOT, Rec, succeed
-from .specs import alike, inferred, interned, number_spec, sized
+from .specs import alike, inferred, interned, number_spec
 
 WATCH: Final[list[Any]] = []  # who is told of what is new: see watch.py
 
@@ -94,10 +97,13 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     """
     op = OPS[r.op]
     r.row = op
+    if r.op == LEAF:
+        enters(e, r)
+        return 0
     first = e.cur.nnum
     k = first
     many: Any = None
-    n: i64 = 3
+    n: i64 = 1 if r.b == NONE else 2 if r.c == NONE else 3
     if r.c == MANY:
         key: Any = r.key
         r.arg = key[0]
@@ -105,6 +111,8 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
         n = len(many)
     specs: list[Spec] = []
     srcs: list[int] = []
+    first_src: i64 = 0
+    src: i64 = 0
     rg = False
     bases = True  # is no operand a view
     for i in range(n):
@@ -112,7 +120,7 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
         if s >= 0:
             q = tape[s]
             specs.append(q.spec)
-            srcs.append(int(s))
+            src = s
             if bases:
                 of: Op = q.row
                 if q.region is not None or of.kind == MOVE:
@@ -123,27 +131,30 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
             break
         else:
             specs.append(number_spec(int(s)))
-            srcs.append(int(~k))
+            src = ~k
             k += 1
-    r.srcs = tuple(srcs)
+        if n > 2:
+            srcs.append(int(src))
+        elif i == 0:
+            first_src = src
+            r.srcs = (int(src),)
+        else:
+            r.srcs = (int(first_src), int(src))
+    if n > 2:
+        r.srcs = tuple(srcs)
     if e.policy is not None:
         row = e.policy.row(op, specs)
         if row is not op:
             op = row
             r.row = row
-            rg = any(s >= 0 and tape[s].rg for s in srcs)
+            rg = any(s >= 0 and tape[s].rg for s in r.srcs)
     spec = alike(op, specs) if bases and specs else None
     if spec is None:
-        if r.op == LEAF:
-            spec = interned(Spec(r.arg[0], r.arg[1], r.arg[2], r.arg[3]))
-        else:
-            spec = inferred(op, specs, r.arg, True)
+        spec = inferred(op, specs, r.arg, True)
+    if fallible(op) and op in CHECK:
+        look(e, op, specs, r.srcs, r.arg, tape)
     r.spec = spec
-    r.size = sized(spec)
-    if r.op == LEAF:
-        r.rg = bool(r.arg[4])
-        r.dense = bool(r.arg[5])  # a window entered without its storage
-    elif r.op == ENTER:
+    if r.op == ENTER:
         r.rg = True
     elif r.op == GRAFT or r.op == REREAD:
         r.rg = rg
@@ -159,6 +170,31 @@ def fill(e: Engine, r: Rec, tape: list[Rec]) -> int:
     if r.op == WRITE:
         r.li = tape[r.a].li
     return int(k - first)
+
+
+def enters(e: Engine, r: Rec) -> None:
+    """A new record of memory that enters: all is in its argument."""
+    arg: Any = r.arg
+    spec = ENTERING[0]
+    if (
+        (spec.shape is not arg[0] and spec.shape != arg[0])
+        or spec.dtype is not arg[1]
+        or (spec.strides is not arg[2] and spec.strides != arg[2])
+        or spec.device is not arg[3]
+        or spec.offset != 0
+        or spec.number
+        or len(arg) > 6  # a table, whose spec enters with other arguments
+    ):
+        spec = interned(Spec(arg[0], arg[1], arg[2], arg[3]))
+    elif not spec.known:
+        spec = interned(spec)
+    r.spec = spec
+    r.rg = bool(arg[4])
+    r.dense = bool(arg[5])  # a window entered without its storage
+
+
+# The spec of what is about to enter: the record's own, where it says no more than the argument.
+ENTERING: Final[list[Spec]] = [Spec((), float32, ())]
 
 
 def adopt(e: Engine, r: Rec, handles: int, numbers: int, tape: list[Rec]) -> None:
@@ -185,7 +221,10 @@ def adopt(e: Engine, r: Rec, handles: int, numbers: int, tape: list[Rec]) -> Non
     tracer = e.tracer
     if cur.apart or tracer is not None or (e.credit < 0 and e.watch is None and not WATCH):
         r.apart = True
-        e.sign = signed(e.sign if cur.apart else 0, r)
+        before: i64 = 0
+        if cur.apart:
+            before = e.sign
+        e.sign = signed(before, r)
     else:
         if not e.dirty:
             succeed(cur, r)
@@ -205,7 +244,8 @@ def signed(sign: i64, r: Rec) -> i64:
     key = r.key
     mixed: i64 = sign * 8191 + r.op * 131 + r.a * 17 + r.b * 31 + r.c * 61
     if key is not None:
-        mixed ^= hash(key) & SIGN_BITS
+        known: Any = key
+        mixed ^= hash(known[0] if r.op == LEAF else known) & SIGN_BITS
     return mixed & SIGN_BITS
 
 
@@ -262,12 +302,20 @@ def grown(e: Engine, cur: Rec, op: i64, a: i64, b: i64, c: i64, key: object) -> 
         return r
     count = fill(e, r, tape)
     row: Op = r.row
-    if row.kind == "index" or row.kind == "library":
+    if fallible(row):
         r.where = user_line()  # it may fail when it runs, far from here
     e.tapecur = DUMMY
     tape.append(r)
     adopt(e, r, 0 if int(op) in SILENT else 1, count, tape)
     return r
+
+
+def fallible(op: Op) -> bool:
+    """`may_fail`, asked once for each operation."""
+    known = op.fails
+    if known is None:
+        known = op.fails = may_fail(op)
+    return known
 
 
 def user_line() -> str:

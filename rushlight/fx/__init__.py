@@ -12,9 +12,19 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.lacking import names_of
-from rushlight.fx import node, tracer
+from rushlight.fx import (
+    graph,
+    graph_module,
+    interpreter,
+    node,
+    passes,
+    proxy,
+    subgraph_rewriter,
+    tracer,
+)
 from rushlight.fx.module import GraphModule, Interpreter, Transformer, symbolic_trace
 from rushlight.fx.node import Graph, Node, map_arg
+from rushlight.fx.subgraph_rewriter import replace_pattern
 from rushlight.fx.tracer import Proxy, TraceError, Tracer, wrap
 
 __all__ = [
@@ -26,9 +36,16 @@ __all__ = [
     "TraceError",
     "Tracer",
     "Transformer",
+    "graph",
+    "graph_module",
     "has_side_effect",
+    "interpreter",
     "map_arg",
     "node",
+    "passes",
+    "proxy",
+    "replace_pattern",
+    "subgraph_rewriter",
     "symbolic_trace",
     "tracer",
     "wrap",
@@ -36,7 +53,7 @@ __all__ = [
 
 __getattr__ = names_of(
     "torch.fx",
-    frozenset(["CodeGen", "ProxyableClassMeta", "replace_pattern"]),
+    frozenset(["CodeGen", "ProxyableClassMeta"]),
     "graphs are changed node by node here: torch.fx.Graph has what that needs",
 )
 

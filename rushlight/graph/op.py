@@ -28,7 +28,9 @@ class Spec:
     its storage, in elements.  ``number``: ``'b'``, ``'i'`` or ``'f'`` for a Python number.
     """
 
-    __slots__ = ("device", "dtype", "keys", "number", "offset", "shape", "size", "strides")
+    __slots__ = (
+        "device", "dtype", "keys", "known", "number", "offset", "shape", "size", "strides"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,7 +48,8 @@ class Spec:
         self.number = number
         self.offset = offset
         self.keys: Any = None  # the recorder's: what identifies memory of this kind when it enters
-        self.size: Any = None  # the recorder's: the shape as users see it
+        self.size: Any = None  # the recorder's: the shape as users see it, once it was asked for
+        self.known = False  # the recorder's: is it the one object for specs equal to it?
 
     def laid_alike(self) -> Ints:
         """The strides of a result that is laid out as this value is, without gaps."""
@@ -79,12 +82,13 @@ ALIAS: Final = "alias"  # the value of the first operand, unchanged
 CONTROL: Final = "control"  # the recorder's own
 
 
+@mypyc_attr(acyclic=True)  # they stay for ever; keys that name one need not be walked
 class Op:
     """One operation.  Calling it on values records it: ``mul(g, y)``."""
 
     __slots__ = (
-        "call", "code", "decompose", "domain", "grads", "infer", "keeps", "kind", "lower", "name",
-        "reference", "types",
+        "call", "code", "decompose", "domain", "fails", "grads", "infer", "keeps", "kind", "lower",
+        "name", "reference", "types",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: str, infer: Infer) -> None:
@@ -100,6 +104,7 @@ class Op:
         self.reference: Callable[..., Any] | None = None
         self.domain: tuple[Any, ...] = ()
         self.keeps: bool | None = None  # the recorder's: see engine/specs.py
+        self.fails: bool | None = None  # and engine/trie.py
 
     def __call__(self, *operands: Any, arg: Any = None) -> Val:
         vals = [o for o in operands if isinstance(o, Val)]

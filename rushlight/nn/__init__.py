@@ -1,5 +1,8 @@
 """Neural networks: modules, layers, losses, initialisers: ``torch.nn``."""
 
+import importlib
+from types import ModuleType
+
 from . import attention, functional, init, modules, parallel, parameter, utils
 from .activation import (
     CELU,
@@ -369,3 +372,15 @@ __all__ = [
     "parameter",
     "utils",
 ]
+
+
+_LATE = ("common_types", "grad")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A module that few programs use, when it is first asked for."""
+    if name in _LATE:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(
+        f"module 'torch.nn' has no attribute {name!r}: torch.nn.{name} is not in Rushlight yet"
+    )

@@ -11,6 +11,7 @@ from ..base.device import device as Device
 from ..base.dtype import dtype as DType
 from ..engine import Tensor
 from ..engine.grads import forget
+from ..tensor.creation import empty_like
 
 
 class Convertible:
@@ -97,6 +98,10 @@ class Convertible:
                         non_blocking=non_blocking, **extra)  # fmt: skip
 
         return self._apply(convert)
+
+    def to_empty(self, *, device: str | Device | None, recurse: bool = True) -> Self:
+        """Parameters and buffers of the same kind on a device, with memory that is not filled."""
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
 
     def share_memory(self) -> Self:
         """Put parameters and buffers into memory that processes share."""

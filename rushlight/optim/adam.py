@@ -104,7 +104,8 @@ class Adam(Optimizer):
             if group["decoupled_weight_decay"]
             else "add"
         )
-        return group["maximize"], decay, group["amsgrad"], group["betas"][0] > 0.5
+        small = as_number(group["betas"][0]) > 0.5
+        return group["maximize"], decay, group["amsgrad"], small
 
     def _numbers(self, group: dict[str, Any], step: int) -> list[float]:
         lr = as_number(group["lr"])

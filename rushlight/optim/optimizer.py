@@ -526,9 +526,9 @@ def number_tensor(value: float) -> Tensor:
 
 
 def full_like(p: Tensor, value: float) -> Tensor:
-    """A tensor of one number in the shape, type, place and layout of ``p``."""
-    spec = p.stride() if hasattr(p, "stride") else contiguous_strides(tuple(p.shape))
+    """A tensor of one number in the shape, type, place and layout of ``p``, without its gaps."""
     shape = tuple(p.shape)
+    spec = p.rec.spec.laid_alike()
     out = engine.full(shape, value, p.dtype, p.device)
     if spec != contiguous_strides(shape) and len(shape) > 1:
         like: Any = p

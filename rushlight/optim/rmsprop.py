@@ -80,9 +80,9 @@ class RMSprop(Optimizer):
         return (
             group["maximize"],
             group["weight_decay"] != 0,
-            group["momentum"] > 0,
+            as_number(group["momentum"]) > 0,
             group["centered"],
-            group["alpha"] > 0.5,
+            as_number(group["alpha"]) > 0.5,
         )
 
     def _numbers(self, group: dict[str, Any], step: int) -> list[float]:

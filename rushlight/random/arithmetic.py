@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 Finish = Callable[[Array], Array]
 
 TWO_PI: Final = 2.0 * math.pi

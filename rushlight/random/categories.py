@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rushlight.random.arithmetic import floating
 from rushlight.random.floats import exponential
 from rushlight.random.generator import Generator
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def multinomial(

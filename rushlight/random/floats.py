@@ -7,10 +7,9 @@ exponential, cauchy, geometric: one double word each, computed in float64.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from rushlight.random import native
 from rushlight.random.arithmetic import (
@@ -27,7 +26,10 @@ from rushlight.random.arithmetic import (
 from rushlight.random.generator import Generator
 from rushlight.random.memory import AT_ONCE, Shape, fill, flat_memory, in_blocks, size_of
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 _MANY: Final = 1024  # values for which a native call pays
 _LARGEST: Final = {

@@ -7,17 +7,19 @@ float64 a double word.  randperm: n - 1 words (n double words from 2**32 // 20 o
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from rushlight.random import native
 from rushlight.random.arithmetic import DIGITS, cast, floating
 from rushlight.random.generator import Generator
 from rushlight.random.memory import Shape, in_blocks
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 I64: Final = np.dtype(np.int64)
 _WIDE: Final = 1 << 28  # from this range on an integer takes a double word

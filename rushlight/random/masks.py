@@ -9,17 +9,19 @@ rrelu: one double word per element <= 0.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from rushlight.random import native
 from rushlight.random.arithmetic import F32, F64, cast
 from rushlight.random.generator import Generator
 from rushlight.random.memory import Shape, fill, in_blocks
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 BOOL: Final = np.dtype(np.bool_)
 _ALPHA: Final = 1.7580993408473766  # SELU's lower limit, negated

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 Shape = int | Sequence[int]
 
 _BLOCK: Final = 16384

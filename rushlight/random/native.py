@@ -16,13 +16,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rushlight.base.target import host
 from rushlight.random import arithmetic as ar
-from rushlight.runtime import jit
+from rushlight.runtime import jit, named
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 _ENOUGH: Final = 1 << 21  # values after which loading LLVM pays
 _V: Final = "<8 x float>"
@@ -252,6 +251,32 @@ done.all:
 """
 
 
+def seeded_text() -> str:
+    """`seeded(state, seed)`: the key that a seed gives, as `twister.filled` has it."""
+    return f"""\
+define void @seeded(ptr %state, i32 %seed) {{
+entry:
+  store i32 %seed, ptr %state, align 4
+  br label %loop
+loop:
+  %i = phi i64 [ 1, %entry ], [ %next, %loop ]
+  %word = phi i32 [ %seed, %entry ], [ %new, %loop ]
+  %half = lshr i32 %word, 30
+  %both = xor i32 %word, %half
+  %times = mul i32 %both, 1812433253
+  %i.32 = trunc i64 %i to i32
+  %new = add i32 %times, %i.32
+  %at = getelementptr i32, ptr %state, i64 %i
+  store i32 %new, ptr %at, align 4
+  %next = add i64 %i, 1
+  %more = icmp ult i64 %next, {_WORDS}
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}}
+"""
+
+
 def _kind(lanes: int) -> tuple[str, Callable[[int], str]]:
     """The type of so many words, and how a constant of it is spelled."""
     if lanes == 1:
@@ -451,17 +476,20 @@ class _Kernel:
         """Is it on disk, so that it takes no LLVM?"""
         if self._stored is None:
             try:
-                self._stored = jit.stored(self._text())
+                self._stored = self._noted() or jit.stored(self._text())
             except RuntimeError:
                 self._stored = False
         return self._stored
+
+    def _noted(self) -> bool:
+        return named.recalled(f"random {self.name}") is not None
 
     def compile(self) -> bool:
         """Compile now; False where the machine cannot do it as well as NumPy does."""
         try:
             if not host().has_fma:
                 raise RuntimeError("no fused multiply-add")
-            library = jit.compile_text(self._text(), name_hint=self.name)
+            library = named.compile_named(f"random {self.name}", self._text)
             self.call = self._type(library.address(self.name))
         except RuntimeError:
             self._refused = True
@@ -476,6 +504,7 @@ NORMALS: Final = _Kernel(
 )
 SHUFFLE: Final = _Kernel("shuffle", shuffle_text, [_POINTER, _POINTER, ctypes.c_int64])
 WORDS: Final = _Kernel("words", words_text, [_POINTER, _POINTER, ctypes.c_int64])
+SEEDED: Final = _Kernel("seeded", seeded_text, [_POINTER, ctypes.c_uint32])
 UNIFORMS: Final = _Kernel(
     "uniforms32",
     uniforms_text,
@@ -517,6 +546,12 @@ def words(state: Array, out: Array) -> None:
     ready."""
     assert WORDS.call is not None
     WORDS.call(_address(state), _address(out), out.size)
+
+
+def seeded(state: Array, seed: int) -> None:
+    """Fills the key of a twister's memory; `SEEDED` is ready."""
+    assert SEEDED.call is not None
+    SEEDED.call(_address(state), seed)
 
 
 def uniforms(words: Array, low: float, high: float) -> None:

@@ -10,10 +10,9 @@ waits in the generator (`Generator.spare`), across calls and dtypes, for the nex
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from rushlight.random import native
 from rushlight.random.arithmetic import (
@@ -36,7 +35,10 @@ from rushlight.random.arithmetic import (
 from rushlight.random.generator import Generator
 from rushlight.random.memory import AT_ONCE, Shape, fill, size_of
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 _MANY = 1024  # values for which it pays to draw where they are wanted
 _SMALL = 64  # up to here, Python's floats beat NumPy's calls

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from rushlight.random.arithmetic import F32, TWO_PI
 from rushlight.random.floats import uniform
@@ -19,7 +18,10 @@ from rushlight.random.generator import Generator, unit64
 from rushlight.random.memory import Shape
 from rushlight.random.normals import normal
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Array = np.ndarray[Any, np.dtype[Any]]
 Uniform = Callable[[], float]
 
 _HALF: Final = np.uint64(32)

@@ -10,11 +10,17 @@ limit by removing what was used longest ago.
 """
 
 import contextlib
+import importlib
 import os
 import stat
 import struct
+import sys
 import time
 import warnings
+from functools import cache
+from typing import Any
+
+from rushlight.base.lazy import LOADING
 
 SIZE_LIMIT = 256 << 20
 """Bytes that the cache may take, roughly."""
@@ -22,6 +28,7 @@ SIZE_LIMIT = 256 << 20
 _MAGIC = b"RUSHLITE"
 _FORMAT = 1
 _HEADER = struct.Struct("<8sIQ32s32s")  # magic, format, payload bytes, key, sha256 of the payload
+_LONG = 1 << 15  # bytes whose digest is worth OpenSSL
 _CHECK_EVERY = 8  # stores into one folder between looks at its size
 _TOUCH_AFTER = 3600.0  # seconds: an entry's time of last use need not be exact
 _POSIX = os.open in os.supports_dir_fd and hasattr(os, "geteuid")
@@ -89,10 +96,28 @@ def store(key: str, payload: bytes) -> None:
         return
 
 
-def _checksum(payload: bytes) -> bytes:
-    from hashlib import sha256
+def sha256(data: bytes) -> Any:
+    """`hashlib.sha256`. Short data does without OpenSSL where Python has an implementation of its
+    own: loading the former takes longer than all digests of a small program."""
+    if len(data) < _LONG and "hashlib" not in sys.modules:
+        return _own_sha256()(data)
+    with LOADING:
+        hashlib = importlib.import_module("hashlib")
+    return hashlib.sha256(data)
 
-    return sha256(payload).digest()
+
+@cache
+def _own_sha256() -> Any:
+    with LOADING:
+        for name in ("_sha2", "_sha256"):
+            with contextlib.suppress(ImportError, AttributeError):
+                return importlib.import_module(name).sha256
+        return importlib.import_module("hashlib").sha256
+
+
+def _checksum(payload: bytes) -> bytes:
+    digest: bytes = sha256(payload).digest()
+    return digest
 
 
 def _configured() -> str | None:

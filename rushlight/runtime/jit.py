@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import os
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ _MACHINES: dict[str, Any] = {}
 GENERATION = 512
 """Libraries of passing code that are linked, and go, together (about 60 KiB each)."""
 
+STARTED = time.time()
+"""When this process took over the package's files as they were."""
+
 _MODULE = "; ---- module\n"  # between the modules of one text
 _DEFINE = re.compile(r"^(define .*?)( #0)?(?= (?:align \d+ )?\{$)", re.MULTILINE)
 
@@ -43,6 +47,7 @@ class Library:
         size: bytes of object code.
         addresses: of its functions, by name.
         from_disk: whether the object code came from the disk cache.
+        digests: its own, behind those of the libraries that it calls.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Library:
     ) -> None:  # fmt: skip
         self.name = name
         self.digest = digest
+        self.digests = [*[need.digest for need in needs], digest]
         self.size = len(code)
         self.from_disk = from_disk
         self._linker = linker  # holds the code
@@ -97,7 +103,7 @@ def compile_text(
     with _LOCK:
         target = target or host()
         session = _session()
-        digest = _digest(session, ir, target, level)
+        digest = _digest(ir, target, level)
     *before, own = ir.split(_MODULE)
     known = _PASSING if passing else _LIBRARIES
     library = known.get(digest)
@@ -129,16 +135,37 @@ def compile_text(
 
 def stored(ir: str) -> bool:
     """Is what `compile_text` makes of `ir` on disk, so that it is loaded, not compiled?"""
-    session = _session()
-    digest = _digest(session, ir, host(), 1)
+    digest = _digest(ir, host(), 1)
     return digest in _LIBRARIES or disk_cache.holds(digest)
 
 
-def _digest(session: Any, ir: str, target: Target, level: int) -> str:
-    from hashlib import sha256
+def find(digests: Sequence[str], name_hint: str) -> Library | None:
+    """The library of which `digests` were noted, from memory or from disk; None when a part of it
+    is gone. Its text was compiled for this machine at level 1, and not as passing code."""
+    with _LOCK:
+        session = _session()
+        needs: list[Library] = []
+        for digest in digests:
+            library = _LIBRARIES.get(digest)
+            if library is None:
+                code = disk_cache.load(digest)
+                if code is None:
+                    return None
+                own = digest == digests[-1]
+                name = name_hint if own else f"used by {name_hint}"
+                library = Library(session.lasting, name, digest, code, True, needs if own else ())
+                _LIBRARIES[digest] = library
+            needs.append(library)
+        return needs[-1]
 
-    recipe = f"{session.version}|{target.code_key}|{level}|{_CODE_FORMAT}\n{ir}"
-    return sha256(recipe.encode()).hexdigest()
+
+def recipe(target: Target, level: int = 1) -> str:
+    """What a text's code depends on beside the text."""
+    return f"{_session().version}|{target.code_key}|{level}|{_CODE_FORMAT}"
+
+
+def _digest(ir: str, target: Target, level: int) -> str:
+    return str(disk_cache.sha256(f"{recipe(target, level)}\n{ir}".encode()).hexdigest())
 
 
 def assembly(ir: str, *, name_hint: str = "kernel", target: Target | None = None) -> str:

@@ -1,4 +1,5 @@
-"""Reading one element at an address as a Python number, natively: what `item()` costs."""
+"""Looking at memory natively: one element at an address as a Python number (what `item()` costs),
+and whether integers lie in a range (what checking an index costs)."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import ctypes
 import struct
 from collections.abc import Callable
 
-from .jit import compile_text
-from .native import METH_O, SUPPORTED, builtin
+from .jit import Library, compile_text
+from .native import METH_FASTCALL, METH_O, SUPPORTED, builtin
 
 _PAYLOAD = bytes.__basicsize__ - 1  # where a bytes object's content starts
 
@@ -22,6 +23,7 @@ _KINDS = {
     "u1": ("i8", "zext i8 %v to i64", "whole"),
     "?": ("i8", "zext i8 %v to i64", "truth"),
 }
+_INDICES = ("i8", "i4")  # of them, what an index may be
 _MAKERS = {
     "real": ("PyFloat_FromDouble", "double"),
     "whole": ("PyLong_FromLongLong", "i64"),
@@ -48,7 +50,57 @@ entry:
   ret ptr %made
 }}
 """)
+    for name in _INDICES:
+        kind, widen, _ = _KINDS[name]
+        out.append(f"""
+define ptr @outside_{name}(ptr %self, ptr %arguments, i64 %given) nounwind {{
+entry:
+  %payload = getelementptr i8, ptr %self, i64 {_PAYLOAD}
+  %unbox = load ptr, ptr %payload
+  %make.at = getelementptr ptr, ptr %payload, i64 1
+  %make = load ptr, ptr %make.at
+  %first = load ptr, ptr %arguments
+  %address = call i64 %unbox(ptr %first)
+  %count.at = getelementptr ptr, ptr %arguments, i64 1
+  %count.given = load ptr, ptr %count.at
+  %count = call i64 %unbox(ptr %count.given)
+  %low.at = getelementptr ptr, ptr %arguments, i64 2
+  %low.given = load ptr, ptr %low.at
+  %low = call i64 %unbox(ptr %low.given)
+  %high.at = getelementptr ptr, ptr %arguments, i64 3
+  %high.given = load ptr, ptr %high.at
+  %high = call i64 %unbox(ptr %high.given)
+  %width = sub i64 %high, %low
+  %place = inttoptr i64 %address to ptr
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %body ]
+  %go = icmp slt i64 %i, %count
+  br i1 %go, label %body, label %out
+body:
+  %at = getelementptr {kind}, ptr %place, i64 %i
+  %v = load {kind}, ptr %at
+  {"%w = " + widen if widen else ""}
+  %away = sub i64 {"%w" if widen else "%v"}, %low
+  %wrong = icmp uge i64 %away, %width
+  %next = add i64 %i, 1
+  br i1 %wrong, label %out, label %head
+out:
+  %found = phi i64 [ 0, %head ], [ 1, %body ]
+  %made = call ptr %make(i64 %found)
+  ret ptr %made
+}}
+""")
     return "".join(out)
+
+
+_LIBRARY: list[Library] = []
+
+
+def _library() -> Library:
+    if not _LIBRARY:
+        _LIBRARY.append(compile_text(_text(), name_hint="scalars"))
+    return _LIBRARY[0]
 
 
 def _symbol(name: str) -> int:
@@ -62,10 +114,28 @@ def readers() -> dict[str, Callable[[int], object]]:
     """
     if not SUPPORTED:
         return {}
-    library = compile_text(_text(), name_hint="scalars")
+    library = _library()
     made: dict[str, Callable[[int], object]] = {}
     for name, (_, _, maker) in _KINDS.items():
         payload = struct.pack("2q", _symbol("PyLong_AsLongLong"), _symbol(_MAKERS[maker][0]))
         symbol = "read_b" if name == "?" else f"read_{name}"
         made[name] = builtin(library.address(symbol), payload, METH_O, name=symbol, keep=library)
     return made
+
+
+def outsides() -> dict[str, Callable[[int, int, int, int], bool]]:
+    """For each NumPy name of an index type a function (address, count, low, high): does one of so
+    many integers there lie outside ``low <= i < high``?
+
+    Empty where native builtins are not supported.  The memory has to be alive.
+    """
+    if not SUPPORTED:
+        return {}
+    library = _library()
+    payload = struct.pack("2q", _symbol("PyLong_AsLongLong"), _symbol("PyBool_FromLong"))
+    return {
+        name: builtin(
+            library.address(f"outside_{name}"), payload, METH_FASTCALL, name="outside", keep=library
+        )
+        for name in _INDICES
+    }

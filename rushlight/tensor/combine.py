@@ -15,6 +15,7 @@ from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
 from rushlight.graph.ops import combine as rows
 from rushlight.graph.ops import elementwise as ew
+from rushlight.graph.ops import indexing as rows_at
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import ones_like, owned
@@ -27,7 +28,12 @@ from rushlight.tensor.gather import (
     slices,
     written,
 )
-from rushlight.tensor.install import both, function, need_tensor
+from rushlight.tensor.install import (
+    both,
+    function,
+    let_write,
+    need_tensor,
+)
 from rushlight.tensor.math import div
 
 apply: Callable[..., Tensor] = engine.apply
@@ -125,6 +131,7 @@ def index_reduce(
     )
     wide = look(movement.expand, line, tuple(src.shape))
     x = in_order(x)
+    apply(rows_at.index_select, x, places, arg=(d,))  # not read: places are refused in its words
     return sh.reshaped(_reduced(x, d, wide, src, reduce, include_self), tuple(input.shape))
 
 
@@ -214,3 +221,6 @@ def segment_reduce(
             size = np.maximum(size, 1)
         made = apply(ew.div, made, owned(size, data.dtype, data.device))
     return sh.reshape(made, (*counts.shape, *rest))
+
+
+let_write("scatter_reduce")

@@ -11,11 +11,22 @@ import numpy as np
 from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
+from rushlight.engine.core import scaled
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops.reduce import sum_
 from rushlight.graph.shaping import NAMES
 from rushlight.tensor import shape as sh
-from rushlight.tensor.install import both, function, give, method, need_tensor, number, place, row
+from rushlight.tensor.install import (
+    both,
+    function,
+    give,
+    let_write,
+    method,
+    need_tensor,
+    number,
+    place,
+    row,
+)
 from rushlight.tensor.math import inplace_of
 
 apply: Callable[..., Tensor] = engine.apply
@@ -118,7 +129,9 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     away = end - input
     if not isinstance(weight, Tensor):
         w = number(weight, "lerp", "weight", 3)
-        made = input + away * w if abs(w) < 0.5 else end - away * (1 - w)
+        first = abs(w) < 0.5
+        part = scaled(away, w if first else 1 - w)
+        made = input + part if first else end - part
         return give(made, out, "lerp")
     if weight.dtype is not input.dtype:
         raise RuntimeError(
@@ -252,3 +265,6 @@ def isin(
     x, y = (engine.read(v) if isinstance(v, Tensor) else v for v in (elements, test_elements))
     found = np.isin(x, y, assume_unique=assume_unique, invert=invert)
     return engine.own_array(np.array(found), dt.bool_, place(None))
+
+
+let_write("isin")

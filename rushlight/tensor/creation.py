@@ -363,7 +363,9 @@ def arange(*args: Any, **kwargs: Any) -> Tensor:
     start, end, step = (
         number(given.get(k, d), "arange", k) for k, d in (("start", 0), ("end", 0), ("step", 1))
     )
-    if kind is None:
+    if kind is None and isinstance(out, Tensor):
+        kind = out.dtype
+    elif kind is None:
         floating = any(isinstance(v, float) for v in (start, end, step))
         kind = dt.Defaults.float if floating else dt.int64
     else:
@@ -376,6 +378,8 @@ def arange(*args: Any, **kwargs: Any) -> Tensor:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if kind.kind in "iu":
         start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise ValueError("step must be nonzero")
         values = np.arange(start, end, step, dtype=np.int64).astype(kind.numpy)
     else:
         values = _float_range(start, step, math.ceil((end - start) / step), kind)

@@ -15,10 +15,18 @@ from rushlight.graph.ops import matrices as mx
 from rushlight.graph.ops import movement
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import eye
-from rushlight.tensor.install import FUNCTIONS, both, function, give, result_type
+from rushlight.tensor.install import (
+    FUNCTIONS,
+    both,
+    function,
+    give,
+    let_write,
+    result_type,
+)
 from rushlight.tensor.join import cat
 from rushlight.tensor.linalg_basic import product
 from rushlight.tensor.matrices import (
+    LINALG,
     column_major,
     linalg,
     need_matrices,
@@ -200,3 +208,7 @@ def linalg_lu_solve(
 def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The older `linalg.lu_solve`."""
     return linalg_lu_solve(LU_data, LU_pivots, b, out=out)  # type: ignore[no-any-return]
+
+
+let_write("lu_unpack", "qr")
+let_write("lu", "lu_factor", "lu_factor_ex", "qr", table=LINALG)

@@ -11,6 +11,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.shape import broadcast_shapes, wrap_dim
 from rushlight.engine import Tensor
+from rushlight.engine.core import scaled
 from rushlight.engine.record import distinct
 from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
@@ -22,7 +23,16 @@ from rushlight.tensor.convert import clone
 from rushlight.tensor.creation import owned
 from rushlight.tensor.indexing import index_put_, picked, repeats, resolve, unrepeated
 from rushlight.tensor.indexing import put as put_at
-from rushlight.tensor.install import apart, both, function, give, method, need_tensor, number
+from rushlight.tensor.install import (
+    apart,
+    both,
+    function,
+    give,
+    let_write,
+    method,
+    need_tensor,
+    number,
+)
 from rushlight.tensor.kinds import contiguous_format
 
 apply: Callable[..., Tensor] = engine.apply
@@ -185,7 +195,7 @@ def index_add(
             "must have the same scalar type"
         )
     _fits(input, d, places, source, "index_add")
-    added = source if alpha == 1 else source * alpha
+    added = source if alpha == 1 else scaled(source, alpha)
     if added.dtype is not input.dtype:
         added = apply(ew.cast, added, arg=input.dtype)
     return give(_placed(rows.index_add, in_order(input), d, places, added, True), out, "index_add")
@@ -438,3 +448,6 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """The tensor where the condition holds, else `other`."""
     return where(condition, self, other)  # type: ignore[no-any-return]
+
+
+let_write("index_copy", "scatter", "scatter_add", "take_along_dim")

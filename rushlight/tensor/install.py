@@ -331,6 +331,34 @@ def give(result: Tensor, out: Tensor | None, name: str, *inputs: Any) -> Tensor:
     return engine.assign(out, result)
 
 
+def give_all(results: Any, out: Any, name: str) -> Any:
+    """Several results, each written into its own of the tensors `out`: PyTorch's `out=`."""
+    if not isinstance(out, tuple | list) or len(out) != len(results):
+        raise TypeError(
+            f"{name}(): argument 'out' must be tuple of {len(results)} Tensors, not "
+            + (f"of {len(out)}" if isinstance(out, tuple | list) else type(out).__name__)
+        )
+    given = [give(made, to, name) for made, to in zip(results, out, strict=True)]
+    return type(results)(*given) if isinstance(results, Result) else tuple(given)
+
+
+def let_write(*names: str, table: dict[str, Any] = FUNCTIONS) -> None:
+    """Let functions take `out=`: a tensor, or several, that the results are written into."""
+    for name in names:
+        table[name] = _writing(table[name], name)
+
+
+def _writing(f: Any, name: str) -> Any:
+    @functools.wraps(f)
+    def written(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        made = f(*args, **kwargs)
+        if out is None:
+            return made
+        return give_all(made, out, name) if isinstance(made, tuple) else give(made, out, name)
+
+    return written
+
+
 def apart(out: Tensor | None, *inputs: Tensor) -> None:
     """`RuntimeError` where `out` shares memory with what is read at places that values say."""
     if out is not None:

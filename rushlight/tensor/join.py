@@ -18,7 +18,7 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops.reduce import sum_ as _SUM
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled
-from rushlight.tensor.install import both, function, give, integer, method, need_tensor
+from rushlight.tensor.install import apart, both, function, give, integer, method, need_tensor
 from rushlight.tensor.kinds import contiguous_format
 
 apply: Callable[..., Tensor] = engine.apply
@@ -76,7 +76,10 @@ def cat(
         full = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
     d = wrap_dim(integer(dim, "cat", "dim"), len(full[0].shape))
     made = joined(full, d)
-    return made if out is None else give(made, out, "cat", *parts)
+    if out is None:
+        return made
+    apart(out, *parts)
+    return give(made, out, "cat")
 
 
 @function()
@@ -421,7 +424,7 @@ def _triangle(name: str, lower: bool) -> None:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         k = integer(diagonal, name, "diagonal")
         corner = _corner(input.shape[-2], input.shape[-1], k if lower else k - 1)
-        mask = engine.from_array(corner, dt.bool_, input.device)
+        mask = engine.table(corner, dt.bool_, input.device)
         zero: Any = False if input.dtype.kind == "b" else 0
         x = sh.laid_out(input, contiguous_format)
         pair = (mask, x, zero) if lower else (mask, zero, x)

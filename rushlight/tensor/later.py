@@ -14,6 +14,10 @@ from rushlight.engine import Tensor
 
 # By file: the functions that it enters, and the methods.
 FAMILIES: Final[dict[str, tuple[str, str]]] = {
+    "bends": (
+        "hardshrink prelu",
+        "hardshrink prelu",
+    ),
     "combine": (
         "_segment_reduce index_reduce scatter_reduce segment_reduce",
         "index_reduce index_reduce_ scatter_reduce scatter_reduce_",
@@ -51,13 +55,16 @@ FAMILIES: Final[dict[str, tuple[str, str]]] = {
         "corrcoef cov is_nonzero narrow_copy renorm renorm_",
     ),
     "natives": (
-        "_native_batch_norm_legit addmv_ as_strided_ binomial conj_physical_ "
+        "_native_batch_norm_legit addmv_ as_strided_ binomial cond "
+        "conj_physical_ "
         "constant_pad_nd detach_copy empty_permuted fill_ from_dlpack gcd_ get_device "
         "is_same_size lcm_ ldexp_ logit_ nan_to_num_ native_batch_norm native_dropout "
         "native_dropout_backward native_group_norm native_layer_norm round_ sym_float "
-        "sym_int sym_ite sym_max sym_min sym_not to_dlpack unsafe_split_with_sizes "
+        "sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum to_dlpack "
+        "unsafe_split_with_sizes while_loop "
         "view_as_complex_copy view_as_real_copy",
-        "__dlpack__ __dlpack_device__ as_subclass dim_order fill_diagonal_ map2_ map_ "
+        "__dlpack__ __dlpack_device__ as_subclass dim_order fill_diagonal_ "
+        "is_distributed map2_ map_ record_stream "
         "resize resize_as unsafe_split_with_sizes volatile",
     ),
     "samples": (

@@ -8,14 +8,22 @@ from typing import Any, Final
 from rushlight import engine
 from rushlight.base.shape import Ints, broadcast_shapes, numel
 from rushlight.engine import Tensor
-from rushlight.engine.core import record2
+from rushlight.engine.core import record2, scaled
 from rushlight.graph.ops import complexes as cx
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops.elementwise import add, mul
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.graph.ops.reduce import sum_
 from rushlight.tensor import shape as sh
-from rushlight.tensor.install import both, function, give, method, named, need_tensor
+from rushlight.tensor.install import (
+    both,
+    function,
+    give,
+    let_write,
+    method,
+    named,
+    need_tensor,
+)
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -201,13 +209,13 @@ def _added(name: str, ranks: tuple[int, int], fold: bool) -> None:
         made = product(first, second)
         if fold:
             made = apply(sum_, made, arg=((0,), False))
-        made = made if alpha == 1 else made * alpha
+        made = made if alpha == 1 else scaled(made, alpha)
         if beta == 0:
             made = look(
                 movement.expand, made, broadcast_shapes(tuple(input.shape), tuple(made.shape))
             )
             return give(made, out, name)
-        return give(made + (input if beta == 1 else input * beta), out, name)
+        return give(made + (input if beta == 1 else scaled(input, beta)), out, name)
 
     f.__doc__ = f"`{name}`: `beta * input + alpha * (first @ second)`."
     both(name)(f)
@@ -237,8 +245,8 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
         beta, alpha = int(beta), int(alpha)  # integers are scaled by integers
         if input.dtype.kind == made.dtype.kind == "b":
             beta, alpha = bool(beta), bool(alpha)
-    made = made if alpha == 1 else made * alpha
-    return apply(add, made, input if beta == 1 else input * beta)
+    made = made if alpha == 1 else scaled(made, alpha)
+    return apply(add, made, input if beta == 1 else scaled(input, beta))
 
 
 @method()
@@ -451,3 +459,6 @@ def _pair(
     made = apply(contract.matmul, a, b)
     result = batch + left + right
     return sh.reshaped(made, tuple(size[n] for n in result)), result
+
+
+let_write("addr", "chain_matmul", "cross", "inner", "kron")

@@ -13,7 +13,7 @@ from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.base.shape import broadcast_shapes
 from rushlight.engine import Tensor
-from rushlight.engine.core import SLOW, binary, record1, record2
+from rushlight.engine.core import SLOW, binary, record1, record2, scaled
 from rushlight.engine.record import distinct
 from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
@@ -188,7 +188,7 @@ def inplace_of(name: str, f: Callable[..., Tensor]) -> None:
 def _scaled(other: Any, alpha: Any, name: str, x: Any) -> Any:
     """`alpha * other`, after PyTorch's checks of alpha's type."""
     if type(alpha) is float and isinstance(other, Tensor) and other.dtype.rank >= 2:
-        return other * alpha
+        return scaled(other, alpha)
     alpha = number(alpha, name, "alpha", 3)
     if isinstance(alpha, float):
         kinds = [v.dtype for v in (x, other) if isinstance(v, Tensor)]
@@ -196,7 +196,7 @@ def _scaled(other: Any, alpha: Any, name: str, x: Any) -> Any:
             raise RuntimeError(
                 "For integral input tensors, argument alpha must not be a floating point number."
             )
-    return other * alpha
+    return scaled(other, alpha) if isinstance(other, Tensor) else other * alpha
 
 
 def _refuse_bool(name: str) -> None:
@@ -407,9 +407,9 @@ def round_(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Te
         raise NotImplementedError(f"\"round_cpu\" not implemented for '{input.dtype.typename}'")
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
-        made = apply(ew.round_, input * scale) / scale
+        made = apply(ew.div, apply(ew.round_, scaled(input, scale)), scale, arg=ew.SCALED)
     else:
-        made = apply(ew.round_, input / scale) * scale
+        made = scaled(apply(ew.round_, apply(ew.div, input, scale, arg=ew.SCALED)), scale)
     return give(made, out, "round")
 
 

@@ -20,7 +20,14 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops import reduce as rd
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import eye
-from rushlight.tensor.install import both, give, named, need_tensor, result_type
+from rushlight.tensor.install import (
+    both,
+    give,
+    let_write,
+    named,
+    need_tensor,
+    result_type,
+)
 from rushlight.tensor.join import cat
 from rushlight.tensor.linalg_basic import product
 
@@ -108,6 +115,13 @@ def parts_of(packed: Tensor, sizes: tuple[Ints, ...]) -> list[Tensor]:
     return out
 
 
+def decided(x: Tensor) -> Tensor:
+    """``x``, a factorisation that may not exist, run at once: a program that would go on without
+    it catches the error at the call."""
+    engine.flush()
+    return x
+
+
 def no_info(x: Tensor) -> Tensor:
     """Zeros: no matrix of the batch failed."""
     return engine.full(tuple(x.shape[:-2]), 0, dt.int32, x.device)
@@ -118,7 +132,7 @@ def no_info(x: Tensor) -> Tensor:
 def linalg_inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverse of square matrices; `LinAlgError` where there is none."""
     need_matrices(A, "linalg.inv")
-    return give(apply(mx.inv, A), out, "linalg.inv")
+    return give(decided(apply(mx.inv, A)), out, "linalg.inv")
 
 
 @both("inverse")
@@ -277,7 +291,8 @@ def _solve(A: Tensor, B: Tensor, left: bool, name: str) -> Tensor:
             f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
             f"{b.shape[-2]}x{b.shape[-1]})"
         )
-    made = apply(mx.solve, A, b) if left else turned(apply(mx.solve, turned(A), turned(b)))
+    made = apply(mx.solve, A, b) if left else apply(mx.solve, turned(A), turned(b))
+    made = decided(made) if left else turned(decided(made))
     return sh.squeeze(made, -1) if vector else made
 
 
@@ -397,6 +412,8 @@ def linalg_lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None 
 # ---------------------------------------------------------------- Cholesky
 def _cholesky(x: Tensor, upper: bool, check: bool) -> Tensor:
     made = apply(mx.cholesky, turned(x) if upper else x, arg=check)
+    if check:
+        decided(made)
     return column_major(turned(made)) if upper else made
 
 
@@ -467,7 +484,7 @@ def linalg_svd(
 ) -> Any:
     """U, the singular values descending, and V^T of `A = U S V^T`."""
     need_matrices(A, "linalg.svd", square=False)
-    packed = apply(mx.svd, A, arg=bool(full_matrices))
+    packed = decided(apply(mx.svd, A, arg=bool(full_matrices)))
     return svd_result(*parts_of(packed, mx.svd_sizes(tuple(A.shape[-2:]), bool(full_matrices))))
 
 
@@ -475,7 +492,7 @@ def linalg_svd(
 def linalg_svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """Singular values, descending."""
     need_matrices(A, "linalg.svdvals", square=False)
-    packed = apply(mx.svd, A, arg=False)
+    packed = decided(apply(mx.svd, A, arg=False))
     values = parts_of(packed, mx.svd_sizes(tuple(A.shape[-2:]), False))[1]
     return give(values, out, "linalg.svdvals")
 
@@ -525,3 +542,6 @@ def matrix_rank(
 
 
 LINALG["LinAlgError"] = LinAlgError
+
+let_write("slogdet", "svd", "triangular_solve")
+let_write("cholesky_ex", "eigh", "inv_ex", "lstsq", "slogdet", "solve_ex", "svd", table=LINALG)

@@ -10,13 +10,22 @@ import numpy as np
 from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
+from rushlight.engine.core import scaled
 from rushlight.graph.ops import complexes as cx
 from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops import elementwise as ew
 from rushlight.tensor import reduce
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled, owned
-from rushlight.tensor.install import both, element_type, function, need_tensor, number, place
+from rushlight.tensor.install import (
+    both,
+    element_type,
+    function,
+    let_write,
+    need_tensor,
+    number,
+    place,
+)
 from rushlight.tensor.kinds import contiguous_format
 
 apply: Callable[..., Tensor] = engine.apply
@@ -119,12 +128,12 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1)
     n = y.shape[d]
     pairs = apply(ew.add, sh.narrow(y, d, 1, n - 1), sh.narrow(y, d, 0, n - 1))
     if x is None:
-        return apply(ew.mul, reduce.sum_(pairs, d), number(dx, "trapezoid", "dx") / 2)
+        return scaled(reduce.sum_(pairs, d), number(dx, "trapezoid", "dx") / 2)
     last = len(x.shape) - 1
     steps = apply(ew.sub, sh.narrow(x, last, 1, n - 1), sh.narrow(x, last, 0, n - 1))
     if last == 0:
         steps = sh.reshaped(steps, tuple(n - 1 if k == d else 1 for k in range(len(y.shape))))
-    return apply(ew.div, reduce.sum_(apply(ew.mul, pairs, steps), d), 2.0)
+    return apply(ew.div, reduce.sum_(apply(ew.mul, pairs, steps), d), 2.0, arg=ew.SCALED)
 
 
 @function()
@@ -220,3 +229,6 @@ def set_default_tensor_type(t: Any, /) -> None:
 def is_nonzero(input: Tensor) -> bool:
     """Whether the one element is not zero."""
     return bool(number(input, "is_nonzero", "input", 1) != 0)
+
+
+let_write("narrow_copy", "renorm")

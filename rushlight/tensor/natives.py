@@ -3,6 +3,7 @@ write into their argument, DLPack, and what a tensor is asked about itself."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from rushlight import engine
 from rushlight.base import dtype as dt
-from rushlight.base.shape import numel, wrap_dim
+from rushlight.base.shape import numel
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import movement
@@ -93,7 +94,14 @@ def empty_permuted(
             f"len(size) = {len(shape)} is not equal to len(physical_layout) = "
             f"{len(physical_layout)}"
         )
-    order = [wrap_dim(d, len(shape)) for d in physical_layout]
+    order = list(physical_layout)
+    for i, d in enumerate(order):
+        if not 0 <= d < len(shape):
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got "
+                f"{d} at index {i}).  NB: negative dims not currently supported; file an issue if "
+                "you want it."
+            )
     if sorted(order) != list(range(len(shape))):
         raise RuntimeError(f"Duplicate dim not allowed in physical_layout: {list(physical_layout)}")
     steps, step = [1] * len(shape), 1
@@ -320,15 +328,42 @@ attach("__dlpack__", __dlpack__)
 attach("__dlpack_device__", lambda self: (1, 0))
 
 
+class _Capsule:
+    """What `to_dlpack` gave, as an object that gives it."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
+class _Writable:
+    """An array's memory, to be written."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        there = array.__array_interface__
+        self.__array_interface__ = there | {"data": (there["data"][0], False)}
+
+
 @function()
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor on the memory of anything with `__dlpack__` (NumPy, JAX, CuPy arrays on the CPU)."""
+    capsule = type(ext_tensor).__name__ == "PyCapsule"
+    if capsule:
+        ext_tensor = _Capsule(ext_tensor)
     if not hasattr(ext_tensor, "__dlpack__"):
         raise RuntimeError(
-            "from_dlpack: expected an object with __dlpack__, not "
-            f"{type(ext_tensor).__name__}; capsules are not taken, give the object itself"
+            "from_dlpack: expected an object with __dlpack__ or a DLPack capsule, not "
+            f"{type(ext_tensor).__name__}"
         )
     a = np.from_dlpack(ext_tensor)
+    if capsule and not a.flags.writeable:  # capsules of the first version do not say
+        a = np.asarray(_Writable(a))
     made: Tensor = FUNCTIONS["from_numpy"](a if a.flags.writeable else a.copy())
     return clone(made) if copy else made
 
@@ -339,8 +374,32 @@ def to_dlpack(tensor: Tensor) -> Any:
     return __dlpack__(tensor)
 
 
-# ---------------------------------------------------------------- symbolic numbers
+# ---------------------------------------------------------------- symbolic numbers, control flow
 FUNCTIONS.update(
     sym_int=int, sym_float=float, sym_max=max, sym_min=min, sym_not=lambda a: not a,
-    sym_ite=lambda b, t, f: t if b else f,
+    sym_ite=lambda b, t, f: t if b else f, sym_sqrt=math.sqrt, sym_sum=sum,
 )  # fmt: skip
+
+
+@function()
+def cond(pred: Any, true_fn: Any, false_fn: Any, operands: Sequence[Any] = ()) -> Any:
+    """`true_fn(*operands)` where `pred` is true, `false_fn(*operands)` elsewhere."""
+    return (true_fn if bool(pred) else false_fn)(*operands)
+
+
+@function()
+def while_loop(cond_fn: Any, body_fn: Any, carried_inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """`body_fn` of the values it gave before, as long as `cond_fn` of them is true."""
+    values = tuple(carried_inputs)
+    while bool(cond_fn(*values)):
+        made = body_fn(*values)
+        values = tuple(made) if isinstance(made, tuple | list) else (made,)
+    return values
+
+
+attach("is_distributed", lambda self: False)
+
+
+@method()
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Nothing: work is done in order."""

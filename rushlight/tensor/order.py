@@ -26,6 +26,7 @@ from rushlight.tensor.install import (
     function,
     give,
     integer,
+    let_write,
     method,
     need_tensor,
     number,
@@ -527,4 +528,9 @@ def repeat_interleave(
     if (times < 0).any():
         raise RuntimeError("repeats can not be negative")
     found = np.repeat(np.arange(x.shape[d]), times)
-    return apply(ix.index, x, owned(found.astype(np.int64), dt.int64, x.device), arg=(d,))
+    return apply(ix.index, x, engine.table(found.astype(np.int64), dt.int64, x.device), arg=(d,))
+
+
+let_write(
+    "bucketize", "cummax", "cummin", "diff", "median", "mode", "msort", "quantile", "searchsorted"
+)

@@ -254,7 +254,14 @@ def data_ptr(self: Tensor) -> int:
 
 
 setattr(Tensor, "_version", property(engine.version))
+setattr(Tensor, "_base", property(engine.base_of))
 setattr(Tensor, "__cuda_array_interface__", property(lambda self: _no_cuda()))
+
+
+@method("_is_view")
+def _is_view(self: Tensor) -> bool:
+    """Is the tensor a view of another?"""
+    return engine.base_of(self) is not None
 
 
 def _no_cuda() -> Any:

@@ -21,7 +21,15 @@ from rushlight.graph.ops import reduce as rd
 from rushlight.graph.ops.movement import normal_dims
 from rushlight.graph.shaping import reduced_shape
 from rushlight.tensor import shape as sh
-from rushlight.tensor.install import both, element_type, give, need_tensor, number, result_type
+from rushlight.tensor.install import (
+    both,
+    element_type,
+    give,
+    let_write,
+    need_tensor,
+    number,
+    result_type,
+)
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -368,9 +376,6 @@ _arg("argmin", rd.argmin)
 # ---------------------------------------------------------------- moments
 def _correction(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[Any, bool, Any]:
     """`(dim, keepdim, correction)` of the overloads with `unbiased` and with `correction`."""
-    out = kwargs.pop("out", None)
-    if out is not None:
-        raise TypeError(f"{name}(): out= is not supported")
     unbiased = kwargs.pop("unbiased", None)
     correction = kwargs.pop("correction", 1)
     dim = kwargs.pop("dim", kwargs.pop("axis", None))
@@ -394,6 +399,7 @@ def _correction(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tup
 def _moment(name: str, op: Any, with_mean: bool) -> None:
     def f(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         need_tensor(input, name)
+        out = None if with_mean else kwargs.pop("out", None)
         dim, keepdim, correction = _correction(args, kwargs, name)
         dims = dims_of(input, dim)
         how = (dims, keepdim, 1 if correction is None else correction)
@@ -403,7 +409,9 @@ def _moment(name: str, op: Any, with_mean: bool) -> None:
             made = root_of(made) if name.startswith("std") else made
         else:
             made = apply(op, input, arg=how)
-        return (made, apply(nm.mean, input, arg=(dims, keepdim))) if with_mean else made
+        if with_mean:
+            return made, apply(nm.mean, input, arg=(dims, keepdim))
+        return made if out is None else give(made, out, name)
 
     f.__doc__ = f"`{name}(input, dim=None, *, correction=1, keepdim=False)`."
     both(name)(f)
@@ -552,3 +560,5 @@ def _softened(name: str, op: Any) -> None:
 
 _softened("softmax", nm.softmax)
 _softened("log_softmax", nm.log_softmax)
+
+let_write("aminmax")

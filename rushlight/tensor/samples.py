@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import engine
 from rushlight.base import dtype as dt
 from rushlight.engine import Tensor
+from rushlight.engine.core import scaled
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
 from rushlight.graph.ops import movement
@@ -19,7 +20,16 @@ from rushlight.graph.ops.movement import normal_dims
 from rushlight.tensor import reduce
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
-from rushlight.tensor.install import both, function, give, need_tensor, number, result_type, row
+from rushlight.tensor.install import (
+    both,
+    function,
+    give,
+    let_write,
+    need_tensor,
+    number,
+    result_type,
+    row,
+)
 from rushlight.tensor.join import cat
 from rushlight.tensor.order import ordered
 
@@ -134,14 +144,15 @@ def cumulative_trapezoid(
     n = y.shape[d]
     pairs = apply(ew.add, sh.narrow(y, d, 1, n - 1), sh.narrow(y, d, 0, n - 1))
     if x is None:
-        return apply(ew.mul, apply(CUMSUM, pairs, arg=d), number(dx, "trapezoid", "dx") / 2)
+        return scaled(apply(CUMSUM, pairs, arg=d), number(dx, "trapezoid", "dx") / 2)
     last = len(x.shape) - 1
     steps = apply(ew.sub, sh.narrow(x, last, 1, n - 1), sh.narrow(x, last, 0, n - 1))
     if last == 0:
         steps = sh.reshaped(steps, tuple(n - 1 if k == d else 1 for k in range(len(y.shape))))
     else:
         steps = steps if last == d else sh.movedim(steps, last, d)
-    return apply(ew.div, apply(CUMSUM, apply(ew.mul, pairs, steps), arg=d), 2.0)
+    summed = apply(CUMSUM, apply(ew.mul, pairs, steps), arg=d)
+    return apply(ew.div, summed, 2.0, arg=ew.SCALED)
 
 
 def _slope(x: Tensor, d: int, spacing: Any, order: int) -> Tensor:
@@ -153,12 +164,16 @@ def _slope(x: Tensor, d: int, spacing: Any, order: int) -> Tensor:
 
     if not isinstance(spacing, Tensor):
         h = spacing
-        inside = (sh.narrow(x, d, 2, n - 2) - sh.narrow(x, d, 0, n - 2)) / (2.0 * h)
+
+        def over(y: Tensor, steps: int) -> Tensor:
+            return apply(ew.div, y, steps * h, arg=ew.SCALED)
+
+        inside = over(sh.narrow(x, d, 2, n - 2) - sh.narrow(x, d, 0, n - 2), 2)
         if order == 1:
-            first, final = (at(1) - at(0)) / h, (at(n - 1) - at(n - 2)) / h
+            first, final = over(at(1) - at(0), 1), over(at(n - 1) - at(n - 2), 1)
         else:
-            first = (at(1) * 4 - at(0) * 3 - at(2)) / (2.0 * h)
-            final = (at(n - 1) * 3 - at(n - 2) * 4 + at(n - 3)) / (2.0 * h)
+            first = over(scaled(at(1), 4) - scaled(at(0), 3) - at(2), 2)
+            final = over(scaled(at(n - 1), 3) - scaled(at(n - 2), 4) + at(n - 3), 2)
         return cat([first, inside, final], d)
     steps = sh.narrow(spacing, 0, 1, n - 1) - sh.narrow(spacing, 0, 0, n - 1)
     shape = tuple(-1 if k == d else 1 for k in range(len(x.shape)))
@@ -303,3 +318,6 @@ def histogramdd(
         owned(found, input.dtype, input.device),
         tuple(owned(e.copy(), input.dtype, input.device) for e in edges),
     )
+
+
+let_write("histogram", "nanmedian")

@@ -13,9 +13,15 @@ from rushlight.graph.ops.matrices import eigh_sizes
 from rushlight.tensor import shape as sh
 from rushlight.tensor.complexes import conj
 from rushlight.tensor.factors import linalg_qr
-from rushlight.tensor.install import function, give, need_tensor, result_type
+from rushlight.tensor.install import (
+    function,
+    give,
+    let_write,
+    need_tensor,
+    result_type,
+)
 from rushlight.tensor.linalg_basic import product
-from rushlight.tensor.matrices import linalg, linalg_svd, need_matrices, parts_of
+from rushlight.tensor.matrices import LINALG, linalg, linalg_svd, need_matrices, parts_of
 from rushlight.tensor.random import randn
 from rushlight.tensor.reduce import mean
 
@@ -88,3 +94,6 @@ def pca_lowrank(
         raise ValueError(f"niter(={niter}) must be non-negative integer")
     x = apply(ew.sub, A, mean(A, -2, True)) if center else A
     return svd_lowrank(x, rank, niter)
+
+
+let_write("eig", table=LINALG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["_pytree", "benchmark", "checkpoint", "data", "tensorboard"]
+__all__ = ["_pytree", "benchmark", "checkpoint", "data", "dlpack", "hooks", "tensorboard"]
 
 
 def __getattr__(name: str) -> ModuleType:

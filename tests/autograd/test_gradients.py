@@ -287,3 +287,64 @@ def test_third_derivatives_are_the_same_wherever_values_are_read(name: str) -> N
         for _ in range(3):
             for a, b in zip(derivatives(reads), want, strict=True):
                 np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-6 * abs(b).max())
+
+
+def test_third_derivatives_one_operation_at_a_time() -> None:
+    """A part of a gradient counts as dense; what it shows was read with other strides."""
+
+    def third() -> Any:
+        x = (torch.arange(6.0).double().reshape(3, 2) * 0.3 + 1).requires_grad_()
+        y = (x[:, 1:] * x * x).sum()
+        for _ in range(2):
+            (g,) = torch.autograd.grad(y, x, create_graph=True)
+            y = (g * g).sum()
+        return torch.autograd.grad(y, x)[0].detach().numpy().copy()
+
+    want = third()
+    with override(eager=True):
+        np.testing.assert_array_equal(third(), want)
+    with override(verify=True, fuse_after=1):
+        np.testing.assert_array_equal(third(), want)
+
+
+def test_an_element_of_a_gradient_one_operation_at_a_time() -> None:
+    """What is read of a moved gradient starts where it does, not where its source does."""
+    x = (torch.arange(6.0).reshape(3, 2) * 0.3 + 1).requires_grad_()
+    with override(eager=True):
+        s = x[:, 1:]
+        (g,) = torch.autograd.grad((s * s[:1]).mean(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g[0, 0] * g.sum(), x)
+        assert h.tolist() == [[0.0, 0.0]] * 3  # g[0, 0] is zero wherever x is
+
+
+def test_third_derivatives_of_a_product_of_zeros() -> None:
+    x = torch.tensor([0.0, 2.0], dtype=torch.float64, requires_grad=True)
+    cube = x.unsqueeze(-1).expand(2, 3).prod(-1).sum()
+    found = []
+    for _ in range(3):
+        (cube,) = torch.autograd.grad(cube.sum(), x, create_graph=True)
+        found.append(cube.tolist())
+    assert found == [[0.0, 12.0], [0.0, 12.0], [6.0, 6.0]]
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "batch_norm"])
+def test_third_derivatives_of_normalisations_are_those_of_their_formula(name: str) -> None:
+    """PyTorch 2.13's are not."""
+
+    def third(written_out: bool) -> np.ndarray:
+        x = (torch.arange(12.0, dtype=torch.float64).reshape(4, 3) * 0.7).sin().requires_grad_()
+        dim = 1 if name == "layer_norm" else 0
+        if written_out:
+            c = x - x.mean(dim, keepdim=True)
+            y = c / ((c * c).mean(dim, keepdim=True) + 1e-5).sqrt()
+        elif name == "layer_norm":
+            y = torch.nn.functional.layer_norm(x, (3,))
+        else:
+            y = torch.nn.functional.batch_norm(x, None, None, training=True)
+        value = (y * x * x).sum()
+        for _ in range(3):
+            (g,) = torch.autograd.grad(value, x, create_graph=True)
+            value = (g * g).sum() * 0.1
+        return np.asarray(g.detach().numpy())
+
+    np.testing.assert_allclose(third(False), third(True), rtol=1e-7, atol=1e-9)

@@ -77,7 +77,10 @@ def test_cold_and_warm_cache(tmp_path: Path) -> None:
     """From an empty cache, and from the one that this left."""
     way = replace(WORK, threads=2)
     cold, warm = (run(way, str(tmp_path / "cache")) for _ in range(2))
-    assert cold["ran"]["from_disk"] == 0 and cold["ran"]["libraries"] > 10
-    assert warm["ran"]["from_disk"] == warm["ran"]["libraries"] == cold["ran"]["libraries"]
+    made, found = set(cold["ran"]["libraries"]), set(warm["ran"]["libraries"])
+    assert cold["ran"]["from_disk"] == 0 and len(made) > 10
+    # What is on disk is used from its first wish on: kernels that a cold process has in the
+    # meantime are not asked for.
+    assert found <= made and warm["ran"]["from_disk"] == len(found) > 10
     compare("cold", cold["digests"])
     compare("warm", warm["digests"])

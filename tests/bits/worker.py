@@ -216,7 +216,7 @@ def main() -> None:
     lasting, passing = jit._LIBRARIES, jit._PASSING
     made = {**passing, **lasting}  # one that lasts may be linked once more for plans, from disk
     ran = {
-        "libraries": len(made),
+        "libraries": sorted(made),
         "from_disk": sum(
             all(k[digest].from_disk for k in (lasting, passing) if digest in k) for digest in made
         ),

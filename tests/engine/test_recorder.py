@@ -224,7 +224,7 @@ def test_an_error_names_the_line_that_recorded_the_operation() -> None:
     x = torch.zeros(3)
     where = torch.tensor([0, 7])
     with pytest.raises(IndexError) as caught:
-        y = torch.index_select(x, 0, where)
+        y = torch.index_select(x, 0, where * 1)
         y.tolist()
     notes = getattr(caught.value, "__notes__", [])
     assert any("test_recorder.py" in n for n in notes)

@@ -92,3 +92,85 @@ def test_arrays_go_on_sharing_the_memory() -> None:
     b = y.numpy()
     y.add_(1)
     assert b.tolist() == [2, 2, 2] and b.__array_interface__["data"][0] == y.data_ptr()
+
+
+def test_an_array_shares_the_memory_whose_address_was_asked_for() -> None:
+    for first in (torch.ones(4), torch.ones(4) + 1, torch.arange(4.0).reshape(2, 2)[1]):
+        at = first.data_ptr()
+        a = first.numpy()
+        assert a.__array_interface__["data"][0] == at == first.data_ptr()
+        first.add_(1)
+        a[0] = 9
+        assert first.tolist() == a.tolist() and first[0].item() == 9
+        part = a[1:]
+        del a
+        first.mul_(2)
+        assert part.tolist() == first.tolist()[1:] and first.data_ptr() == at
+        del part
+        for _ in range(3):
+            first.mul_(2)
+            assert first.data_ptr() == at
+        assert first.numpy().__array_interface__["data"][0] == at
+
+
+def test_the_array_outlives_the_tensor() -> None:
+    x = torch.ones(1000)
+    x.data_ptr()
+    a = x.numpy()
+    del x
+    others = [torch.zeros(1000) + k for k in range(8)]
+    assert sum(o.sum().item() for o in others) == 28000 and (a == 1).all()
+
+
+def test_an_array_does_not_write_into_what_was_copied() -> None:
+    x = torch.ones(4)
+    x.data_ptr()
+    y, w = x.clone(), torch.ones(4, requires_grad=True)
+    loss = (x * w).sum()
+    assert y.sum().item() == 4 and loss.item() == 4
+    x.numpy()[:] = 5
+    assert y.tolist() == [1.0] * 4 and x.tolist() == [5.0] * 4
+    loss.backward()
+    assert w.grad.tolist() == [1.0] * 4
+
+
+def test_an_address_asked_for_while_an_array_is_alive() -> None:
+    x = torch.ones(4) + 1
+    a = x.numpy()
+    at = x.data_ptr()
+    assert a.__array_interface__["data"][0] == at
+    del a
+    for _ in range(3):
+        x.mul_(2)
+        assert x.data_ptr() == at
+    assert x.tolist() == [16.0] * 4
+
+
+def test_versions_count_what_a_history_hears_of() -> None:
+    x = torch.ones(3)
+    x.data.add_(1)
+    assert x._version == 0
+    x.data.mul_(2)
+    x.add_(1)
+    assert x._version == 1
+    x.detach().add_(1)
+    assert x._version == 2
+    y = x.data
+    y.zero_()
+    y[1:] += 1
+    assert (x._version, y._version) == (2, 2)
+    x.numpy()
+    x.sum().item()
+    x.add_(1)
+    assert x._version == 3
+
+
+def test_views_know_their_base() -> None:
+    w = torch.arange(4.0, requires_grad=True)
+    x = w * 2
+    v = x[1:]
+    assert x._base is None and not x._is_view() and w._base is None
+    assert v._is_view() and v._base.tolist() == x.tolist() and v._base._base is None
+    assert v[1:]._base.shape == x.shape
+    v._base.sum().backward()
+    assert w.grad.tolist() == [2.0] * 4

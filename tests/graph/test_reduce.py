@@ -157,7 +157,7 @@ def test_gradients(name: str, dims: tuple[int, ...], keepdim: bool) -> None:
     check_gradients(lambda x: TABLE[name](x, arg=(dims, keepdim)), [X[0]], [0])
 
 
-@pytest.mark.parametrize("zeros", [1, 2])
+@pytest.mark.parametrize("zeros", [1, 2, 3])
 def test_prod_gradient_at_zeros(zeros: int) -> None:
     x = np.array([1.5, -2.0, 0.5, 3.0])
     x[:zeros] = 0

@@ -14,6 +14,8 @@ F = torch.nn.functional
 X = torch.arange(12.0).reshape(3, 4)
 BELOW = torch.tensor([-1, 0])
 
+REFUSED = "-1 is out of bounds|index out of range in self"
+
 CALLS: dict[str, Callable[[], Any]] = {
     "embedding": lambda: F.embedding(BELOW, X),
     "Embedding, sparse": lambda: torch.nn.Embedding(3, 4, sparse=True)(BELOW),
@@ -30,7 +32,7 @@ CALLS: dict[str, Callable[[], Any]] = {
 def test_places_below_zero_are_refused(name: str, fuse_after: int) -> None:
     with override(fuse_after=fuse_after):
         for _ in range(3):
-            with pytest.raises(IndexError, match="-1 is out of bounds"):
+            with pytest.raises((IndexError, RuntimeError), match=REFUSED):
                 CALLS[name]().tolist()
 
 
@@ -39,11 +41,11 @@ def test_a_gradient_is_not_added_to_another_row(fuse_after: int) -> None:
     with override(fuse_after=fuse_after):
         for _ in range(3):
             table = torch.nn.Embedding(3, 4)
-            with pytest.raises(IndexError, match="-1 is out of bounds"):
+            with pytest.raises(IndexError, match=REFUSED):
                 table(BELOW).sum().backward()
                 table.weight.grad.tolist()
             w = X.clone().requires_grad_()
-            with pytest.raises(IndexError, match="-1 is out of bounds"):
+            with pytest.raises(IndexError, match=REFUSED):
                 w.index_select(0, BELOW).sum().backward()
                 w.grad.tolist()
 

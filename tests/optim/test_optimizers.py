@@ -362,3 +362,24 @@ def test_a_gradient_that_is_a_view_is_read_only() -> None:
     assert g.tolist() == [0.0, 1.0, 2.0, 3.0] and g._version == 0
     with pytest.raises(ValueError, match="can't optimize a non-leaf Tensor"):
         torch.optim.SGD([p * 2], lr=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [("NAdam", "momentum_decay", 0.25), ("RMSprop", "alpha", 0.75), ("Adadelta", "rho", 0.75)],
+)
+def test_options_that_are_tensors(name: str, option: str, value: float) -> None:
+    """They are read before the step is recorded, which is whole afterwards."""
+
+    def trained(given: object) -> list[float]:
+        p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+        o = getattr(torch.optim, name)([p], **{option: given})
+        for _ in range(3):
+            o.zero_grad()
+            (p**2).sum().backward()
+            o.step()
+        return p.tolist()
+
+    want = trained(value)
+    assert trained(torch.tensor(value)) == want
+    assert trained(value) == want

@@ -118,8 +118,9 @@ def _names_used(code: types.CodeType) -> set[str]:
     return names
 
 
-def our_tensor(value: torch.Tensor) -> Any:
-    """A leaf with the same elements, strides and `requires_grad`, on memory of its own."""
+def our_tensor(value: torch.Tensor, memo: dict[Any, Any] | None = None) -> Any:
+    """A leaf with the same elements, strides and `requires_grad`, on memory of its own; on the
+    same memory as others where `memo["shared"]` has the address of its storage."""
     if value.layout is not torch.strided:
         raise Missing(f"layout {value.layout}")
     our_dtype(value.dtype)
@@ -132,6 +133,14 @@ def our_tensor(value: torch.Tensor) -> Any:
         made = near.as_strided(tuple(plain.shape), plain.stride(), plain.storage_offset())
         return made.requires_grad_() if value.requires_grad else made
     base = flat.numpy().copy()
+    address = plain.untyped_storage().data_ptr()
+    shared = memo is not None and address in memo.get("shared", ())
+    if shared or (plain.storage_offset() and plain.is_contiguous() and plain.numel()):
+        whole = rushlight.from_numpy(base)
+        if memo is not None and shared:
+            whole = memo.setdefault(("storage", address), whole)
+        made = whole.as_strided(tuple(plain.shape), plain.stride(), plain.storage_offset())
+        return made.requires_grad_() if value.requires_grad else made
     strides = tuple(s * plain.itemsize for s in plain.stride())
     # An empty tensor may begin past its storage's end.
     start = base[plain.storage_offset() if plain.numel() else 0 :]
@@ -170,7 +179,13 @@ def remember_constructions() -> None:
     torch.nn.Module.__new__ = new  # type: ignore[method-assign,assignment]
 
 
-def ours(value: Any, memo: dict[int, Any] | None = None) -> Any:
+def shared_storages(value: Any) -> set[int]:
+    """The addresses of the storages that several tensors among the arguments have."""
+    found = [t.untyped_storage().data_ptr() for t in {id(t): t for t in tensors(value)}.values()]
+    return {address for address in found if address and found.count(address) > 1}
+
+
+def ours(value: Any, memo: dict[Any, Any] | None = None) -> Any:
     """Anything an argument can be.  With `memo`, one tensor met twice stays one tensor."""
     memo = {} if memo is None else memo
     if id(value) in memo:
@@ -178,7 +193,7 @@ def ours(value: Any, memo: dict[int, Any] | None = None) -> Any:
     if isinstance(value, torch.nn.Module):
         return our_module(value)
     if isinstance(value, torch.Tensor):
-        made = our_tensor(value)
+        made = our_tensor(value, memo)
         if isinstance(value, torch.nn.Parameter):
             made = our_nn.Parameter(made.detach(), value.requires_grad)
         memo[id(value)] = made

@@ -26,6 +26,7 @@ UNSET: Final = frozenset(
 
 def names() -> list[str]:
     """The entries' names, in the table's order; doubles get a number."""
+    adapt.remember_constructions()  # arguments of some entries are modules
     seen: dict[str, int] = {}
     result = []
     for op in op_db:
@@ -180,7 +181,8 @@ def _errors(op: Any, full: bool) -> Iterator[tuple[str, str]]:
             continue  # a warning, or an error of another device
         try:
             function = adapt.our_function(op.op, op.name)
-            memo: dict[int, Any] = {}
+            given = [sample.input, *sample.args, *sample.kwargs.values()]
+            memo: dict[Any, Any] = {"shared": adapt.shared_storages(given)}
             mine, keywords = adapt.ours([sample.input, *sample.args], memo), sample.kwargs
             keywords = adapt.ours(keywords, memo)
         except Exception as error:

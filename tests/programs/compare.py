@@ -143,7 +143,6 @@ REFUSALS = (
 
 # What we refuse and PyTorch does not; known limits, told to the user by the message.
 LIMITS = (
-    "requires_grad_() on a view with gaps",
     "single memory location",  # PyTorch warns where indices write to expanded memory
 )
 # PyTorch's views made without gradient mode, or before their base became a leaf, say that they

@@ -13,14 +13,17 @@ from typing import Any
 
 from .drills import Drills
 from .gradients import Gradients
+from .higher import Higher
 from .memory import Memory
 from .names import FLOATS, GRAPH, LEAF, NO, TooLarge, Var
 from .operations import Operations
 from .program import Block, Program
 
 
-class Generator(Operations, Memory, Gradients, Drills):
+class Generator(Operations, Memory, Gradients, Drills, Higher):
     """Makes one program."""
+
+    derivatives = 0  # weight of scripts that differentiate again and again
 
     def read(self) -> None:
         x = self.some()
@@ -132,13 +135,15 @@ class Generator(Operations, Memory, Gradients, Drills):
             (1, self.mode),
             (2 if self.graded else 0, self.optimiser),
         ]
-        if self.r.random() < 0.14:
+        if self.r.random() < 0.17:
             table = [
                 (4, self.aliases),
                 (3, self.shared),
                 (4 if self.graded else 0, self.long_graph),
                 (4 if self.graded else 0, self.view_nodes),
                 (4 if self.graded else 0, self.asked),
+                (4 * self.derivatives if self.graded else 0, self.orders),
+                ((3 if self.loop else 1) if self.graded else 0, self.flags),
                 (1 if self.graded else 0, self.train),
                 (13 if self.loop else 0, self.choice_by_turn),
                 (3 if self.loop else 0, self.held_by_turn),
@@ -212,6 +217,19 @@ def generate(
 ) -> Program:
     """The program of a seed."""
     return Generator(seed, coverage).program(scale)
+
+
+class Differentiator(Generator):
+    """Derivatives of higher orders among the rest."""
+
+    derivatives = 3
+
+
+def generate_orders(
+    seed: int, coverage: Counter[tuple[str, str, str]] | None = None, scale: float = 1.0
+) -> Program:
+    """The program of a seed, with derivatives of up to three orders."""
+    return Differentiator(seed, coverage).program(scale)
 
 
 def scale_of(seed: int) -> float:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .check import Options, check
-from .generate import generate
+from .generate import generate, generate_orders
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Plant:
     old: str
     new: str
     native: bool = False  # shows only when plans are compiled
+    orders: bool = False  # looked for with derivatives of higher orders
 
 
 PLANTS = (
@@ -283,6 +284,27 @@ PLANTS = (
         "to[s] = srcs[ns + j]",
         "to[s] = srcs[ns + (j + 1) % len(bt.need)]",
     ),
+    Plant(
+        "gradient of what is expanded laid out as it lies",
+        "pieces.layout",
+        "dense = is_dense(spec.shape, spec.strides)",
+        "dense = r.region is None or r.dense",
+        orders=True,
+    ),
+    Plant(
+        "base of a gradient that was moved",
+        "plan.base_of",
+        " or r.region is None",
+        "",
+        orders=True,
+    ),
+    Plant(
+        "gradient that was moved read as it lies",
+        "eager._move",
+        "laid_out(x, s)",
+        "x",
+        orders=True,
+    ),
     # optimisers
     Plant("step not stored", "step.overwrite", "written(e, s, new)", "pass"),
     Plant(
@@ -347,9 +369,11 @@ def apply(p: Plant) -> Iterator[None]:
         keys.clear()
 
 
-def good_seeds(seeds: range, options: dict[int, Options]) -> list[int]:
-    """The seeds at which the engine as it is shows nothing."""
-    return [s for s in seeds if check(generate(s), options[s]) is None]
+def good_seeds(seeds: range, options: dict[int, Options], orders: bool = False) -> list[int]:
+    """The seeds at which the engine as it is shows nothing; ``orders``: as programs with
+    derivatives of higher orders."""
+    make = generate_orders if orders else generate
+    return [s for s in seeds if check(make(s), options[s]) is None]
 
 
 def catch(
@@ -357,10 +381,11 @@ def catch(
 ) -> tuple[float, int] | None:
     """Seconds (of this process) and number of programs until the defect is found, or None."""
     start = time.process_time()
+    make = generate_orders if p.orders else generate
     with apply(p):
         for k, s in enumerate(seeds):
             if time.process_time() - start > seconds:
                 return None
-            if check(generate(s), options[s]) is not None:
+            if check(make(s), options[s]) is not None:
                 return time.process_time() - start, k + 1
     return None

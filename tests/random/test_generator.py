@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rushlight.random as rl
-from rushlight.random import Generator, draws, generator, twister
+from rushlight.random import Generator, draws, generator, native, twister
 
 
 @pytest.mark.parametrize("seed", [0, 2**32, -(2**32), 2**40])
@@ -162,17 +162,34 @@ def test_a_forked_child_goes_on_from_its_parents_state() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)
 
 
-def test_the_twister_without_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy's own state property gives the same states where the memory cannot be used."""
-    gen = Generator().manual_seed(6)
-    draws.uniform(gen, 1000)
-    state = gen.state_bytes()
-    monkeypatch.setattr(twister, "_layout_holds", False)
-    generator._idle.clear()
-    slow = Generator().manual_seed(6)
-    draws.uniform(slow, 1000)
-    assert np.array_equal(slow.state_bytes(), state)
-    assert np.array_equal(Generator().set_state(state).state_bytes(), state)
+@pytest.mark.parametrize("seed", [0, 1, 5489, 0x80000001, 0xFFFFFFFF])
+def test_each_way_to_make_words_gives_the_same(seed: int) -> None:
+    """Written out, and by NumPy's generator; across the places where the key is made anew."""
+    bits = np.random.RandomState(seed)._bit_generator
+    assert twister.filled(seed) == bits.state["state"]["key"].tolist()
+    a, b = twister.Twister(), twister.Twister()
+    for t in (a, b):
+        t.seed(seed)
+    if native.SEEDED.compile():
+        native.seeded(b._memory, seed)
+        assert np.array_equal(a.save(), b.save())
+    for count in (1, 5, 618, 1, 623, 624, 625, 3, 1247, 1248, 5000, 2):
+        expected = bits.random_raw(count).astype(np.uint32)
+        one, other = np.empty(count, np.uint32), np.empty(count, np.uint32)
+        a._make(one)
+        b._by_numpy(other)
+        assert np.array_equal(one, expected) and np.array_equal(other, expected)
+        assert np.array_equal(a.save(), b.save())
+        b.load(a.save())
+
+
+def test_small_draws_load_no_generator_of_numpys() -> None:
+    code = (
+        "import sys, rushlight as torch; torch.manual_seed(3); torch.randn(9, 9).sum().item(); "
+        "sys.exit('numpy.random' in sys.modules)"
+    )
+    root = Path(rl.__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)
 
 
 def test_importing_loads_no_random_numbers() -> None:

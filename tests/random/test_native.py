@@ -54,11 +54,14 @@ def test_words() -> None:
     fast, slow = Twister(), Twister()
     fast.seed(5)
     slow.seed(5)
-    assert fast._memory is not None
+    numpy = np.random.RandomState(5)._bit_generator
     for count in (1, 5, 8, 610, 1, 623, 624, 625, 3, 1247, 5000, 2):
         made = np.empty(count, np.uint32)
         native.words(fast._memory, made)
-        assert np.array_equal(made, slow._bits.random_raw(count).astype(np.uint32))
+        assert np.array_equal(made, numpy.random_raw(count).astype(np.uint32))
+        again = np.empty(count, np.uint32)
+        slow._make(again)
+        assert np.array_equal(made, again)
         assert np.array_equal(fast.save(), slow.save())
 
 
@@ -120,6 +123,7 @@ def test_compiling_waits_until_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = native._Kernel("shuffle", native.shuffle_text, native.SHUFFLE._type._argtypes_)
     monkeypatch.delitem(sys.modules, "llvmlite.binding", raising=False)
     monkeypatch.setattr(native.jit, "stored", lambda text: False)
+    monkeypatch.setattr(native.named, "recalled", lambda name: None)
     assert not kernel.ready(1000)
     assert not kernel.ready(native._ENOUGH - 1001)
     monkeypatch.setattr(kernel, "compile", lambda: True)
@@ -138,6 +142,7 @@ def test_a_machine_without_llvm_draws_with_numpy(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("no llvmlite")
 
     monkeypatch.setattr(native.jit, "compile_text", refuse)
+    monkeypatch.setattr(native.named, "recalled", lambda name: None)
     kernel = native._Kernel("shuffle", native.shuffle_text, native.SHUFFLE._type._argtypes_)
     assert not kernel.compile()
     assert not kernel.ready(1 << 30)

@@ -1,6 +1,7 @@
 """The cache on disk: what it keeps, what it refuses, and that trouble is never an error."""
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -308,3 +309,12 @@ def test_many_processes_write_at_once(folder: Path) -> None:
     ]
     assert [w.communicate(timeout=60)[0].strip() for w in writers] == ["0"] * 4
     assert not [p for p in (folder / "3").iterdir() if p.name.startswith("tmp-")]
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 1 << 17])
+def test_digests_are_those_of_hashlib(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(i % 251 for i in range(size))
+    expected = hashlib.sha256(data).hexdigest()
+    assert disk_cache.sha256(data).hexdigest() == expected
+    monkeypatch.delitem(sys.modules, "hashlib")
+    assert disk_cache.sha256(data).hexdigest() == expected

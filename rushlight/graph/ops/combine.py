@@ -15,7 +15,7 @@ from ..op import LIBRARY, Op, Spec, register
 from ..value import Val
 from .core import zeros
 from .elementwise import cast, eq, logical_and, where
-from .indexing import gather, kept, scatter
+from .indexing import CHECK, Bound, gather, kept, scatter
 
 UFUNCS: Final[dict[str, np.ufunc]] = {
     "amax": np.maximum, "amin": np.minimum, "prod": np.multiply,
@@ -34,12 +34,16 @@ def _infer(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     return Spec(base.shape, base.dtype, kept(base), base.device)
 
 
+def _bounds(srcs: Sequence[Any], arg: Any) -> tuple[Bound, ...]:
+    dim = arg[0]
+    shape = srcs[0].shape
+    return (Bound(1, shape[dim] if shape else 1, dim, error=RuntimeError),)
+
+
 def _call(base: Any, index: Any, value: Any, arg: Any = None) -> Any:
     dim, how = arg
-    if index.size and ((index < 0) | (index >= (base.shape[dim] if base.ndim else 1))).any():
-        size = base.shape[dim] if base.ndim else 1
-        bad = index[(index < 0) | (index >= size)].flat[0]
-        raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    for b in _bounds((base, index), arg):
+        b.require(index)
     out = np.array(base, ndmin=1)
     places = list(np.indices(index.shape, sparse=True)) if index.ndim else [0]
     places[dim] = index if index.ndim else index.reshape(1)
@@ -73,3 +77,4 @@ def _grad(i: int, g: Val, out: Val, base: Val, index: Val, value: Val) -> Val | 
 combine: Op = register(Op("combine", LIBRARY, _infer))
 combine.call = _call
 combine.grads = _grad
+CHECK[combine] = _bounds

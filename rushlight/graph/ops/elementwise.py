@@ -126,6 +126,9 @@ mul: Op = define(
     "mul", lambda e, x, y: x * y, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x,
     reference=np.multiply, domain=(R, R), infix="mul",
 )  # fmt: skip
+# The argument of a product by a number that another operation asks for (`alpha`): as in PyTorch,
+# nothing is saved for its gradient, which may be asked for again.
+SCALED: Final = "scaled"
 div: Op = define(
     "div", lambda e, x, y: x / y,
     lambda g, out, x, y: g / y, lambda g, out, x, y: -g * ((x / y) / y),

@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from ...base import dtype as dt
 from ...base.shape import Ints, broadcast_shapes, is_dense
-from ..op import COMPOSITE, INDEX, Op, Spec, register
+from ..op import COMPOSITE, INDEX, LIBRARY, Op, Spec, register
 from ..value import Val
 from .core import zeros
 from .elementwise import eq, where
@@ -33,7 +35,8 @@ class Bound(NamedTuple):
 
     ``operand``: which one.  ``test`` says what of each of its elements: ``index`` (an integer in
     [0, size), or in [-size, size) if ``negative``), ``unit`` (a float in [0, 1]), ``nonzero``.
-    ``error`` is raised with ``words``, in which ``{dim}``, ``{size}``, ``{i}`` are filled in.
+    ``besides``: an integer that is allowed wherever it lies.  ``error`` is raised with ``words``,
+    in which ``{dim}``, ``{size}``, ``{i}`` are filled in.
     """
 
     operand: int
@@ -43,14 +46,37 @@ class Bound(NamedTuple):
     error: type[Exception] = IndexError
     words: str = "index {i} is out of bounds for dimension {dim} with size {size}"
     test: str = "index"
+    besides: int | None = None
 
     def message(self, i: int) -> str:
         """What is said of the first value that is outside."""
         return self.words.format(i=i, dim=self.dim, size=self.size)
 
+    def require(self, values: Any) -> None:
+        """Raise unless every element of an array is allowed."""
+        if self.test == "unit":
+            wrong = ~((values >= 0) & (values <= 1))
+        elif self.test == "nonzero":
+            wrong = np.equal(values, 0)
+        else:
+            wrong = (values < (-self.size if self.negative else 0)) | (values >= self.size)
+            if self.besides is not None:
+                wrong = wrong & (values != self.besides)
+        if np.any(wrong):
+            first = np.asarray(values)[wrong].flat[0]
+            raise self.error(self.message(int(first) if self.test == "index" else 0))
+
 
 Bounds = Callable[[Sequence[Spec], Any], tuple[Bound, ...]]
-CHECK: Final[dict[Op, Bounds]] = {}  # bounds from operands' specs and argument
+# Bounds from operands' specs and argument.  A composite is in it when what it is made of is: its
+# operands can then be looked at before it is taken apart.
+CHECK: Final[dict[Op, Bounds]] = {}
+
+
+def may_fail(op: Op) -> bool:
+    """May the operation be refused for a value of its operands?  Then it is looked at even where
+    nobody reads its result."""
+    return op.kind == INDEX or op.kind == LIBRARY or op in CHECK
 
 
 def kept(s: Spec) -> Ints | None:
@@ -128,6 +154,7 @@ def _scatter_grad(i: int, g: Val, out: Val, base: Val, index: Val, value: Val) -
     return gather(g, index, arg=dim) if i == 2 else None
 
 
+TARGET: Final = "Target {i} is out of bounds."
 gather: Op = register(Op("gather", INDEX, _infer_gather))
 gather.grads = (_gather_grad, None)
 pick: Op = register(Op("pick", INDEX, _infer_gather))
@@ -135,7 +162,7 @@ pick.grads = (_gather_grad, None)
 scatter: Op = register(Op("scatter", INDEX, _infer_scatter))
 scatter.grads = _scatter_grad
 CHECK[gather] = _along(int, error=RuntimeError)
-CHECK[pick] = _along(int, words="Target {i} is out of bounds.")
+CHECK[pick] = _along(int, words=TARGET)
 CHECK[scatter] = _along(lambda arg: int(arg[0]), error=RuntimeError)
 
 
@@ -226,9 +253,17 @@ index_select.grads = _select_grad
 index_add: Op = register(Op("index_add", INDEX, _infer_put))
 index_copy: Op = register(Op("index_copy", INDEX, _infer_put))
 index_add.grads = index_copy.grads = _put_grad
-CHECK[index_select] = lambda srcs, dims: (Bound(1, srcs[0].shape[dims[0]], dims[0]),)
-for _op in (index_add, index_copy):
-    CHECK[_op] = lambda srcs, arg: (Bound(2, srcs[0].shape[arg[0][0]], arg[0][0]),)
+BEYOND: Final = "index out of range in self"
+CHECK[index_select] = lambda srcs, dims: (Bound(1, srcs[0].shape[dims[0]], dims[0], words=BEYOND),)
+CHECK[index_add] = lambda srcs, arg: (
+    Bound(2, srcs[0].shape[arg[0][0]], arg[0][0], error=RuntimeError),
+)
+CHECK[index_copy] = lambda srcs, arg: (
+    Bound(
+        2, srcs[0].shape[arg[0][0]], arg[0][0],
+        words="index_copy_(): index {i} is out of bounds for dimension {dim} with size {size}",
+    ),
+)  # fmt: skip
 READS: Final = frozenset({"index", "index_select"})
 WRITES: Final = frozenset({"index_put", "index_add", "index_copy"})
 
@@ -257,3 +292,4 @@ def _embedding_grad(g: Val, out: Val, weight: Val, places: Val) -> Val:
 embedding: Op = register(Op("embedding", COMPOSITE, _infer_embedding))
 embedding.decompose = lambda weight, places, arg=None: index_select(weight, places, arg=(0,))
 embedding.grads = (_embedding_grad, None)
+CHECK[embedding] = lambda srcs, arg: (Bound(1, srcs[0].shape[0], words=BEYOND),)

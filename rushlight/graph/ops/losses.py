@@ -36,7 +36,7 @@ from .elementwise import (
     square,
     where,
 )
-from .indexing import CHECK, Bound, index, pick
+from .indexing import CHECK, TARGET, Bound, index, pick
 from .movement import reshape, squeeze, unsqueeze
 from .normalised import log_softmax, mean
 from .reduce import sum_
@@ -111,11 +111,14 @@ bce_logits_pos: Op = define(
     types="float", domain=(R, U, (0.5, 2.0)),
     reference=lambda x, t, p: (1 - t) * x + ((p - 1) * t + 1) * np.log1p(np.exp(-x)),
 )  # fmt: skip
-CHECK[bce] = lambda srcs, arg: (
-    Bound(
-        0, error=RuntimeError, words="all elements of input should be between 0 and 1", test="unit"
-    ),
-)
+
+
+def _unit(srcs: Sequence[Spec], arg: Any) -> tuple[Bound, ...]:
+    words = "all elements of input should be between 0 and 1"
+    return (Bound(0, error=RuntimeError, words=words, test="unit"),)
+
+
+CHECK[bce] = _unit
 
 
 # ---------------------------------------------------------------- reduced
@@ -178,6 +181,7 @@ l1_loss = _pairs("l1_loss", lambda x, t: abs_(x - t))
 smooth_l1_loss = _pairs("smooth_l1_loss", smooth_l1)  # (x, t, beta)
 huber_loss = _pairs("huber_loss", huber)  # (x, t, delta)
 binary_cross_entropy = _pairs("binary_cross_entropy", _weighted(bce))  # (x, t[, weight])
+CHECK[binary_cross_entropy] = _unit
 binary_cross_entropy_with_logits = _pairs(  # (x, t[, weight])
     "binary_cross_entropy_with_logits", _weighted(bce_logits)
 )
@@ -291,6 +295,18 @@ nll_loss: Op = register(Op("nll_loss", COMPOSITE, of_classes))
 nll_loss.decompose, nll_loss.grads = _nll, _nll_grad
 
 
+def _classes(srcs: Sequence[Spec], arg: Any) -> tuple[Bound, ...]:
+    """What targets of a row with arg = (reduction, ignore_index, ...) have to be."""
+    x = srcs[0]
+    if not x.shape:
+        return ()
+    dim = _class_dim(x)
+    return (Bound(1, x.shape[dim], dim, words=TARGET, besides=arg[1]),)
+
+
+CHECK[nll_loss] = _classes
+
+
 def _class_weights(x: Val, weight: tuple[Val, ...]) -> Val | None:
     if not weight:
         return None
@@ -337,6 +353,7 @@ def _cross_entropy_grad(i: int, g: Val, out: Val, x: Val, target: Val, *weight: 
 # (x, target[, weight]), arg = (reduction, ignore_index, label_smoothing)
 cross_entropy: Op = register(Op("cross_entropy", COMPOSITE, of_classes))
 cross_entropy.decompose, cross_entropy.grads = _cross_entropy, _cross_entropy_grad
+CHECK[cross_entropy] = _classes
 
 
 def _infer_soft(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:

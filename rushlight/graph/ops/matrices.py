@@ -204,18 +204,14 @@ def _row(name: str, infer: Any, call: Call, grads: Any = ()) -> Op:
 
 
 # ---------------------------------------------------------------- inverses and determinants
-def _singular(name: str) -> LinAlgError:
-    return LinAlgError(
-        f"linalg.{name}: The solver failed because the input matrix is singular: a diagonal "
-        "element of its factors is zero."
-    )
-
-
 def _inv(a: Any, arg: Any = None) -> Any:
     try:
         return np.linalg.inv(a)
     except np.linalg.LinAlgError:
-        raise _singular("inv") from None
+        raise LinAlgError(
+            "linalg.inv: The inversion could not be completed because the input matrix is "
+            "singular: a diagonal element of its factors is zero."
+        ) from None
 
 
 def _inv_grad(g: Val, out: Val, a: Val) -> Val:
@@ -320,7 +316,9 @@ def _solve(a: Any, b: Any, arg: Any = None) -> Any:
     try:
         return np.linalg.solve(a, b)
     except np.linalg.LinAlgError:
-        raise _singular("solve") from None
+        raise LinAlgError(
+            "torch.linalg.solve: The solver failed because the input matrix is singular."
+        ) from None
 
 
 def _solve_grad(i: int, g: Val, out: Val, a: Val, b: Val) -> Val:

@@ -61,7 +61,11 @@ def _sum_grad(g: Val, out: Val, x: Val) -> Val:
 
 
 def _prod_grad(g: Val, out: Val, x: Val) -> Val:
-    """The product of the others, right where elements are zero too, for two orders of gradient."""
+    """The product of the others, right where elements are zero too, for three orders of gradient.
+
+    The products of one and of two zeros are their elementary symmetric polynomials, which are 0
+    but have the slopes of products.
+    """
     dims, _ = out.arg
     if not x.shape:
         return g
@@ -69,10 +73,16 @@ def _prod_grad(g: Val, out: Val, x: Val) -> Val:
     zero = eq(x, 0.0)
     others = where(zero, 1.0, x)
     p = prod(others, arg=kept)  # of the elements that are not zero
+    zeros = where(zero, x, 0.0)
     n = sum_(cast(zero, arg=x.dtype), arg=kept)  # how many are zero
-    s = sum_(where(zero, x, 0.0), arg=kept)  # their sum: 0 with the slope of each
-    at_zero = where(eq(n, 1.0), p, where(eq(n, 2.0), (s - x) * p, 0.0))
-    elsewhere = where(eq(n, 0.0), p / others, where(eq(n, 1.0), s * (p / others), 0.0))
+    one = sum_(zeros, arg=kept)
+    two = (one * one - sum_(zeros * zeros, arg=kept)) * 0.5
+    rest = one - x  # the same of the other zeros
+    rest_two = two - x * rest
+    some = where(eq(n, 2.0), rest, where(eq(n, 3.0), rest_two, 0.0))
+    at_zero = where(eq(n, 1.0), p, some * p)
+    some = where(eq(n, 1.0), one, where(eq(n, 2.0), two, 0.0))
+    elsewhere = where(eq(n, 0.0), p / others, some * (p / others))
     return restore(g, x, out.arg) * where(zero, at_zero, elsewhere)
 
 

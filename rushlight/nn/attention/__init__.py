@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import importlib
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 __all__ = ["WARN_FOR_UNFUSED_KERNELS", "SDPBackend", "sdpa_kernel"]
 
@@ -38,3 +40,13 @@ def sdpa_kernel(
     if not given:
         raise AssertionError("At least one backend must be specified")
     yield
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A module that few programs use, when it is first asked for."""
+    if name in ("bias", "flex_attention"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(
+        f"module 'torch.nn.attention' has no attribute {name!r}: torch.nn.attention.{name} is not "
+        "in Rushlight yet"
+    )

@@ -1,5 +1,6 @@
 """The mathematics of layers and losses, without state: ``torch.nn.functional``."""
 
+from ...tensor.bends import hardshrink, prelu
 from .activation import (
     _threshold as _threshold,
 )
@@ -11,7 +12,6 @@ from .activation import (
     gelu,
     glu,
     gumbel_softmax,
-    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
@@ -21,7 +21,6 @@ from .activation import (
     log_softmax,
     logsigmoid,
     mish,
-    prelu,
     relu,
     relu6,
     relu_,

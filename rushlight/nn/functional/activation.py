@@ -47,31 +47,6 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _bend(rows.leaky_relu, input, float(negative_slope), inplace=inplace)
 
 
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """Leaky relu whose slope is learned: one for all, or one for each channel (dimension 1)."""
-    w: Any = weight
-    if len(w.shape) > 1:
-        raise RuntimeError(
-            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(w.shape)}"
-        )
-    channels = w.numel()
-    if channels != 1:
-        dims = len(input.shape)
-        if dims == 0:
-            raise RuntimeError("Not allow zero-dim input tensor.")
-        found = input.shape[1] if dims > 1 else 1
-        if found != channels:
-            raise RuntimeError(
-                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{channels} "
-                f"and channel size = {found}."
-            )
-        w = w.reshape((1, channels) + (1,) * (dims - 2)) if dims > 1 else w
-    elif len(w.shape) > len(input.shape):
-        w = w.reshape(())
-    return apply(rows.prelu, input, w)
-
-
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,
@@ -171,11 +146,6 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
             f"but found {lambd:g}"
         )
     return apply(rows.softshrink, input, float(lambd))
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x``, 0 where ``|x| <= lambd``."""
-    return apply(rows.hardshrink, input, float(lambd))
 
 
 def hardtanh(

@@ -43,7 +43,7 @@ def embedding(
         raise RuntimeError("'weight' must be 2-D")
     pad = _within(padding_idx, weight.shape[0], "Padding_idx")
     if max_norm is not None:
-        _renormalise(weight, input, max_norm, norm_type)
+        renormalise(weight, input, max_norm, norm_type)
     if sparse and engine.is_grad_enabled() and engine.needs_grad(weight):
         if scale_grad_by_freq:
             raise RuntimeError(
@@ -85,7 +85,7 @@ def _shared(rows: Tensor, places: Tensor) -> Tensor:
     return apply(bags.scaled_back, rows, engine.from_array(factor, rows.dtype, rows.device))
 
 
-def _renormalise(weight: Tensor, places: Tensor, max_norm: float, norm_type: float) -> None:
+def renormalise(weight: Tensor, places: Tensor, max_norm: float, norm_type: float) -> None:
     """Scale the rows that are about to be read down to ``max_norm``, in place."""
     before = engine.set_grad_enabled(False)
     try:
@@ -188,7 +188,7 @@ def embedding_bag(
     elif starts.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     if max_norm is not None:
-        _renormalise(w, x, max_norm, norm_type)
+        renormalise(w, x, max_norm, norm_type)
     there: Any = None  # (B, n, 1): which entries count
     known: Any = None
     if x.dim() == 1:

@@ -121,6 +121,14 @@ dropout2d = _channels("dropout2d", (3, 4))
 dropout3d = _channels("dropout3d", (4, 5))
 
 
+def feature_dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Whole channels (dimension 1) dropped with probability ``p``."""
+    _check(p)
+    return _drop(input, p, training, inplace, True, "feature_dropout_")
+
+
 def alpha_dropout(
     input: Tensor,
     p: float = 0.5,

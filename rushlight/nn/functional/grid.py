@@ -229,6 +229,6 @@ def affine_places(theta: Any, size: Sequence[int], align_corners: bool) -> Tenso
         lines.append(line if align_corners else line * (n - 1) / n)
     mesh = np.meshgrid(*lines, indexing="ij")
     base = np.stack([*reversed(mesh), np.ones_like(mesh[0])], axis=-1).reshape(-1, len(places) + 1)
-    table: Any = engine.own_array(np.ascontiguousarray(base, kind), theta.dtype, theta.device)
+    table: Any = engine.table(np.ascontiguousarray(base, kind), theta.dtype, theta.device)
     made: Tensor = (table @ theta.transpose(1, 2)).reshape(size[0], *places, len(places))
     return made

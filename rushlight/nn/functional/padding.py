@@ -268,7 +268,7 @@ def fold(
     y = np.arange(kh)[:, None] * dh + np.arange(rows)[None, :] * sh_
     x = np.arange(kw)[:, None] * dw + np.arange(across)[None, :] * sw
     at = (y[:, None, :, None] * wide + x[None, :, None, :]).reshape(-1)
-    places = engine.own_array(np.ascontiguousarray(at, np.int64), dt.int64, input.device)
+    places = engine.table(np.ascontiguousarray(at, np.int64), dt.int64, input.device)
     value = sh.reshaped(input, (n, c, kh * kw * count))
     base = engine.full((n, c, high * wide), 0, input.dtype, input.device)
     made = apply(indexing.index_put, base, value, places, arg=((2,), True))

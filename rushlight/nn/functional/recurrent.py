@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ... import engine
 from ...engine import Tensor, apply
+from ...graph.ops import movement, sequences
 from ...graph.ops import recurrent as rows
-from ...graph.ops import sequences
 from ...tensor.join import cat, stack
 from .dropout import dropout as drop
 from .linear import linear
@@ -198,7 +198,11 @@ def sequence(
         if dropout and layer + directions < len(weights):
             x = drop(x, dropout)
     last = tuple(stack(list(s), 0) for s in zip(*finals, strict=True))
-    return (x.transpose(0, 1) if batch_first else x), last
+    if batch_first:
+        return x.transpose(0, 1), last
+    if mode != "LSTM" and directions == 1:  # the last states are no function of what is given back
+        x = engine.view(movement.expand, x, tuple(x.shape))
+    return x, last
 
 
 def packed_sequence(

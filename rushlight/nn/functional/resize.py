@@ -150,14 +150,14 @@ def _cubic(t: Any) -> tuple[Any, ...]:
 
 def _read(x: Tensor, d: int, at: Any, have: int) -> Tensor:
     places = np.clip(at, 0, have - 1).astype(np.int64)
-    return apply(indexing.index, x, engine.own_array(places, dt.int64, x.device), arg=(d,))
+    return apply(indexing.index, x, engine.table(places, dt.int64, x.device), arg=(d,))
 
 
 def _weights(x: Tensor, d: int, w: Any) -> Tensor:
     shape = [1] * len(x.shape)
     shape[d] = len(w)
     kind = x.dtype if x.dtype.rank > 1 else dt.Defaults.float
-    return engine.own_array(np.ascontiguousarray(w, kind.numpy).reshape(shape), kind, x.device)
+    return engine.table(np.ascontiguousarray(w, kind.numpy).reshape(shape), kind, x.device)
 
 
 def upsample(

@@ -14,6 +14,7 @@ from rushlight import nn
 from .. import (
     activation,
     adaptive,
+    calls,
     cells,
     container,
     conv,
@@ -30,6 +31,7 @@ from .. import (
     multihead,
     normalization,
     padding,
+    parameter,
     parameter_containers,
     pixels,
     pooling,
@@ -39,6 +41,7 @@ from .. import (
     upsampling,
 )
 from ..functional import joint
+from . import utils as utils
 
 # PyTorch's file -> ours.
 _FILES = {
@@ -79,6 +82,11 @@ for _kind in (
     sequence_loss.CTCLoss, sequence_loss.NLLLoss2d, sequence_loss.LinearCrossEntropyLoss,
 ):  # fmt: skip
     setattr(loss, _kind.__name__, _kind)
+for _hook in [name for name in vars(calls) if name.startswith("register_module_")]:
+    module.__dict__[_hook] = vars(calls)[_hook]
+for _kind in (parameter.UninitializedBuffer, parameter.UninitializedParameter):
+    for _file in (conv, normalization):
+        _file.__dict__[_kind.__name__] = _kind
 activation.__dict__["MultiheadAttention"] = multihead.MultiheadAttention
 # PyTorch has these two among the other containers.
 for _kind in (parameter_containers.ParameterList, parameter_containers.ParameterDict):
