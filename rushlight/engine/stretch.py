@@ -16,7 +16,7 @@ from .core import EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, DUMMY, FLUSH, ROOT, TEMPLATE, Rec, forget
 from .trie import ENTER, LEAF, WATCH, get_tape, new_root
-from .turns import COMPILED, engaged, rest
+from .turns import COMPILED, engaged, look_at, rest
 
 MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tries afresh
 
@@ -220,11 +220,15 @@ def held(owner: Engine) -> bool:
     is then done: compiled it is one go, in plain Python it is this thread's turn."""
     thread = owner.thread if owner.taken is None else owner.runner
     if not COMPILED:
-        return thread != threading.get_ident() and engaged(thread)
+        return thread != threading.get_ident() and bool(look_at(thread, engaged))
     # Compiled code shows no frames: where it may let other threads run, it says so itself.
     if owner.busy:
         return owner.busy > 0 and owner.runner != threading.get_ident()
-    frame = sys._current_frames().get(owner.thread)
+    return bool(look_at(owner.thread, in_whole))
+
+
+def in_whole(frame: Any) -> bool:
+    """Has a thread with this innermost frame one in a package of `WHOLE`?"""
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(PACKAGE) and name[len(PACKAGE) :].split(os.sep, 1)[0] in WHOLE:

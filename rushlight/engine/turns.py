@@ -20,6 +20,7 @@ While there is one thread, none of this costs anything.
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import sys
 import threading
@@ -124,7 +125,7 @@ def wait(e: Engine) -> None:
     the caller's look for its recorder that counts, this frame stands for being outside."""
     me = e.thread
     with LOCK[0]:
-        if not sys.is_finalizing() and TURN[0] != me and inside(top(TURN[0])):
+        if not sys.is_finalizing() and TURN[0] != me and look_at(TURN[0], inside):
             time.sleep(SLICE)
         pause = 0.0
         seen: Any = None
@@ -133,13 +134,12 @@ def wait(e: Engine) -> None:
             whose = TURN[0]
             PRESENT.pop(whose, None)
             LATER[0] = GONE
-            frame = top(whose)
-            if not inside(frame):
+            if not look_at(whose, inside):
                 break
             LATER[0] = whose
             time.sleep(pause)
             pause = min(pause + 0.00002, 0.001)
-            at = (id(frame), frame.f_lasti)
+            at = look_at(whose, place)
             if at != seen:
                 seen, since = at, time.monotonic()
             elif time.monotonic() - since > STUCK:
@@ -148,9 +148,25 @@ def wait(e: Engine) -> None:
         PRESENT[me] = e
 
 
-def top(thread: int) -> Any:
-    """The innermost frame of a thread; None when it has ended."""
-    return sys._current_frames().get(thread)
+def look_at(thread: int, judge: Callable[[Any], Any]) -> Any:
+    """What ``judge`` says of a thread's innermost frame, which is None when the thread has ended.
+
+    A frame's object is made when it is asked for.  Before Python 3.12 that may start the garbage
+    collector, whose finalisers let other threads go on: the frame in question may then be gone, and
+    its object lies in memory that is used for something else.  So nothing is collected meanwhile.
+    """
+    if sys.version_info >= (3, 12) or not gc.isenabled():
+        return judge(sys._current_frames().get(thread))
+    try:
+        gc.disable()
+        return judge(sys._current_frames().get(thread))
+    finally:
+        gc.enable()
+
+
+def place(frame: Any) -> Any:
+    """The instruction that a thread with this innermost frame is at."""
+    return None if frame is None else (id(frame), frame.f_lasti)
 
 
 def inside(frame: Any) -> bool:
@@ -168,10 +184,10 @@ def inside(frame: Any) -> bool:
     return False
 
 
-def engaged(thread: int) -> bool:
-    """May the stretch of this thread's recorder not be run by another, whose turn it is?  It is in
-    the middle of something, and does not wait in it for what another thread has pending."""
-    frame = top(thread)
+def engaged(frame: Any) -> bool:
+    """May the stretch of the recorder of the thread with this innermost frame not be run by
+    another, whose turn it is?  It is in the middle of something, and does not wait in it for what
+    another thread has pending."""
     while frame is not None:
         code = frame.f_code
         if code is REST or code is RESTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import itertools
 import os
 import pickle
@@ -192,7 +193,10 @@ def rests(t: threading.Thread, recorder: core.Engine) -> bool:
     """Does the thread wait for what another one has pending?"""
     if turns.COMPILED:
         return recorder.busy < 0
-    frame = turns.top(t.ident or 0)
+    return bool(turns.look_at(t.ident or 0, resting))
+
+
+def resting(frame: Any) -> bool:
     while frame is not None and frame.f_code is not turns.RESTS:
         frame = frame.f_back
     return frame is not None
@@ -485,3 +489,27 @@ def test_one_recorder_is_found_at_a_time() -> None:
         assert list(core.PRESENT) == [threading.get_ident()]
         (found,) = in_threads(lambda: [core.mine() is not e, list(core.PRESENT)])
         assert found[0] and threading.get_ident() not in found[1]
+
+
+def test_nothing_is_collected_while_another_threads_frames_are_looked_at() -> None:
+    """Before Python 3.12 a finaliser could let that thread go on while its frame's object is made:
+    the walk then ended in memory that had become something else, a few times in a million."""
+    seen = []
+
+    def judge(frame: Any) -> int:
+        seen.append((gc.isenabled(), frame is None))
+        return 1 // (0 if frame is None else 1)
+
+    assert gc.isenabled()
+    assert turns.look_at(threading.get_ident(), judge) == 1
+    with pytest.raises(ZeroDivisionError):
+        turns.look_at(0, judge)  # no such thread
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        turns.look_at(threading.get_ident(), judge)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    collects = sys.version_info >= (3, 12)
+    assert seen == [(collects, False), (collects, True), (False, False)]
