@@ -69,3 +69,9 @@ class Val:
     __gt__: Callable[[Val, Any], Val]
     __ge__: Callable[[Val, Any], Val]
     __neg__: Callable[[Val], Val]
+
+
+def again(v: Val) -> bool:
+    """May what a rule records of ``v`` be differentiated again?  Then it has to be right there
+    too, which may cost more."""
+    return bool(getattr(v.builder, "create", True))

@@ -327,6 +327,40 @@ def test_third_derivatives_of_a_product_of_zeros() -> None:
     assert found == [[0.0, 12.0], [0.0, 12.0], [6.0, 6.0]]
 
 
+def running(x: Any) -> list[Any]:
+    """The running product of a line, multiplied out."""
+    made = [x[0]]
+    for i in range(1, len(x)):
+        made.append(made[-1] * x[i])
+    return made
+
+
+@pytest.mark.parametrize("name", ["cumprod", "prod"])
+@pytest.mark.parametrize(
+    "line", [[0, 0, 0, 0, 2], [0, 0, 2, 0, 3], [1, 0, 2, 0, 3], [0, 3, 2], [1.5, -2, 0.5, 3]]
+)
+def test_four_orders_of_a_product_with_zeros(name: str, line: list[float]) -> None:
+    def orders(values: Any) -> list[Any]:
+        x = torch.tensor(line, dtype=torch.float64, requires_grad=True)
+        value = values(x)
+        value = (value * value + value * 0.5).sum()
+        found = []
+        for k in range(4):
+            (g,) = torch.autograd.grad(value, x, create_graph=True)
+            found.append(g.detach().numpy().copy())
+            value = (g * (torch.arange(len(line)) * 1.7 + k).cos()).sum()
+        x.grad = None
+        values(x).sum().backward()  # which is not differentiated again
+        return [*found, x.grad.numpy().copy()]
+
+    if name == "cumprod":
+        got, want = orders(lambda x: x.cumprod(0)), orders(lambda x: torch.stack(running(x)))
+    else:
+        got, want = orders(lambda x: x.prod()), orders(lambda x: running(x)[-1])
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["layer_norm", "batch_norm"])
 def test_third_derivatives_of_normalisations_are_those_of_their_formula(name: str) -> None:
     """PyTorch 2.13's are not."""

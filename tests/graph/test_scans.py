@@ -46,7 +46,35 @@ def test_gradients(dim: int) -> None:
 
 def test_gradient_of_products_with_zeros() -> None:
     x = np.array([[0.0, 2.0, 3.0], [2.0, 0.0, 0.5], [1.5, 0.0, 0.0], [2.0, 3.0, 0.0]])
-    check_gradients(lambda v: scans.cumprod(v, arg=1), [x], [0], second=False)
+    check_gradients(lambda v: scans.cumprod(v, arg=1), [x], [0])
+    check_gradients(lambda v: scans.cumprod(v, arg=0), [x], [0])
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("shape, dim", [((5,), 0), ((3, 4), 1), ((4, 3, 3), 0), ((2, 1), 1)])
+def test_recurrence(shape: tuple[int, ...], dim: int, back: bool) -> None:
+    draw = np.random.default_rng(3)
+    b, a = draw.uniform(-2, 2, shape), draw.uniform(-2, 2, shape)
+    a.flat[1] = 0.0
+    want = np.moveaxis(b.copy(), dim, 0)
+    factor = np.moveaxis(a, dim, 0)
+    for i in range(1, shape[dim]):
+        if back:
+            want[-1 - i] += factor[-i] * want[-i]
+        else:
+            want[i] += factor[i] * want[i - 1]
+    got = evaluate(lambda p, q: scans.recur(p, q, arg=(dim, back)), b, a)
+    np.testing.assert_allclose(got, np.moveaxis(want, 0, dim), rtol=1e-14)
+    check_gradients(lambda p, q: scans.recur(p, q, arg=(dim, back)), [b, a], [0, 1])
+
+
+def test_recurrence_of_few_and_of_many_lines() -> None:
+    """Python's numbers or NumPy's lines: the same bits."""
+    draw = np.random.default_rng(4)
+    b, a = draw.uniform(-2, 2, (2, 6, 20)).astype(np.float32)
+    many = evaluate(lambda p, q: scans.recur(p, q, arg=(0, True)), b, a)
+    few = evaluate(lambda p, q: scans.recur(p, q, arg=(0, True)), b[:, :3], a[:, :3])
+    np.testing.assert_array_equal(many[:, :3], few)
 
 
 @pytest.mark.parametrize("descending", [False, True])

@@ -17,9 +17,10 @@ from typing import Any, Final
 from ...base.shape import Ints, numel
 from ..op import REDUCE, Op, register
 from ..shaping import place_of_winner, reduced_shape, sums, test_of_all, winner
-from ..value import Val
+from ..value import Val, again
 from .elementwise import cast, eq, where
-from .movement import SUM, expand, reshape
+from .movement import SUM, expand, flip, permute, reshape
+from .scans import cumprod, edge, shifted
 
 LANES: Final = 32  # virtual lanes of a reduction along the last dimension
 GROUP: Final = 16  # items folded one after the other at each level
@@ -61,29 +62,34 @@ def _sum_grad(g: Val, out: Val, x: Val) -> Val:
 
 
 def _prod_grad(g: Val, out: Val, x: Val) -> Val:
-    """The product of the others, right where elements are zero too, for three orders of gradient.
-
-    The products of one and of two zeros are their elementary symmetric polynomials, which are 0
-    but have the slopes of products.
+    """The product of the others.  Where that is differentiated again it is what stands before
+    times what comes after, right at zeros to all orders; else a quotient, but where it has zeros.
     """
     dims, _ = out.arg
     if not x.shape:
         return g
+    if again(x):
+        return restore(g, x, out.arg) * _others(x, dims or tuple(range(len(x.shape))))
     kept = (dims, True)
     zero = eq(x, 0.0)
     others = where(zero, 1.0, x)
     p = prod(others, arg=kept)  # of the elements that are not zero
-    zeros = where(zero, x, 0.0)
     n = sum_(cast(zero, arg=x.dtype), arg=kept)  # how many are zero
-    one = sum_(zeros, arg=kept)
-    two = (one * one - sum_(zeros * zeros, arg=kept)) * 0.5
-    rest = one - x  # the same of the other zeros
-    rest_two = two - x * rest
-    some = where(eq(n, 2.0), rest, where(eq(n, 3.0), rest_two, 0.0))
-    at_zero = where(eq(n, 1.0), p, some * p)
-    some = where(eq(n, 1.0), one, where(eq(n, 2.0), two, 0.0))
-    elsewhere = where(eq(n, 0.0), p / others, some * (p / others))
-    return restore(g, x, out.arg) * where(zero, at_zero, elsewhere)
+    at_zero = where(eq(n, 1.0), p, 0.0)
+    return restore(g, x, out.arg) * where(zero, at_zero, where(eq(n, 0.0), p / others, 0.0))
+
+
+def _others(x: Val, dims: Ints) -> Val:
+    """For each element the product of all others that lie along ``dims``."""
+    order = (*[d for d in range(len(x.shape)) if d not in dims], *dims)
+    turned = permute(x, arg=order)
+    at = len(order) - len(dims)
+    line = reshape(turned, arg=(*turned.shape[:at], count(x.shape, dims)))
+    one = edge(line, at) + 1.0
+    before = shifted(cumprod(line, arg=at), at, one)
+    after = shifted(cumprod(flip(line, arg=(at,)), arg=at), at, one)
+    both = reshape(before * flip(after, arg=(at,)), arg=turned.shape)
+    return permute(both, arg=tuple(sorted(range(len(order)), key=order.__getitem__)))
 
 
 def _winner_grad(g: Val, out: Val, x: Val) -> Val:
