@@ -23,6 +23,10 @@ def integer_bits(number: float, single: bool) -> int:
     return int.from_bytes(packed, "little")
 
 
+SCALEF_BITS = 512
+NEAREST = ("i32 immarg", "4")  # round as the processor is set to
+
+
 @dataclass(frozen=True)
 class Kind:
     """Constants of one floating-point type."""
@@ -206,18 +210,52 @@ class Lanes:
         """`2**integer` for a biased exponent within the normal range."""
         return self.from_bits(self.i("shl", integer, self.ic(self.kind.mantissa)))
 
-    def scale(self, x: Value, shifted: Value, n: Value) -> Value:
+    def scale(self, x: Value, shifted: Value, n: Value, kept: Value | None = None) -> Value:
         """`x * 2**n`, rounded once, over the whole range; `shifted` is `n` with `magic` added.
 
-        Two factors: one would leave the exponent's range before the product does.
+        Zero in lanes that are not `kept`; where `scalef` holds, those may have any `x` and `n`.
         """
+        if self.scalef:
+            return self._scalef(x, n, kept)
+        # Two factors: one would leave the exponent's range before the product does.
         kind = self.kind
         half = self.bits(self.fma(n, self.c(0.5), self.c(kind.magic)))
         base = kind.bias - kind.magic_bits
         first = self.power_of_two(self.i("add", half, self.ic(base)))
         rest = self.i("sub", self.bits(shifted), half)
         second = self.power_of_two(self.i("add", rest, self.ic(kind.bias)))
-        return self.mul(self.mul(x, first), second)
+        y = self.mul(self.mul(x, first), second)
+        return y if kept is None else self.sel(kept, y, self.c(0.0))
+
+    @property
+    def scalef(self) -> bool:
+        """Whether `scale` is one instruction, which leaves out lanes that are not kept."""
+        return self.e.scalef and self.width % (SCALEF_BITS // self.kind.bits) == 0
+
+    def _scalef(self, x: Value, n: Value, kept: Value | None) -> Value:
+        lanes = SCALEF_BITS // self.kind.bits
+        t, mask = vector_type(self.ty, lanes), f"i{lanes}"
+        name = f"llvm.x86.avx512.mask.scalef.p{'s' if self.single else 'd'}.{SCALEF_BITS}"
+        parts: list[Value] = []
+        for first in range(0, self.width, lanes):
+            a, b = (self.part(y, first, lanes, self.ty) for y in (x, n))
+            chosen = "-1"
+            if kept is not None:
+                some = self.part(kept, first, lanes, "i1")
+                chosen = self.e.value(f"bitcast {vector_type('i1', lanes)} {some} to {mask}")
+            arguments = [(t, a), (t, b), (t, "zeroinitializer"), (mask, chosen), NEAREST]
+            parts.append(self.e.intrinsic(name, t, arguments))
+        while len(parts) > 1:
+            whole, pairs = range(2 * lanes), zip(parts[::2], parts[1::2])
+            parts = [self.e.shuffle(a, b, whole, self.ty, lanes) for a, b in pairs]
+            lanes *= 2
+        return parts[0]
+
+    def part(self, x: Value, first: int, count: int, element: str) -> Value:
+        """`count` lanes of a vector, from lane `first`."""
+        if count == self.width:
+            return x
+        return self.e.shuffle(x, "poison", range(first, first + count), element, self.width)
 
     def scale_normal(self, shifted: Value) -> Value:
         """`2**n` where that is a normal number; `shifted` is `n` with `magic` added."""

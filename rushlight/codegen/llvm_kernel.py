@@ -45,6 +45,7 @@ class KernelWriter(Memory):
         self.head: list[str] = []  # lines at the function's start
         self.made: Env = {}  # what the last round made
         self.widest = self._widest(target)
+        self.e.scalef = target.isa == "avx512"
         self.rows = numel(kernel.outer)
         if self.across:
             self.columns = kernel.outer[-1]
@@ -260,7 +261,11 @@ class KernelWriter(Memory):
         taken = {s: i for i in body for r in reductions for s in r.srcs if i.id == s}
         if all(i.kind == "load" for i in taken.values()) and not self.torn:
             return body
-        self.sweep([*body, *(self.scratch(i, "store") for i in taken.values())], env, outer)
+        for i in body:  # what is kept for later stages can be read from there
+            if i.kind == "store" and i.access is not None and self.is_local(i.access):
+                self.scratches[i.srcs[0]] = i.access.param
+        more = [self.scratch(i, "store") for i in taken.values() if i.id not in self.scratches]
+        self.sweep([*body, *more], env, outer)
         return [self.scratch(i, "load") for i in taken.values()]
 
     def scratch(self, i: Instr, kind: Literal["load", "store"]) -> Instr:

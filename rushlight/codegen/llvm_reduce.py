@@ -26,7 +26,7 @@ GROUP = 16
 STRAIGHT = 3  # so few rows are written out without a loop
 
 Parts = list[Scalar]
-"""An accumulator: one value, or value and index."""
+"""An accumulator: one value, a value and its index, or a value and a NaN beside it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,13 @@ class Fold:
     neutral: tuple[Any, ...]
     step: Callable[[ScalarBuilder, Parts, Parts], Parts]
     indexed: bool = False
+
+    def result(self, b: ScalarBuilder, parts: Parts) -> Scalar:
+        """What an accumulator says."""
+        if self.indexed or len(parts) == 1:
+            return parts[-1]
+        best, lost = parts
+        return b.select(b.isnan(lost), lost, best)
 
 
 def _add(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
@@ -55,12 +62,18 @@ def _both(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
     return [acc[0] & x[0]]
 
 
-def _largest(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
-    return [b.select((acc[0] >= x[0]) | b.isnan(acc[0]), acc[0], x[0])]
+def _extreme(largest: bool) -> Callable[[ScalarBuilder, Parts, Parts], Parts]:
+    """The best of the numbers and, of floats, a NaN that was found: two short chains, where one
+    that has to keep a NaN waits for three instructions at each step."""
 
+    def step(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
+        better = x[0] > acc[0] if largest else x[0] < acc[0]
+        found = [b.select(better, x[0], acc[0])]
+        if len(x) > 1:
+            found.append(b.select(b.isnan(x[1]), x[1], acc[1]))
+        return found
 
-def _smallest(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
-    return [b.select((acc[0] <= x[0]) | b.isnan(acc[0]), acc[0], x[0])]
+    return step
 
 
 def _winner(largest: bool) -> Callable[[ScalarBuilder, Parts, Parts], Parts]:
@@ -80,7 +93,7 @@ def _winner(largest: bool) -> Callable[[ScalarBuilder, Parts, Parts], Parts]:
     return step
 
 
-def _extreme(kind: dtype, largest: bool) -> Any:
+def _beyond(kind: dtype, largest: bool) -> Any:
     """The value below (or above) which nothing is."""
     if kind.kind == "f":
         return float("-inf") if largest else float("inf")
@@ -104,10 +117,11 @@ def fold_for(name: str, kind: dtype, out: dtype) -> Fold:
         return Fold((bool_,), (True,), _both)
     if name in ("amax", "amin"):
         largest = name == "amax"
-        return Fold((kind,), (_extreme(kind, largest),), _largest if largest else _smallest)
+        n = 2 if kind.kind == "f" else 1
+        return Fold((kind,) * n, (_beyond(kind, largest),) * n, _extreme(largest))
     if name in ("argmax", "argmin"):
         largest = name == "argmax"
-        start = (_extreme(kind, largest), (1 << 63) - 1)
+        start = (_beyond(kind, largest), (1 << 63) - 1)
         return Fold((kind, int64), start, _winner(largest), True)
     raise NotImplementedError(f"{name}: the code generator has no such reduction")
 
@@ -157,8 +171,8 @@ class Reducer:
             parts = [[self.concatenated(acc, k)] for k in range(len(self.folds))]
         elif self.lanes > 1:
             parts = self.tree(acc)
-        for i, p in zip(self.reductions, parts):
-            self.env[i.id] = self.b.cast(p[-1], i.dtype)
+        for i, f, p in zip(self.reductions, self.folds, parts):
+            self.env[i.id] = self.b.cast(p[0] if self.w.k.partial else f.result(self.b, p), i.dtype)
 
     # Items: acc[piece][reduction] = parts; None where a piece has no element
 
@@ -190,6 +204,8 @@ class Reducer:
                 wide = self.b.wide(index, self.width)
                 index = self.b.make(self.e.value(f"add {t} {wide}, <{steps}>"), self.width, int64)
             parts.append(index)
+        elif len(fold.types) > 1:
+            parts.append(parts[0])
         if n == self.width:
             return parts
         moved = []
@@ -321,7 +337,8 @@ class Reducer:
         fold = self.folds[k]
         kind, width = fold.types[0], self.width
         nothing = self.b.const(fold.neutral[0], kind)
-        names = [self.b.wide(nothing if p is None else p[k][0], width) for p in acc]
+        found = [nothing if p is None else fold.result(self.b, p[k]) for p in acc]
+        names = [self.b.wide(x, width) for x in found]
         while len(names) > 1:
             element = ELEMENT[kind]
             pairs = zip(names[::2], names[1::2])

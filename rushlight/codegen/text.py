@@ -81,10 +81,12 @@ def known(value: Value | int) -> int | None:
 class Emitter:
     """Builds the body of one function as text, with structured loops and branches.
 
-    `block` is the label of the block being written: phis that leave it must name it.
+    `block` is the label of the block being written: phis that leave it must name it. `scalef` says
+    that the code is for AVX-512, whose instruction of that name vector mathematics may use.
     """
 
     def __init__(self) -> None:
+        self.scalef = False
         self.lines: list[str] = []
         self.declarations: set[str] = set()
         self.block = "entry"

@@ -44,12 +44,11 @@ def _exp_of(v: Lanes, x: Value) -> Value:
     """exp for `x` up to `exp_range[1]` (or NaN)."""
     # Lanes far below (-inf from a mask, say) go around the scaling: a product that underflows
     # costs some processors a hundred cycles.
-    gone = v.cmp("olt", x, v.c(v.kind.exp_range[0]))
-    zero = v.c(0.0)
-    shifted, n, r = exp_parts(v, v.sel(gone, zero, x))
+    kept = v.cmp("uge", x, v.c(v.kind.exp_range[0]))
+    shifted, n, r = exp_parts(v, x if v.scalef else v.sel(kept, x, v.c(0.0)))
     tail = v.polynomial(r, v.pick(EXP_F32, EXP_F64))
     p = v.add(v.fma(v.mul(r, r), tail, r), v.c(1.0))
-    return v.sel(gone, zero, v.scale(p, shifted, n))
+    return v.scale(p, shifted, n, kept)
 
 
 def exp(e: Emitter, width: int, ty: str, x: Value) -> Value:
@@ -62,14 +61,15 @@ def exp2(e: Emitter, width: int, ty: str, x: Value) -> Value:
     """2**x."""
     v = Lanes(e, width, ty)
     low, high = v.kind.exp2_range
-    gone = v.cmp("olt", x, v.c(low))  # as in `_exp_of`
-    x = v.sel(gone, v.c(0.0), v.at_most(x, high))
+    kept = v.cmp("uge", x, v.c(low))  # as in `_exp_of`
+    x = v.at_most(x, high)
+    x = x if v.scalef else v.sel(kept, x, v.c(0.0))
     magic = v.c(v.kind.magic)
     shifted = v.add(x, magic)
     n = v.sub(shifted, magic)
     r = v.sub(x, n)
     p = v.fma(r, v.polynomial(r, v.pick(EXP2_F32, EXP2_F64)), v.c(1.0))
-    return v.sel(gone, v.c(0.0), v.scale(p, shifted, n))
+    return v.scale(p, shifted, n, kept)
 
 
 def _expm1_of(v: Lanes, x: Value) -> Value:

@@ -3,8 +3,9 @@
 Owns what these functions mean, bit by bit: fixed polynomials and explicit `llvm.fma`, the same
 operations for every vector width and instruction set, so the same bits everywhere. Accurate to
 2.5 units in the last place for every argument; infinities, NaN, denormals and signed zeros as C99
-has them. No fast-math flags, no instruction that only some machines have. Where a machine has no
-fused multiply-add, `llvm.fma` is a call of the C library's: slow, the same bits.
+has them. No fast-math flags. One instruction that only some machines have: AVX-512's product with a
+power of two, rounded once as `Lanes.scale` is elsewhere. Where a machine has no fused
+multiply-add, `llvm.fma` is a call of the C library's: slow, the same bits.
 
 Here are roots, powers (with double-double logarithms) and the table; vectorexp.py, vectortrig.py
 and vectorarc.py have the other families.
@@ -188,14 +189,15 @@ BINARY: dict[str, Emit2] = {"atan2": atan2, "pow": pow}
 """The functions of two arguments: `emit(e, width, ty, x, y)`."""
 
 
-def kernel_text(name: str, ty: str, width: int = 8) -> str:
+def kernel_text(name: str, ty: str, width: int = 8, *, scalef: bool = False) -> str:
     """A module with `void @k(i64 n, ptr x, ptr out)` (for two arguments `(n, x, y, out)`).
 
     The arrays are contiguous, of any alignment, and `out` may be an input. `width` lanes at once;
-    the rest goes through a buffer on the stack and the same code.
+    the rest goes through a buffer on the stack and the same code. `scalef`: for AVX-512 only.
     """
     inputs = ["x", "y"] if name in BINARY else ["x"]
     e = Emitter()
+    e.scalef = scalef
     lanes = vector_type(ty, width)
     buffers = {at: e.value(f"alloca {lanes}, align 64") for at in [*inputs, "out"]}
     if width > 1:

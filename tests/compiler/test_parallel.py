@@ -12,7 +12,7 @@ import pytest
 
 from rushlight.base import dtype as dt
 from rushlight.base.target import host
-from rushlight.codegen.matmul import general_matmul
+from rushlight.codegen.matmul import MatmulSpec, general_matmul, prefers_general
 from rushlight.codegen.text import MODULE
 from rushlight.runtime.jit import compile_text
 
@@ -98,9 +98,12 @@ def test_large_products_share_one_kernel(kit: Any) -> None:
     """Plans with different large products call one library, which is compiled once."""
     library = general_matmul(dt.float32, host()).text
     found = []
-    for m in (256, 300):
+    n = 512
+    while not prefers_general(MatmulSpec(dt.float32, n, n, n, n, 1, n, 1, n), host()):
+        n *= 2  # how large is large depends on the machine's caches
+    for m in (n, n + 44):
         p = kit.Program()
-        x, y = kit.leaf(p, (m, 512)), kit.leaf(p, (512, 512))
+        x, y = kit.leaf(p, (m, n)), kit.leaf(p, (n, n))
         p.outputs = [kit.make("matmul", x, y).slot]
         plan = kit.Plan(p)
         before, own = plan.code.text.split(MODULE)
@@ -108,6 +111,6 @@ def test_large_products_share_one_kernel(kit: Any) -> None:
         assert len(own) < len(library) // 10
         found.append(compile_text(before, target=host()))
         rng = np.random.default_rng(0)
-        a, b = (rng.integers(-3, 4, n).astype(np.float32) for n in (m * 512, 512 * 512))
-        assert np.array_equal(plan.run([a, b])[0], a.reshape(m, 512) @ b.reshape(512, 512))
+        a, b = (rng.integers(-3, 4, n).astype(np.float32) for n in (m * n, n * n))
+        assert np.array_equal(plan.run([a, b])[0], a.reshape(m, n) @ b.reshape(n, n))
     assert found[0] is found[1]
