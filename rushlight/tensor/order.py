@@ -5,6 +5,7 @@ Sorting finds the order by NumPy and then gathers, so gradients flow through the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as ix
 from rushlight.graph.ops import movement
+from rushlight.graph.ops import reduce as rd
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import owned
@@ -250,6 +252,15 @@ def kthvalue(
     return kthvalue_result(values, indices)
 
 
+def shared(x: Tensor, value: Tensor) -> Tensor:
+    """``value``, an element of ``x``, with a gradient that goes evenly to all equal to it."""
+    if not x.requires_grad:
+        return value
+    value = engine.detach(value)
+    same = apply(ew.logical_or, apply(ew.eq, x, value), apply(ew.isnan, value))
+    return apply(rd.amax, apply(ew.where, same, x, -math.inf), arg=((0,), False))
+
+
 @both()
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle value (the lower of two): of all, or along a dimension with where it stands."""
@@ -258,7 +269,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         flat = sh.reshape(input, -1)
         if not flat.shape[0] and input.dtype.rank == 2:
             return engine.full((), float("nan"), input.dtype, input.device)
-        return _kth(flat, (flat.shape[0] - 1) // 2, (0,), False)[0]
+        return shared(flat, _kth(flat, (flat.shape[0] - 1) // 2, (0,), False)[0])
     dims = one_dim(input, dim)
     n = input.shape[dims[0]] if dims else 1
     return median_result(*_kth(input, (n - 1) // 2, dims, keepdim))

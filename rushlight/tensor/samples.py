@@ -31,7 +31,7 @@ from rushlight.tensor.install import (
     row,
 )
 from rushlight.tensor.join import cat
-from rushlight.tensor.order import ordered
+from rushlight.tensor.order import ordered, shared
 
 apply: Callable[..., Tensor] = engine.apply
 look: Callable[..., Tensor] = engine.view
@@ -61,7 +61,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
             return engine.full((), math.nan, input.dtype, input.device)
         values, indices = _nan_kth(flat, 0)
         found = sh.reshaped(values, ()), sh.reshaped(indices, ())
-        return found[0] if dim is None else nanmedian_result(*found)
+        return shared(flat, found[0]) if dim is None else nanmedian_result(*found)
     d = reduce.one_dim(input, dim)[0]
     values, indices = _nan_kth(input, d)
     if not keepdim:

@@ -382,3 +382,63 @@ def test_third_derivatives_of_normalisations_are_those_of_their_formula(name: st
         return np.asarray(g.detach().numpy())
 
     np.testing.assert_allclose(third(False), third(True), rtol=1e-7, atol=1e-9)
+
+
+def slopes(f: Any, *values: Any, orders: int = 1) -> list[Any]:
+    """Gradients of the sum of ``f`` at float64 values, of that order."""
+    xs = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in values]
+    total = f(*xs).sum()
+    found: Any = ()
+    for _ in range(orders):
+        found = torch.autograd.grad(total, xs, create_graph=True)
+        total = sum((g.sum() for g in found), torch.zeros(()))
+    return [g.tolist() for g in found]
+
+
+def test_gradients_where_a_formula_is_not_defined() -> None:
+    assert slopes(torch.atan2, [0.0, 0.0], [0.0, 1.0]) == [[0.0, 1.0], [0.0, 0.0]]
+    (gx, gy) = slopes(torch.xlogy, [0.0, 0.0, 2.0], [0.0, 3.0, 1.0])
+    assert gx == pytest.approx([0.0, np.log(3.0), 0.0]) and gy[1:] == [0.0, 2.0]
+    assert slopes(torch.special.xlog1py, [0.0, 0.0], [-1.0, 1.0])[0] == pytest.approx(
+        [0, np.log(2.0)]
+    )
+    assert slopes(lambda x: torch.vander(x, 3), [0.0, 2.0], orders=2) == [[2.0, 2.0]]
+    assert slopes(lambda x: x**0.0, [0.0, 2.0], orders=2) == [[0.0, 0.0]]
+    near = slopes(lambda x: torch.cosine_similarity(x, torch.tensor([3.0, 4.0]), 0), [0.0, 0.0])
+    np.testing.assert_allclose(near, [[0.6e8, 0.8e8]])
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "selu"])
+def test_exponential_units_have_no_second_slope_at_zero(name: str) -> None:
+    f = getattr(torch.nn.functional, name)
+    (got,) = slopes(f, [0.0, -0.0, 1.0, -1.0], orders=2)
+    assert got[:3] == [0.0, 0.0, 0.0] and got[3] > 0
+
+
+def test_gradients_by_a_symmetric_matrix_are_symmetric() -> None:
+    """Also where the eigenvectors' own gradient turns them out of what is orthogonal."""
+
+    def f(a: Any) -> Any:
+        w, v = torch.linalg.eigh(a)
+        return v.abs() * torch.arange(9.0).reshape(3, 3) + w
+
+    a = [[2.0, 0.3, -0.2], [0.7, 1.0, 0.5], [-0.4, 0.1, 0.5]]  # one triangle is read
+    for k in (1, 2):
+        (g,) = np.array(slopes(f, a, orders=k))
+        np.testing.assert_allclose(g, g.T, rtol=1e-9, atol=1e-9)
+
+
+def test_the_median_of_all_is_shared_by_its_equals() -> None:
+    assert slopes(torch.median, [1.0, 2.0, 1.0, 1.0, 0.0, 3.0, 1.0]) == [
+        [0.25, 0.0, 0.25, 0.25, 0.0, 0.0, 0.25]
+    ]
+    assert slopes(torch.nanmedian, [1.0, float("nan"), 1.0]) == [[0.5, 0.0, 0.5]]
+
+
+def test_gamma_functions_of_four_orders() -> None:
+    x = 1.7
+    for k in range(1, 5):
+        (got,) = slopes(torch.lgamma, [x], orders=k)
+        np.testing.assert_allclose(
+            got[0], torch.polygamma(k - 1, torch.tensor(x, dtype=torch.float64)).item()
+        )

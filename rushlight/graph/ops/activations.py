@@ -188,8 +188,8 @@ tanhshrink: Op = define(
 
 # ---------------------------------------------------------------- elu and its kin
 def _elu_grad(g: Val, out: Val, x: Val, a: Val, s: Val, i: Val) -> Val:
-    # exp of what is not positive: the branch not taken must stay finite
-    down = exp(where(gt(x, 0.0), 0.0, x) * i)
+    # exp of what is negative: the branch not taken must stay finite, and at 0 it has no slope
+    down = exp(where(ge(x, 0.0), 0.0, x) * i)
     return where(gt(x, 0.0), g * s, g * (down * i * a * s))  # numbers meet values, not each other
 
 

@@ -23,7 +23,7 @@ from ...base.dtype import dtype
 from ..op import ELEMENTWISE, TABLE, Op, Spec, register
 from ..shaping import REFUSED, Check, check_sub
 from ..shaping import elementwise as infer
-from ..value import Val
+from ..value import Val, again
 from .core import full
 
 R = (-3.0, 3.0)  # anywhere
@@ -174,7 +174,9 @@ rsqrt: Op = define(
 def _pow_grad_base(g: Val, out: Val, x: Val, y: Val) -> Val:
     if y.builder.spec(y.slot).number and x.dtype is dt.float64:
         y = full(y, arg=((), x.dtype))  # numbers alone would meet in the default float
-    return where(eq(y, 0.0), 0.0, g * (y * pow_(x, y - 1.0)))
+    none = eq(y, 0.0)
+    less = (where(none, 1.0, y) if again(x) else y) - 1.0  # slopes of what is not taken are finite
+    return where(none, 0.0, g * (y * pow_(x, less)))
 
 
 def _pow_grad_exponent(g: Val, out: Val, x: Val, y: Val) -> Val:

@@ -409,9 +409,9 @@ def _eigh_grad(g: Val, out: Val, a: Val) -> Val:
     (w, v), (gw, gv) = parts(out, sizes), parts(g, sizes)
     d = len(w.shape)
     away = unsqueeze(w, arg=d - 1) - unsqueeze(w, arg=d)
-    inner = on_diagonal(
-        away, 0.0, _quotient(matmul(transpose(v), gv), on_diagonal(away, 1.0, away))
-    )
+    turn = matmul(transpose(v), gv)
+    turn = (turn - transpose(turn)) * 0.5  # eigenvectors of a symmetric matrix can only rotate
+    inner = on_diagonal(away, 0.0, _quotient(turn, on_diagonal(away, 1.0, away)))
     return matmul(matmul(v, inner + diag(gw)), transpose(v))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..op import Op
-from .elementwise import P, R, U, define, eq, exp, log, log1p, where
+from ..value import Val
+from .elementwise import P, R, U, define, eq, exp, le, log, log1p, logical_and, where
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
@@ -39,6 +40,11 @@ def _xlogy(e: Any, x: Any, y: Any) -> Any:
     return e.where(e.isnan(y), y, e.where(x.eq(0), 0, x * e.log(y)))
 
 
+def _logarithm(x: Val, y: Val, f: Op, least: float) -> Val:
+    """``f(y)``, but 0 where ``x * f(y)`` is 0 although ``f`` is not defined there."""
+    return where(logical_and(eq(x, 0.0), le(y, least)), 0.0, f(y))
+
+
 exp2: Op = define("exp2", lambda e, x: e.exp2(x), lambda g, out, x: g * out * LN2, types="float",
                   reference=np.exp2)  # fmt: skip
 log2: Op = define("log2", lambda e, x: e.log2(x), lambda g, out, x: g / (x * LN2), types="float",
@@ -56,7 +62,7 @@ logaddexp2: Op = define(
     lambda g, out, x, y: g * exp2(y - out), reference=np.logaddexp2, domain=(R, R),
 )  # fmt: skip
 xlog1py: Op = define(
-    "xlog1py", _xlog1py, lambda g, out, x, y: g * where(eq(x, 0.0), 0.0, log1p(y)),
+    "xlog1py", _xlog1py, lambda g, out, x, y: g * _logarithm(x, y, log1p, -1.0),
     lambda g, out, x, y: g * (x / (y + 1.0)), types="float",
     reference=lambda x, y: x * np.log1p(y), domain=(P, P),
 )  # fmt: skip
@@ -65,7 +71,7 @@ entr: Op = define(
     reference=lambda x: -x * np.log(x), domain=(P,),
 )  # fmt: skip
 xlogy: Op = define(
-    "xlogy", _xlogy, lambda g, out, x, y: g * where(eq(x, 0.0), 0.0, log(y)),
+    "xlogy", _xlogy, lambda g, out, x, y: g * _logarithm(x, y, log, 0.0),
     lambda g, out, x, y: g * (x / y), types="float", reference=lambda x, y: x * np.log(y),
     domain=(P, P),
 )  # fmt: skip

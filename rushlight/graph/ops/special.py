@@ -60,8 +60,9 @@ erfinv: Op = _enter(
 )
 lgamma: Op = _enter("lgamma", _scipy("gammaln"), P, lambda g, out, x: g * digamma(x))
 digamma: Op = _enter("digamma", _scipy("psi"), P, lambda g, out, x: g * trigamma(x))
-trigamma: Op = _enter("trigamma", _scipy("polygamma", 1), P, lambda g, out, x: g * tetragamma(x))
-tetragamma: Op = _enter("tetragamma", _scipy("polygamma", 2), P)
+trigamma: Op = _enter(
+    "trigamma", _scipy("polygamma", 1), P, lambda g, out, x: g * polygamma(x, arg=2)
+)
 i0: Op = _enter("i0", _scipy("i0"), R, lambda g, out, x: g * i1(x))
 i1: Op = _enter("i1", _scipy("i1"), R, _i1_grad)
 i0e: Op = _enter("i0e", _scipy("i0e"), R, lambda g, out, x: g * (i1e(x) - out * sign(x)))

@@ -16,9 +16,17 @@ ABOVE_ONE, INSIDE = (1.25, 3.0), (-0.9, 0.9)
 
 tan: Op = define("tan", lambda e, x: e.tan(x), lambda g, out, x: g * (out * out + 1.0),
                  types="float", reference=np.tan, domain=((-1.2, 1.2),))  # fmt: skip
+
+
+def _square(y: Val, x: Val) -> Val:
+    """Of the distance from the origin; there any number, so that the angle's gradients are 0."""
+    square = x * x + y * y
+    return where(eq(square, 0.0), 1.0, square)
+
+
 atan2: Op = define(
-    "atan2", lambda e, y, x: e.atan2(y, x), lambda g, out, y, x: g * (x / (x * x + y * y)),
-    lambda g, out, y, x: g * (-y / (x * x + y * y)), types="float", reference=np.arctan2,
+    "atan2", lambda e, y, x: e.atan2(y, x), lambda g, out, y, x: g * (x / _square(y, x)),
+    lambda g, out, y, x: g * (-y / _square(y, x)), types="float", reference=np.arctan2,
     domain=(R, P),
 )  # fmt: skip
 atan: Op = define("atan", lambda e, x: e.atan2(x, e.const(1, x.dtype)),

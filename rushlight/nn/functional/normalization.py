@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import engine
+from ...base.shape import broadcast_shapes
 from ...engine import Tensor
 
 
@@ -251,8 +252,10 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The cosine of the angle between vectors along ``dim``."""
     a: Any = x1
     b: Any = x2
+    shape = broadcast_shapes(tuple(a.shape), tuple(b.shape))
+    a, b = a.expand(shape), b.expand(shape)
     dots = (a * b).sum(dim)
-    lengths = (a * a).sum(dim).sqrt().clamp_min(eps) * (b * b).sum(dim).sqrt().clamp_min(eps)
+    lengths = a.norm(2.0, dim).clamp_min(eps) * b.norm(2.0, dim).clamp_min(eps)
     return dots / lengths  # type: ignore[no-any-return]
 
 
