@@ -35,7 +35,6 @@ class Kind:
     mantissa: int
     bias: int
     magic: float  # adding it rounds to an integer, which stands in the low bits
-    magic_bits: int
     least_normal: float
     log_base: int  # bits of sqrt(1/2): mantissas are taken from [sqrt(1/2), sqrt(2))
     ln2: tuple[float, float]  # the first with trailing zeros: its integer multiples are exact
@@ -49,13 +48,18 @@ class Kind:
     erf_far: tuple[float, float, float]  # 1/half, -middle/half, from where on the result is 1
     trig_end: float  # from here on arguments are reduced by Payne and Hanek's way
 
+    @property
+    def lift(self) -> float:
+        """`magic` for exponents: two powers of two can be spelled from what stands in the low bits
+        without a further addition."""
+        return self.magic + 2 * self.bias
+
 
 F32 = Kind(
     bits=32,
     mantissa=23,
     bias=127,
     magic=12582912.0,
-    magic_bits=0x4B400000,
     least_normal=2.0**-126,
     log_base=0x3F3504F3,
     ln2=(0.693359375, -2.12194440e-4),
@@ -75,7 +79,6 @@ F64 = Kind(
     mantissa=52,
     bias=1023,
     magic=6755399441055744.0,
-    magic_bits=0x4338000000000000,
     least_normal=2.0**-1022,
     log_base=0x3FE6A09E667F3BCD,
     ln2=(6.93147180369123816490e-01, 1.90821492927058770002e-10),
@@ -200,18 +203,18 @@ class Lanes:
         rule = self.horner if self.single else self.estrin
         return rule(x, coefficients)
 
-    def rounded(self, x: Value, scale: float) -> tuple[Value, Value]:
-        """The integer next to `x * scale`: with `magic` added, and alone."""
-        magic = self.c(self.kind.magic)
+    def rounded(self, x: Value, scale: float, more: int = 0) -> tuple[Value, Value]:
+        """The integer next to `x * scale`: with `magic` and `more` added, and alone."""
+        magic = self.c(self.kind.magic + more)
         shifted = self.fma(x, self.c(scale), magic)
         return shifted, self.sub(shifted, magic)
 
-    def power_of_two(self, integer: Value) -> Value:
-        """`2**integer` for a biased exponent within the normal range."""
-        return self.from_bits(self.i("shl", integer, self.ic(self.kind.mantissa)))
+    def power_of_two(self, exponent: Value) -> Value:
+        """`2**n` for the integer `n + bias` that stands in the low bits, a normal number."""
+        return self.from_bits(self.i("shl", exponent, self.ic(self.kind.mantissa)))
 
     def scale(self, x: Value, shifted: Value, n: Value, kept: Value | None = None) -> Value:
-        """`x * 2**n`, rounded once, over the whole range; `shifted` is `n` with `magic` added.
+        """`x * 2**n`, rounded once, over the whole range; `shifted` is `n` with `lift` added.
 
         Zero in lanes that are not `kept`; where `scalef` holds, those may have any `x` and `n`.
         """
@@ -219,11 +222,9 @@ class Lanes:
             return self._scalef(x, n, kept)
         # Two factors: one would leave the exponent's range before the product does.
         kind = self.kind
-        half = self.bits(self.fma(n, self.c(0.5), self.c(kind.magic)))
-        base = kind.bias - kind.magic_bits
-        first = self.power_of_two(self.i("add", half, self.ic(base)))
-        rest = self.i("sub", self.bits(shifted), half)
-        second = self.power_of_two(self.i("add", rest, self.ic(kind.bias)))
+        half = self.bits(self.fma(n, self.c(0.5), self.c(kind.magic + kind.bias)))
+        first = self.power_of_two(half)
+        second = self.power_of_two(self.i("sub", self.bits(shifted), half))
         y = self.mul(self.mul(x, first), second)
         return y if kept is None else self.sel(kept, y, self.c(0.0))
 
@@ -257,7 +258,6 @@ class Lanes:
             return x
         return self.e.shuffle(x, "poison", range(first, first + count), element, self.width)
 
-    def scale_normal(self, shifted: Value) -> Value:
-        """`2**n` where that is a normal number; `shifted` is `n` with `magic` added."""
-        base = self.kind.bias - self.kind.magic_bits
-        return self.power_of_two(self.i("add", self.bits(shifted), self.ic(base)))
+    def scale_normal(self, shifted: Value, less: int = 0) -> Value:
+        """`2**(n - less)` where that is a normal number; `shifted` is `n` with `lift` added."""
+        return self.power_of_two(self.i("sub", self.bits(shifted), self.ic(self.kind.bias + less)))

@@ -33,8 +33,8 @@ _LOG_ERFC_1 = -1.8496055099332482
 
 
 def exp_parts(v: Lanes, x: Value) -> tuple[Value, Value, Value]:
-    """`x = n ln2 + r`: n with magic added, n, r (|r| <= ln2 / 2)."""
-    shifted, n = v.rounded(x, v.kind.log2_e[0])
+    """`x = n ln2 + r`: n with `lift` added, n, r (|r| <= ln2 / 2)."""
+    shifted, n = v.rounded(x, v.kind.log2_e[0], 2 * v.kind.bias)
     high, low = v.kind.ln2
     r = v.fma(n, v.c(-low), v.fma(n, v.c(-high), x))
     return shifted, n, r
@@ -64,7 +64,7 @@ def exp2(e: Emitter, width: int, ty: str, x: Value) -> Value:
     kept = v.cmp("uge", x, v.c(low))  # as in `_exp_of`
     x = v.at_most(x, high)
     x = x if v.scalef else v.sel(kept, x, v.c(0.0))
-    magic = v.c(v.kind.magic)
+    magic = v.c(v.kind.lift)
     shifted = v.add(x, magic)
     n = v.sub(shifted, magic)
     r = v.sub(x, n)
@@ -78,8 +78,7 @@ def _expm1_of(v: Lanes, x: Value) -> Value:
     tail = v.polynomial(r, v.pick(EXPM1_F32, EXPM1_F64))
     p = v.fma(v.mul(r, r), tail, r)
     # Half of everything, doubled at the end: 2**n itself may be beyond the largest number.
-    base = v.kind.bias - 1 - v.kind.magic_bits
-    half = v.power_of_two(v.i("add", v.bits(shifted), v.ic(base)))
+    half = v.scale_normal(shifted, 1)
     y = v.fma(half, p, v.sub(half, v.c(0.5)))
     return v.add(y, y)
 

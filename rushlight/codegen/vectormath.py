@@ -72,7 +72,7 @@ def _pow_single(e: Emitter, width: int, ax: Value, y: Value) -> Value:
     f = v.sub(m, v.c(1.0))
     log2_x = v.fma(f, v.estrin(f, POW32_LOG2), exponent)
     power = v.at_least(v.at_most(v.mul(wide_y, log2_x), 200.0), -200.0)
-    magic = v.c(v.kind.magic)
+    magic = v.c(v.kind.lift)
     shifted = v.add(power, magic)
     r = v.sub(power, v.sub(shifted, magic))
     p = v.fma(r, v.estrin(r, POW32_EXP2), v.c(1.0))

@@ -62,7 +62,7 @@ def addmm(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Ce
 
 
 def softmax(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: Cell) -> bool:
-    """Exponentials by their sum along a dimension."""
+    """Exponentials by their sum along a dimension: times its inverse."""
     if count(spec.shape) == 0:
         return False
     along = ((arg,) if spec.shape else (), True)
@@ -71,8 +71,8 @@ def softmax(r: Runner, xs: list[Cell], arg: Any, spec: Spec, leaves: bool, out: 
     low = r.step(SUB, [xs[0], top], None, spec)
     e = r.step(EXP, [low], None, spec)
     r.let_go(low)
-    total = r.step(SUM, [e], along, one)
-    r.node(DIV.code, DIV, [e, total], None, spec, leaves, True, out)
+    part = r.step(DIV, [number(1.0, one), r.step(SUM, [e], along, one)], None, one)
+    r.node(MUL.code, MUL, [e, part], None, spec, leaves, True, out)
     r.let_go(e)
     return True
 
@@ -157,6 +157,7 @@ NEG: Final = TABLE["neg"]
 PICK: Final = TABLE["pick"]
 WHERE: Final = TABLE["where"]
 MATMUL: Final = TABLE["matmul"]
+MUL: Final = TABLE["mul"]
 PARTS: Final[dict[str, Direct]] = {
     "mean": mean,
     "linear": linear,
