@@ -118,7 +118,7 @@ def infer_size(shape: Ints, n: int) -> Ints:
                 raise RuntimeError("only one dimension can be inferred")
             hole = i
         elif d < 0:
-            raise RuntimeError(f"invalid shape dimension {d}")
+            raise RuntimeError(f"invalid shape dimension {d} at index {i} of shape {list(shape)}")
         else:
             known *= d
     if hole < 0:

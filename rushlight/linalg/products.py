@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from rushlight import engine
-from rushlight.base.shape import broadcast_shapes, numel
+from rushlight.base.shape import broadcast_shapes, numel, wrap_dim
 from rushlight.engine import Tensor
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import movement
@@ -91,6 +91,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
     need_tensor(other, "linalg.cross", "other", 2)
     if len(input.shape) != len(other.shape):
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    wrap_dim(dim, len(input.shape))
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and "
@@ -104,13 +105,13 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
     return sh.diagonal(A, offset, dim1, dim2)
 
 
-def vander(x: Tensor, N: int | None = None) -> Tensor:
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Powers 0 to N - 1 of the elements, along a new last dimension."""
     need_tensor(x, "linalg.vander", "x")
     x = x if x.shape else sh.unsqueeze(x, 0)
     count = x.shape[-1] if N is None else N
     if count <= 1:
-        raise RuntimeError(f"N must be greater than 1, but got {count}.")
+        raise RuntimeError("N must be greater than 1.")
     ones = ones_like(sh.unsqueeze(x, -1))
     line = look(movement.expand, sh.unsqueeze(x, -1), (*x.shape, count - 1))
     return cat([ones, apply(CUMPROD, line, arg=len(x.shape))], -1)

@@ -51,7 +51,7 @@ def _check(weights: Array, num_samples: int, replacement: bool) -> None:
             f"multinomial only supports floating-point dtypes for input, got: {weights.dtype.name}"
         )
     if num_samples <= 0:
-        raise RuntimeError(f"cannot sample n_sample <= 0 samples, got {num_samples}")
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > weights.shape[-1]:
         raise RuntimeError(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement, "

@@ -38,6 +38,8 @@ from rushlight.tensor.literals import array_of
 
 def owned(a: Any, kind: dtype, where: device, requires_grad: bool = False) -> Tensor:
     """A tensor that takes over a fresh array of `kind`'s NumPy type."""
+    if requires_grad:
+        _need_float(kind)
     out = engine.own_array(a, kind, where)
     return engine.require_grad(out, True) if requires_grad else out
 
@@ -507,6 +509,9 @@ def _corner(name: str, find: Any) -> None:
         layout: Any = None,
     ) -> Tensor:
         kind = element_type(dtype, name)
+        for what, n in (("row", row), ("col", col)):
+            if n < 0:
+                raise RuntimeError(f"{what} must be non-negative, got{n}")
         return owned(np.stack(find(row, offset, col)).astype(kind.numpy), kind, place(device))
 
     indices.__doc__ = f"`{name}`: row and column indices of a triangle, shape (2, n)."

@@ -17,6 +17,7 @@ from rushlight.graph.op import Op
 from rushlight.graph.ops import elementwise as ew
 from rushlight.graph.ops import indexing as rows
 from rushlight.graph.ops import movement
+from rushlight.graph.ops.division import remainder
 from rushlight.graph.shaping import NAMES
 from rushlight.tensor import shape as sh
 from rushlight.tensor.convert import clone
@@ -274,7 +275,22 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
             f"take(): Expected a long tensor for index, but got {index.dtype.typename}"
         )
     apart(out, input, index)
-    return give(picked(sh.reshape(input, -1), [(0, index)]), out, "take")
+    flat = sh.reshape(input, -1)
+    return give(picked(flat, [(0, _in_memory(index, flat))]), out, "take")
+
+
+def within(
+    index: Tensor, size: int, words: str, *, negative: bool = False, besides: int | None = None,
+    error: type[Exception] = RuntimeError,
+) -> Tensor:  # fmt: skip
+    """``index``, refused in these words unless it lies in [0, size), or in [-size, size)."""
+    arg = (size, negative, besides, error is IndexError, words)
+    return apply(rows.within, index, arg=arg)
+
+
+def _in_memory(index: Tensor, flat: Tensor) -> Tensor:
+    words = "out of range: tried to access index {i} on a tensor of {size} elements."
+    return within(index, flat.shape[0], words, negative=True, error=IndexError)
 
 
 @both()
@@ -290,7 +306,8 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     distinct(self, index, True)
     distinct(self, source, True)
     flat = clone(sh.reshape(self, -1))
-    put_at(flat, [(0, sh.reshape(index, -1))], sh.reshape(source, -1), accumulate)
+    index = _in_memory(sh.reshape(index, -1), flat)
+    put_at(flat, [(0, index)], sh.reshape(source, -1), accumulate)
     return engine.settle("put_", self, sh.reshaped(flat, tuple(self.shape)))
 
 
@@ -298,7 +315,7 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with an index that broadcasts; on the flattened tensor without `dim`."""
     if dim is None:
-        return picked(sh.reshape(input, -1), [(0, sh.reshape(indices, -1))])
+        return apply(rows.gather, sh.reshape(input, -1), sh.reshape(indices, -1), arg=0)
     d = axis(input, dim)
     shape = list(input.shape)
     shape[d] = 1
@@ -308,7 +325,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     at, of = wide.copy(), wide.copy()
     at[d], of[d] = count, input.shape[d]
     x, i = look(movement.expand, input, tuple(of)), look(movement.expand, indices, tuple(at))
-    return apply(rows.gather, x, apply(ew.where, apply(ew.lt, i, 0), i + of[d], i), arg=d)
+    return apply(rows.gather, x, apply(remainder, i, of[d]), arg=d)  # as PyTorch's: they go round
 
 
 # ---------------------------------------------------------------- masks

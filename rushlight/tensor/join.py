@@ -75,6 +75,10 @@ def cat(
         parts = _one_type(parts)
         full = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
     d = wrap_dim(integer(dim, "cat", "dim"), len(full[0].shape))
+    if len(full) < len(parts) and engine.is_grad_enabled():
+        like = tuple(full[0].shape)
+        none = (*like[:d], 0, *like[d + 1 :])
+        full += [sh.reshaped(x, none) for x in parts if x.requires_grad and tuple(x.shape) == (0,)]
     made = joined(full, d)
     if out is None:
         return made

@@ -139,7 +139,11 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1)
 @function()
 def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tensor:
     """Powers of a vector's elements, one element a row."""
+    if len(x.shape) != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
     n = x.shape[0] if N is None else N
+    if n < 0:
+        raise RuntimeError("N must be non-negative.")
     powers = np.arange(n) if increasing else np.arange(n)[::-1]
     exponents = owned(np.ascontiguousarray(powers).astype(x.dtype.numpy), x.dtype, x.device)
     return apply(ew.pow_, look(movement.unsqueeze, x, 1), exponents)

@@ -359,6 +359,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     a = engine.read(input)
     if a.ndim != 1 or (a.size and a.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if input.dtype.rank != 1:
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input.dtype.typename}'")
     if weights is None:
         return owned(np.bincount(a, minlength=minlength).astype(np.int64), dt.int64, input.device)
     w = engine.read(weights)
@@ -507,6 +511,10 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     """All combinations of `r` elements, one a row."""
     if len(input.shape) != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return engine.full((0,), 0, input.dtype, input.device)
     n = input.shape[0]
     grid = np.indices((n,) * r).reshape(r, -1).T
     step = np.diff(grid, axis=1)
@@ -537,7 +545,7 @@ def repeat_interleave(
             f"{len(times)} and input.size({d}) = {x.shape[d]}"
         )
     if (times < 0).any():
-        raise RuntimeError("repeats can not be negative")
+        raise RuntimeError("Repeats must be non-negative")
     found = np.repeat(np.arange(x.shape[d]), times)
     return apply(ix.index, x, engine.table(found.astype(np.int64), dt.int64, x.device), arg=(d,))
 

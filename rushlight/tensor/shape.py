@@ -376,6 +376,10 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 def _tiled(x: Tensor, times: Ints) -> Tensor:
     shape = (1,) * (len(times) - len(x.shape)) + tuple(x.shape)
     result = tuple(r * n for r, n in zip(times, shape))
+    if any(r < 0 for r in times):
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(result)}: {list(result)}"
+        )
     split = tuple(v for n in shape for v in (1, n))
     wide = tuple(v for r, n in zip(times, shape) for v in (r, n))
     x = look(movement.expand, reshaped(x, split), wide)
@@ -392,10 +396,6 @@ def repeat(self: Tensor, *repeats: Any, **named: Any) -> Tensor:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
             "tensor"
-        )
-    if any(r < 0 for r in times):
-        raise RuntimeError(
-            f"Trying to create tensor with negative dimension {min(times)}: {list(times)}"
         )
     return _tiled(self, times)
 
@@ -446,7 +446,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -n <= first <= n:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-n}, {n}], but got {first})"
+            f"start out of range (expected to be in range of [{-n}, {n}], but got {first})"
         )
     first = first + n if first < 0 else first
     if first + count > n:
@@ -504,6 +504,8 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     n = shape[d] if shape else 1
     if size > n:
         raise RuntimeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}")
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     if not shape:
@@ -558,9 +560,6 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         raise RuntimeError(
             f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
         )
-    for i in (0, 1):
-        if not -n <= dims[i] < n:
-            raise RuntimeError(f"Rotation dim{i} out of range, dim{i} = {dims[i]}")
     a, b = normal_dims(tuple(dims), n)
     k %= 4
     if k == 0:

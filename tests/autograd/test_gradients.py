@@ -442,3 +442,11 @@ def test_gamma_functions_of_four_orders() -> None:
         np.testing.assert_allclose(
             got[0], torch.polygamma(k - 1, torch.tensor(x, dtype=torch.float64)).item()
         )
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_an_empty_line_between_others_has_a_gradient(dim: int) -> None:
+    empty = torch.zeros(0, requires_grad=True)
+    x = torch.ones(2, 3, requires_grad=True)
+    torch.cat([x, empty, x], dim).sum().backward()
+    assert empty.grad.shape == (0,) and x.grad.tolist() == [[2.0] * 3] * 2

@@ -14,7 +14,7 @@ F = torch.nn.functional
 X = torch.arange(12.0).reshape(3, 4)
 BELOW = torch.tensor([-1, 0])
 
-REFUSED = "-1 is out of bounds|index out of range in self"
+REFUSED = "-1 is out of bounds|index out of range in self|Index 0 of input takes value -1"
 
 CALLS: dict[str, Callable[[], Any]] = {
     "embedding": lambda: F.embedding(BELOW, X),

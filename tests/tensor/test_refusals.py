@@ -111,6 +111,62 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         RuntimeError,
         r"Expected target size \[2\], but got \[1\]",
     ),
+    "multi_margin class": (
+        lambda: F.multi_margin_loss(x, torch.tensor([0, 3])),
+        RuntimeError,
+        "target out of range",
+    ),
+    "multilabel_margin class": (
+        lambda: F.multilabel_margin_loss(x, torch.tensor([[0, -1, 1], [1, -2, 0]])),
+        RuntimeError,
+        "argument #2 'target' is out of range",
+    ),
+    "take place": (
+        lambda: x.take(torch.tensor([0, -7])),
+        IndexError,
+        "tried to access index -7 on a tensor of 6 elements",
+    ),
+    "put_ place": (
+        lambda: x.clone().put_(torch.tensor([6]), torch.ones(1)),
+        IndexError,
+        "tried to access index 6 on a tensor of 6 elements",
+    ),
+    "take_along_dim place": (
+        lambda: torch.take_along_dim(x, torch.tensor([-1])),
+        RuntimeError,
+        "index -1 is out of bounds for dimension 0 with size 6",
+    ),
+    "max_unpool place": (
+        lambda: F.max_unpool2d(x[None], whole[None] + 7, 1).tolist(),
+        RuntimeError,
+        r"invalid max index: 7 \(output volumes are of size 2x3\)",
+    ),
+    "embedding_bag row": (
+        lambda: F.embedding_bag(torch.tensor([[0, 2]]), x),
+        RuntimeError,
+        r"Index 1 of input takes value 2 which is not in the valid range \[0, 2\)",
+    ),
+    "embedding_bag row, max": (
+        lambda: F.embedding_bag(torch.tensor([2, 0]), x, torch.tensor([0]), mode="max"),
+        RuntimeError,
+        "but found idx to be 2",
+    ),
+    "narrow": (lambda: x.narrow(1, 9, 1), IndexError, "start out of range"),
+    "rot90": (lambda: x.rot90(1, (0, 9)), IndexError, "Dimension out of range"),
+    "unfold": (lambda: x.unfold(1, -1, 1), RuntimeError, "size is -1 but must be >= 0"),
+    "view": (lambda: x.view(-2, 3), RuntimeError, r"-2 at index 0 of shape \[-2, 3\]"),
+    "local_response_norm": (
+        lambda: F.local_response_norm(x[None], -1),
+        RuntimeError,
+        "kernel size should be greater than zero",
+    ),
+    "windows": (lambda: F.unfold(x[None], 0), RuntimeError, "kernel_height: 0 kernel_width: 0"),
+    "repeat": (lambda: x.repeat(1, -1), RuntimeError, "negative dimension -3"),
+    "arange": (
+        lambda: torch.arange(3, requires_grad=True),
+        RuntimeError,
+        "Only Tensors of floating point and complex dtype can require gradients",
+    ),
     "glu": (lambda: F.glu(x, 3), IndexError, "Dimension out of range"),
     "tensor": (
         lambda: torch.tensor(300, dtype=torch.uint8),
@@ -125,6 +181,22 @@ def test_refused(name: str) -> None:
     call, kind, words = REFUSED[name]
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_places_still_to_be_computed_are_refused_when_they_are() -> None:
+    for _ in range(4):  # one operation at a time, and compiled
+        with pytest.raises(IndexError, match="index 8 on a tensor of 6 elements"):
+            (x * 2).take(torch.tensor([1, 7]) + 1).tolist()
+        assert x.take(torch.tensor([1, 3]) + 1).tolist() == [1.0, 1.0]
+
+
+def test_places_along_a_dimension_go_round() -> None:
+    """As PyTorch's `take_along_dim` has them."""
+    y = torch.arange(6.0).reshape(2, 3)
+    assert torch.take_along_dim(y, torch.tensor([[-1, 3, 7]]), 1).tolist() == [
+        [2.0, 0.0, 1.0],
+        [5.0, 3.0, 4.0],
+    ]
 
 
 def test_not_refused() -> None:

@@ -25,7 +25,7 @@ from ...base.shape import Ints, broadcast_shapes, is_dense
 from ..op import COMPOSITE, INDEX, LIBRARY, Op, Spec, register
 from ..value import Val
 from .core import zeros
-from .elementwise import eq, where
+from .elementwise import define, eq, where
 from .movement import ADD_AT, unsqueeze
 from .reduce import sum_to
 
@@ -36,7 +36,8 @@ class Bound(NamedTuple):
     ``operand``: which one.  ``test`` says what of each of its elements: ``index`` (an integer in
     [0, size), or in [-size, size) if ``negative``), ``unit`` (a float in [0, 1]), ``nonzero``.
     ``besides``: an integer that is allowed wherever it lies.  ``error`` is raised with ``words``,
-    in which ``{dim}``, ``{size}``, ``{i}`` are filled in.
+    in which ``{dim}``, ``{size}``, ``{i}`` and ``{at}`` (the first such element's place) are filled
+    in.
     """
 
     operand: int
@@ -48,9 +49,9 @@ class Bound(NamedTuple):
     test: str = "index"
     besides: int | None = None
 
-    def message(self, i: int) -> str:
+    def message(self, i: int, at: int) -> str:
         """What is said of the first value that is outside."""
-        return self.words.format(i=i, dim=self.dim, size=self.size)
+        return self.words.format(i=i, dim=self.dim, size=self.size, at=at)
 
     def require(self, values: Any) -> None:
         """Raise unless every element of an array is allowed."""
@@ -63,8 +64,9 @@ class Bound(NamedTuple):
             if self.besides is not None:
                 wrong = wrong & (values != self.besides)
         if np.any(wrong):
-            first = np.asarray(values)[wrong].flat[0]
-            raise self.error(self.message(int(first) if self.test == "index" else 0))
+            at = int(np.argmax(np.ravel(wrong)))
+            first = np.ravel(values)[at]
+            raise self.error(self.message(int(first) if self.test == "index" else 0, at))
 
 
 Bounds = Callable[[Sequence[Spec], Any], tuple[Bound, ...]]
@@ -96,6 +98,22 @@ def _same_rank(op: Op, x: Spec, index: Spec) -> None:
             + ("input" if op is not scatter else "self")
             + " tensor"
         )
+
+
+# An index as it is, looked at for an operation that refuses it in words of its own;
+# arg = (size, negative, besides, is it an IndexError, words)
+within: Op = define("within", lambda e, x: x, lambda g, out, x: g, reference=np.positive)
+
+
+def _wanted(srcs: Sequence[Spec], arg: Any) -> tuple[Bound, ...]:
+    if arg is None:
+        return ()
+    size, negative, besides, index_error, words = arg
+    error = IndexError if index_error else RuntimeError
+    return (Bound(0, size, 0, negative, error, words, besides=besides),)
+
+
+CHECK[within] = _wanted
 
 
 # ---------------------------------------------------------------- along one dimension

@@ -11,6 +11,7 @@ from ... import engine
 from ...base import dtype as dt
 from ...engine import Tensor, apply
 from ...graph.ops import bags, indexing
+from ...tensor.gather import within
 from ...tensor.sparse import SparseTensor
 
 __all__ = ["embedding", "embedding_bag"]
@@ -109,8 +110,8 @@ def _bag_places(count: int, offsets: Any, last: bool) -> tuple[Any, Any]:
         )
     if starts.size and starts[-1] > count:
         raise RuntimeError(
-            f"offsets[-1] can not be greater than input's length({count}), but got offsets[-1] "
-            f"of {starts[-1]}"
+            f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
+            f"{starts[-1]}"
         )
     if last:
         if not starts.size:
@@ -121,6 +122,15 @@ def _bag_places(count: int, offsets: Any, last: bool) -> tuple[Any, Any]:
     column = np.arange(max(int((ends - starts).max(initial=0)), 1))
     there = column < (ends - starts)[:, None]
     return np.where(there, starts[:, None] + column, 0), there
+
+
+def _rows_there(places: Tensor, weight: Tensor, mode: str) -> Tensor:
+    """``places``, refused where the table has no such row; PyTorch has two ways to say so."""
+    if weight.dtype is dt.float32 and mode != "max":
+        words = "Index {at} of input takes value {i} which is not in the valid range [0, {size})"
+    else:
+        words = "embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {i}"
+    return within(places, weight.shape[0], words)
 
 
 def embedding_bag(
@@ -187,15 +197,18 @@ def embedding_bag(
         raise ValueError("offsets has to be a 1D Tensor but got None")
     elif starts.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
+    places: Any = None
+    known: Any = None
+    if x.dim() == 1 and x.shape[0]:
+        places, known = _bag_places(x.shape[0], starts, include_last_offset)
+    x = _rows_there(x, w, mode)
     if max_norm is not None:
         renormalise(w, x, max_norm, norm_type)
     there: Any = None  # (B, n, 1): which entries count
-    known: Any = None
     if x.dim() == 1:
         if not x.shape[0]:
             bags_wanted = starts.shape[0] - include_last_offset
             return w.new_zeros((bags_wanted, w.shape[1])) + w.sum() * 0  # type: ignore[no-any-return]
-        places, known = _bag_places(x.shape[0], starts, include_last_offset)
         at: Any = engine.from_array(places, dt.int64, w.device)
         x = x[at]
         factors = None if factors is None else factors[at]

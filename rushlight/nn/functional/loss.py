@@ -14,6 +14,7 @@ from ...engine.core import record2
 from ...graph.op import Op
 from ...graph.ops import elementwise as ew
 from ...graph.ops import losses as rows
+from ...tensor.gather import within
 from .normalization import legacy_reduction, pairwise_distance
 
 # The argument of a loss by its reduction, as most losses are called.
@@ -405,6 +406,7 @@ def multi_margin_loss(
             f"samples (batch size). Expected target size [{x.shape[0]}], but got "
             f"{list(t.shape)}. Input has shape {list(x.shape)}."
         )
+    t = within(t, x.shape[1], "target out of range")
     at = t.unsqueeze(1)
     each = (margin - x.gather(1, at) + x).clamp_min(0)
     each = each if p == 1 else each * each

@@ -12,6 +12,7 @@ from ...base import dtype as dt
 from ...engine import Tensor, apply
 from ...graph.ops import indexing
 from ...tensor import reduce as rd
+from ...tensor.gather import within
 from .loss import _reduction, reduced
 from .normalization import pairwise_distance
 
@@ -67,6 +68,7 @@ def multilabel_margin_loss(
     alone = len(x.shape) < 2
     x, y = x.reshape(1, -1) if alone else x, y.reshape(1, -1) if alone else y
     count = x.shape[1]
+    y = within(y, count, "argument #2 'target' is out of range", besides=-1)
     counted = (y >= 0).cumprod(1) != 0  # before the first -1
     at = y.clamp_min(0)
     wanted = counted.new_zeros(tuple(x.shape), dtype=dt.int64)

@@ -212,6 +212,8 @@ def group_norm(
             f"Expected at least 2 dimensions for input tensor but received {len(x.shape)}"
         )
     channels = x.shape[1]
+    if num_groups < 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if channels % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of "

@@ -198,14 +198,29 @@ def _pair(v: Any) -> tuple[int, int]:
     return int(a), int(b)
 
 
+def _need_windows(kernel: Any, dilation: Any, padding: Any, stride: Any) -> None:
+    sizes = {"kernel size": ("kernel", kernel), "stride": ("stride", stride),
+             "dilation": ("dilation", dilation)}  # fmt: skip
+    for what, (short, (height, width)) in sizes.items():
+        if min(height, width) <= 0:
+            raise RuntimeError(
+                f"{what} should be greater than zero, but got {short}_height: {height} "
+                f"{short}_width: {width}"
+            )
+    if min(padding) < 0:
+        raise RuntimeError(
+            f"padding should be non-negative, but got pad_height: {padding[0]} pad_width: "
+            f"{padding[1]}"
+        )
+
+
 def unfold(
     input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Tensor:
     """Every window of (N, C, H, W) as a column: (N, C * kernel elements, windows)."""
     (kh, kw), (dh, dw) = _pair(kernel_size), _pair(dilation)
     (ph, pw), (sh_, sw) = _pair(padding), _pair(stride)
-    if min(kh, kw, dh, dw, sh_, sw) <= 0 or min(ph, pw) < 0:
-        raise RuntimeError("unfold: sizes, dilations and strides have to be greater than zero")
+    _need_windows((kh, kw), (dh, dw), (ph, pw), (sh_, sw))
     if len(input.shape) not in (3, 4) or 0 in input.shape[1:]:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
@@ -241,8 +256,7 @@ def fold(
     """Columns (N, C * kernel elements, windows) added up where ``unfold`` read: (N, C, H, W)."""
     (h, w), (kh, kw), (dh, dw) = _pair(output_size), _pair(kernel_size), _pair(dilation)
     (ph, pw), (sh_, sw) = _pair(padding), _pair(stride)
-    if min(kh, kw, dh, dw, sh_, sw) <= 0 or min(ph, pw) < 0:
-        raise RuntimeError("fold: sizes, dilations and strides have to be greater than zero")
+    _need_windows((kh, kw), (dh, dw), (ph, pw), (sh_, sw))
     if len(input.shape) not in (2, 3) or 0 in input.shape[-2:]:
         raise RuntimeError(
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "

@@ -13,6 +13,7 @@ from ...base.shape import Ints, numel
 from ...engine import Tensor, apply
 from ...graph.ops import convolve, indexing, movement, window
 from ...tensor import shape as sh
+from ...tensor.gather import within
 
 Sizes = int | Sequence[int]
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
@@ -287,7 +288,10 @@ def _max_unpool(
     lead = shape[:-space]
     flat = (*lead, numel(shape[-space:]))
     base = engine.full((*lead, numel(size)), 0.0, input.dtype, input.device)
+    volume = "x".join([str(n) for n in size]) if space > 1 else f"{size[0]}x1"
+    words = f"Found an invalid max index: {{i}} (output volumes are of size {volume})"
     at, value = sh.reshaped(indices, flat), sh.reshaped(input, flat)
+    at = within(at, numel(size), words)
     made = apply(indexing.scatter, base, at, value, arg=(len(lead), False))
     return sh.reshaped(made, (*lead, *size))
 
@@ -507,6 +511,10 @@ def local_response_norm(
         )
     if 0 in x.shape:
         return input
+    if size < 1:
+        raise RuntimeError(
+            f"kernel size should be greater than zero, but got kT: {size} kH: 1 kW: 1"
+        )
     n, c, *space = x.shape
     square = sh.reshaped(x * x, (n, 1, c, numel(tuple(space))))
     pads = ((size // 2, (size - 1) // 2), (0, 0))
