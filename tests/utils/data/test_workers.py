@@ -307,6 +307,33 @@ def test_order_of_draws_with_workers_that_are_not_there():
     assert seen[0] == seen[1]
 
 
+class Asked:
+    """Batches in an order drawn when it is asked for, not when the first of it is taken."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __iter__(self):
+        self.times += 1
+        return iter([[self.times], [0]])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [1, 2]),
+        ({"num_workers": 1}, [2, 4]),
+        ({"num_workers": 1, **FORK}, [2, 4]),
+        ({"num_workers": 1, "persistent_workers": True}, [2, 3]),
+        ({"num_workers": 1, "persistent_workers": True, **FORK}, [2, 3]),
+    ],
+)
+def test_with_workers_the_sampler_is_asked_twice(options, expected):
+    """What PyTorch 2.13 gives: it makes two iterators of the sampler, and takes the second."""
+    loader = DataLoader(TensorDataset(torch.arange(6)), batch_sampler=Asked(), **options)
+    assert [[b.item() for (b,) in loader][0] for _ in range(2)] == expected
+
+
 def test_arguments():
     assert DataLoader(range(3), num_workers=1).prefetch_factor == 2
     with pytest.raises(ValueError, match="prefetch_factor option should be non-negative"):

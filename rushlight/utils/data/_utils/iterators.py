@@ -155,6 +155,7 @@ class _WorkersHereDataLoaderIter(_BaseDataLoaderIter):
             Generator().manual_seed(self._base_seed + i) for i in range(self._num_workers)
         ]
         self._ahead = loader.prefetch_factor * self._num_workers
+        self._begin(loader)  # as with workers
         self._start()
 
     def _start(self) -> None:
@@ -254,6 +255,9 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         for i in range(self._num_workers):
             crew.start(context, self._job(loader, i))
         self._open += crew.answers
+        # PyTorch's pass through workers asks the sampler for an order twice and takes the second:
+        # a sampler that shuffles when it is asked has shuffled twice.
+        self._begin(loader)
         self._tell_all()
 
     def _job(self, loader: Any, i: int) -> wk.Job:
