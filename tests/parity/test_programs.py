@@ -51,6 +51,15 @@ del sys.argv[0]
 sys.path[0] = __import__("os").path.dirname(sys.argv[0]) or "."
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+# PyTorch on other machines: the instructions of its own kernels, or of its convolutions' library.
+MACHINES = tuple(
+    {name: level}
+    for name, levels in (
+        ("ATEN_CPU_CAPABILITY", ("default", "avx2")),
+        ("ONEDNN_MAX_CPU_ISA", ("SSE41", "AVX2")),
+    )
+    for level in levels
+)
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
 
@@ -90,16 +99,16 @@ def test_program(program, tmp_path):
     except AssertionError:
         # Long training magnifies the last bit in which sums differ: PyTorch's own, too.
         others = [
-            run(program, Path(folder), tmp_path / level, [sys.executable], level).stdout
-            for level in ("default", "avx2")
+            run(program, Path(folder), tmp_path / f"torch{i}", [sys.executable], machine).stdout
+            for i, machine in enumerate(MACHINES)
         ]
         compare(expected.stdout, found.stdout, others)
 
 
-def run(program, programs, folder, command, capability=""):
+def run(program, programs, folder, command, machine=None):
     """Run a program, with its edits, in a copy of its own folder.
 
-    `capability`: the instructions that PyTorch uses, where not the best.
+    `machine`: settings for the instructions that PyTorch uses, where not the best.
     """
     source = programs / program.repository / program.path
     inside = folder.joinpath(*Path(program.path).parent.parts)
@@ -114,10 +123,8 @@ def run(program, programs, folder, command, capability=""):
     edit(program, [inside / name for name in (script, *program.first)])
     start = folder / "seeded.py"
     start.write_text(SEEDED, "utf-8")
-    settings = os.environ | THREADS
+    settings = os.environ | THREADS | (machine or {})
     settings |= {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
-    if capability:
-        settings["ATEN_CPU_CAPABILITY"] = capability
     # some import their own repository as if it were installed
     paths = [str(folder), os.environ.get("PYTHONPATH", "")]
     settings["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
