@@ -5,7 +5,7 @@ Strides are in elements.  Everything here is integers in, integers out.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from mypy_extensions import i64
 
@@ -98,14 +98,25 @@ def broadcast_strides(shape: Ints, strides: Ints, to: Ints) -> Ints:
     return tuple(out)
 
 
-def wrap_dim(dim: int, ndim: int) -> int:
-    """A dimension counted from either end; ``IndexError`` in PyTorch's words when out of range."""
+def is_one(dims: Any) -> bool:
+    """Whether an argument names one dimension (an integer, or what counts as one)."""
+    return hasattr(dims, "__index__") and not getattr(dims, "shape", ())
+
+
+def wrap_dim(dim: Any, ndim: int) -> int:
+    """A dimension counted from either end; ``IndexError`` in PyTorch's words when out of range,
+    ``TypeError`` for what is no integer.
+    """
+    if type(dim) is not int:
+        if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+            raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
+        dim = dim.__index__()
     n = ndim if ndim > 0 else 1
     if not -n <= dim < n:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
         )
-    return dim % n
+    return int(dim % n)
 
 
 def infer_size(shape: Ints, n: int) -> Ints:

@@ -29,6 +29,7 @@ from .optimizer import (
 class ASGD(Optimizer):
     """``torch.optim.ASGD``; the averages are ``state[p]["ax"]``."""
 
+    _on_device: ClassVar[str] = "params, mus, etas, and state_steps"
     _counts_steps: ClassVar[bool] = True
     _state_names: ClassVar[tuple[str, ...]] = ("eta", "mu", "ax")
     _group_defaults: ClassVar[Mapping[str, Any]] = {

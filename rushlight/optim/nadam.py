@@ -32,6 +32,8 @@ from .optimizer import (
 class NAdam(Optimizer):
     """``torch.optim.NAdam``."""
 
+    _on_device: ClassVar[str] = "params, mu_products and state_steps"
+
     _counts_steps: ClassVar[bool] = True
     _state_names: ClassVar[tuple[str, ...]] = ("mu_product", "exp_avg", "exp_avg_sq")
     _group_defaults: ClassVar[Mapping[str, Any]] = {

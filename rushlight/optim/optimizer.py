@@ -27,6 +27,7 @@ from ..engine.sums import MET, meets_scattered
 from ..nn.conversion import zero_grad
 from ..nn.handles import Hook, RemovableHandle
 from ..nn.typename import typename
+from .capturing import need_device
 from .groups import Column, Group
 from .scattered import refuse_sparse, step_sparse
 
@@ -71,6 +72,7 @@ class Optimizer:
 
     # What a rule's optimiser states; subclasses that override `step` need none of it.
     _state_names: ClassVar[tuple[str, ...]] = ()
+    _on_device: ClassVar[str] = "params and state_steps"  # what `capturable` asks for
     _counts_steps: ClassVar[bool] = False  # state["step"]
     _enough_steps: ClassVar[int | None] = None  # from which count on its numbers stay the same
     _phases: ClassVar[bool] = False  # do the rows depend on the step
@@ -267,6 +269,8 @@ class Optimizer:
         columns = kept.columns()
         if not columns:
             return
+        if group.get("capturable") and not group.get("fused"):
+            need_device(group, self._on_device)
         self._stale = self._counts_steps
         if kept.steps is None and (len(columns) == len(rows) or not kept.names):
             same = kept.settled(group)

@@ -25,8 +25,10 @@ from rushlight.tensor.install import (
     need_tensor,
     number,
     place,
+    refuse,
     row,
 )
+from rushlight.tensor.kinds import finfo
 from rushlight.tensor.math import inplace_of
 
 apply: Callable[..., Tensor] = engine.apply
@@ -160,9 +162,9 @@ def nan_to_num(
     need_tensor(input, "nan_to_num")
     if input.dtype.rank < 2:
         return give(apply(ew.copy, input), out, "nan_to_num")
-    facts = np.finfo(input.dtype.numpy)
-    top = float(facts.max) if posinf is None else posinf
-    low = float(facts.min) if neginf is None else neginf
+    facts = finfo(input.dtype)
+    top = facts.max if posinf is None else posinf
+    low = facts.min if neginf is None else neginf
     made = apply(ew.where, apply(ew.isnan, input), float(0.0 if nan is None else nan), input)
     made = apply(ew.where, apply(ew.eq, made, math.inf), float(top), made)
     return give(apply(ew.where, apply(ew.eq, made, -math.inf), float(low), made), out, "nan_to_num")
@@ -262,6 +264,12 @@ def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:
     """Where elements are among the test elements; pending work runs."""
+    for v in (elements, test_elements):
+        if isinstance(v, Tensor):
+            words = "Unsupported input type encountered for isin(): {type}"
+            refuse(v, "bc", words, RuntimeError)
+        elif not isinstance(v, int | float | complex):
+            raise TypeError(f"isin(): elements have to be tensors or numbers, not {v!r}")
     x, y = (engine.read(v) if isinstance(v, Tensor) else v for v in (elements, test_elements))
     found = np.isin(x, y, assume_unique=assume_unique, invert=invert)
     return engine.own_array(np.array(found), dt.bool_, place(None))

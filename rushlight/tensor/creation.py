@@ -332,12 +332,21 @@ _new("new_tensor", tensor)
 _new("new_empty_strided", empty_strided)
 
 
+def need_sequence(data: Any) -> None:
+    """`TypeError` in the words of the old constructors for a number or a text."""
+    if data is None or isinstance(data, float | bool | complex):
+        raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+
+
 @method()
 def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
     """A tensor of this one's dtype: of a size, or of data (the old constructor)."""
     if not args:
         return filled((0,), 0, self.dtype, self.device)
     if len(args) == 1 and not hasattr(args[0], "__index__"):
+        need_sequence(args[0])
         return tensor(args[0], dtype=self.dtype)
     return filled(sizes(args, "new"), 0, self.dtype, self.device)
 

@@ -26,6 +26,7 @@ from rushlight.tensor.install import (
 from rushlight.tensor.join import cat
 from rushlight.tensor.linalg_basic import product
 from rushlight.tensor.matrices import (
+    HALVES,
     LINALG,
     column_major,
     linalg,
@@ -55,6 +56,8 @@ lu_unpack_result = result_type("lu_unpack", "P L U")
 def linalg_qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """Q with orthonormal columns and upper triangular R of `A = Q R`."""
     need_matrices(A, "linalg.qr", square=False)
+    if A.dtype in HALVES:
+        raise NotImplementedError(f"\"geqrf_cpu\" not implemented for '{A.dtype.typename}'")
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "

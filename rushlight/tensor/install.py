@@ -189,6 +189,12 @@ def need_tensor(x: Any, name: str, argument: str = "input", position: int = 1) -
         )
 
 
+def refuse(x: Tensor, kinds: str, words: str, error: type[Exception] = NotImplementedError) -> None:
+    """Raise `words`, with `{type}` filled in, for elements of one of the kinds `kinds`."""
+    if x.dtype.kind in kinds:
+        raise error(words.format(type=x.dtype.typename))
+
+
 def operand(x: Any, name: str, argument: str = "other", position: int = 2) -> Tensor | Number:
     """A tensor or a Python number (NumPy's scalars become one); `TypeError` for anything else."""
     if isinstance(x, Tensor | float | int | complex):

@@ -18,7 +18,16 @@ from rushlight.graph.ops import movement
 from rushlight.graph.ops.reduce import sum_ as _SUM
 from rushlight.tensor import shape as sh
 from rushlight.tensor.creation import filled
-from rushlight.tensor.install import apart, both, function, give, integer, method, need_tensor
+from rushlight.tensor.install import (
+    apart,
+    both,
+    function,
+    give,
+    integer,
+    method,
+    need_tensor,
+    refuse,
+)
 from rushlight.tensor.kinds import contiguous_format
 
 apply: Callable[..., Tensor] = engine.apply
@@ -409,6 +418,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     need_tensor(input, "trace")
+    refuse(input, "b", "\"trace\" not implemented for '{type}'")
     if len(input.shape) != 2:
         raise RuntimeError("trace: expected a matrix, but got tensor with dim "
                            f"{len(input.shape)}")  # fmt: skip

@@ -11,32 +11,42 @@ from rushlight.base import dtype as dt
 from rushlight.base.dtype import dtype
 from rushlight.engine import Tensor
 from rushlight.engine.records import Rec
-from rushlight.tensor import convert
-from rushlight.tensor.creation import filled, tensor
+from rushlight.graph.shaping import NAMES
+from rushlight.tensor.creation import filled, need_sequence, tensor
 from rushlight.tensor.install import place, sizes
 from rushlight.tensor.literals import array_of
 
 
 def _is_size(x: Any) -> bool:
     """Whether a single argument says how many, rather than what: NumPy's arrays are data."""
-    return hasattr(x, "__index__") and not isinstance(x, np.ndarray)
+    return hasattr(x, "__index__") and not isinstance(x, np.ndarray | bool)
+
+
+def _of_kind(x: Tensor, kind: dtype) -> Tensor:
+    """``x`` as another tensor on its memory; `TypeError` for elements of another type."""
+    if x.dtype is not kind:
+        wanted, got = (
+            f"TensorOptions(dtype={NAMES.get(d.name, d.name)}, device={x.device}, layout=Strided, "
+            "requires_grad=false (default), pinned_memory=false (default), "
+            "memory_format=(nullopt))"
+            for d in (kind, x.dtype)
+        )
+        raise TypeError(f"expected {wanted} (got {got})")
+    return cast(Tensor, engine.become(Tensor, x, False))
 
 
 def build(kind: dtype, args: tuple[Any, ...], name: str) -> Tensor:
     """A tensor of a size (integers), of data (a sequence), or an alias of a tensor."""
     if not args:
         return filled((0,), 0, kind, place(None))
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        return _of_kind(args[0], kind)
     if len(args) == 1 and not _is_size(args[0]):
         data = args[0]
-        if isinstance(data, Tensor):
-            return convert.cast(data, kind)
+        need_sequence(data)
         if type(data).__name__ == "Size":
             return filled(tuple(data), 0, kind, place(None))
         return tensor(data, dtype=kind)
-    if len(args) == 1 and isinstance(args[0], Tensor):
-        if args[0].shape:
-            return convert.cast(args[0], kind)
-        raise TypeError("new(): data must be a sequence (got Tensor)")
     return filled(sizes(args, name), 0, kind, place(None))
 
 
@@ -74,17 +84,19 @@ def entered(args: tuple[Any, ...]) -> Tensor:
     """What `torch.Tensor(*args)` holds, as memory that no record has made."""
     kind = dt.Defaults.float
     one = args[0] if len(args) == 1 else None
-    if isinstance(one, Tensor) and one.shape:
-        if one.dtype is not kind:
-            raise TypeError(
-                f"torch.Tensor(tensor): expected {kind.typename}Tensor, got "
-                f"{one.dtype.typename}Tensor"
-            )
+    if isinstance(one, Tensor):
         return cast(Tensor, engine.become(Tensor, one, False))
     if len(args) == 1 and not _is_size(one) and type(one).__name__ != "Size":
+        need_sequence(one)
         a, _ = array_of(one, kind)
     else:
-        a = np.zeros(sizes(args, "new") if args else (0,), kind.numpy)
+        shape = sizes(args, "new") if args else (0,)
+        for n in shape:
+            if n < 0:
+                raise RuntimeError(
+                    f"Trying to create tensor with negative dimension {n}: {list(shape)}"
+                )
+        a = np.zeros(shape, kind.numpy)
     return engine.own_array(a, kind, place(None))
 
 

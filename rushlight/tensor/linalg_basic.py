@@ -23,6 +23,7 @@ from rushlight.tensor.install import (
     method,
     named,
     need_tensor,
+    refuse,
 )
 
 apply: Callable[..., Tensor] = engine.apply
@@ -166,6 +167,8 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 @both("inner")
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
+    need_tensor(input, "inner")
+    need_tensor(other, "inner", "other", 2)
     if not input.shape or not other.shape:
         return apply(mul, input, other)
     return tensordot(input, other, ([-1], [-1]))
@@ -296,6 +299,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 @both()
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product."""
+    need_tensor(input, "kron")
+    need_tensor(other, "kron", "other", 2)
     n = max(len(input.shape), len(other.shape))
     a = (1,) * (n - len(input.shape)) + tuple(input.shape)
     b = (1,) * (n - len(other.shape)) + tuple(other.shape)
@@ -307,6 +312,17 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 @both("cross")
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along a dimension of size 3."""
+    need_tensor(input, "cross")
+    need_tensor(other, "cross", "other", 2)
+    if dim is None and 3 not in input.shape:
+        raise RuntimeError("no dimension of size 3 in input")
+    if len(input.shape) != len(other.shape):
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    if input.dtype is not other.dtype:
+        raise RuntimeError(
+            f"expected scalar type {input.dtype.typename} but found {other.dtype.typename}"
+        )
+    refuse(input, "b", "\"cross\" not implemented for '{type}'")
     shape = broadcast_shapes(tuple(input.shape), tuple(other.shape))
     if dim is None:
         dim = next((d for d, n in enumerate(shape) if n == 3), -1)

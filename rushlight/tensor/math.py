@@ -332,7 +332,7 @@ def powered(x: Any, y: Any) -> Tensor:
             return powered(apply(ew.cast, x, arg=dt.Defaults.float), y)
         if x.dtype.kind == "b" and not isinstance(y, bool):
             x = apply(ew.cast, x, arg=dt.int64)
-        if y < 0:
+        if not isinstance(y, complex) and y < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
     return apply(ew.pow_, x, y) if special is None else special(x)
 
@@ -373,12 +373,18 @@ inplace_of("pow_", pow_)
 
 @both()
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """`pow` in float64."""
+    """`pow` in float64, or complex128."""
     if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
         need_tensor(input, "float_power")
+    x, y = operand(input, "float_power", "input", 1), operand(exponent, "float_power", "exponent")
+    imaginary = any(
+        v.dtype.kind == "c" if isinstance(v, Tensor) else isinstance(v, complex) for v in (x, y)
+    )
+    kind = dt.complex128 if imaginary else dt.float64
     wide = [
-        apply(ew.cast, v, arg=dt.float64) if isinstance(v, Tensor) else float(v)
-        for v in (input, exponent)
+        apply(ew.cast, v, arg=kind) if isinstance(v, Tensor) else kind_of_number(v)
+        for v in (x, y)
+        for kind_of_number in (complex if imaginary else float,)
     ]
     return give(powered(*wide), out, "float_power")
 
@@ -418,7 +424,7 @@ inplace_of("round_", round_)
 # ---------------------------------------------------------------- Python's operators
 
 
-OPERANDS: Final = (int, float, Tensor)
+OPERANDS: Final = (int, float, complex, Tensor)
 
 
 def _invert(self: Tensor) -> Tensor:

@@ -72,6 +72,9 @@ def need_matrices(x: Any, name: str, argument: str = "A", square: bool = True) -
     need_float(x, name)
 
 
+HALVES: Final = (dt.float16, dt.bfloat16)
+
+
 def need_float(x: Tensor, name: str) -> None:
     """`RuntimeError` for integers."""
     if x.dtype.rank < 2:
@@ -231,6 +234,11 @@ def linalg_pinv(
 @both("pinverse")
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudo-inverse."""
+    if input.dtype in HALVES:
+        raise RuntimeError(
+            f"linalg.pinv({input.dtype.typename}{{{list(input.shape)}}}): expected a tensor with 2 "
+            "or more dimensions of float, double, cfloat or cdouble types"
+        )
     return _pinv(input, None, rcond)
 
 
@@ -484,6 +492,8 @@ def linalg_svd(
 ) -> Any:
     """U, the singular values descending, and V^T of `A = U S V^T`."""
     need_matrices(A, "linalg.svd", square=False)
+    if A.dtype in HALVES:
+        raise NotImplementedError(f"\"linalg_svd_cpu\" not implemented for '{A.dtype.typename}'")
     packed = decided(apply(mx.svd, A, arg=bool(full_matrices)))
     return svd_result(*parts_of(packed, mx.svd_sizes(tuple(A.shape[-2:]), bool(full_matrices))))
 

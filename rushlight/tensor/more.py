@@ -25,6 +25,7 @@ from rushlight.tensor.install import (
     need_tensor,
     number,
     place,
+    refuse,
 )
 from rushlight.tensor.kinds import contiguous_format
 
@@ -37,6 +38,19 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "") -> Ten
     """Distances between all rows of two matrices (or batches of them)."""
     need_tensor(x1, "cdist", "x1")
     need_tensor(x2, "cdist", "x2", 2)
+    for i, x in enumerate((x1, x2), 1):
+        refuse(x, "buic", f"cdist only supports floating-point dtypes, X{i} got: {{type}}",
+               RuntimeError)  # fmt: skip
+        if len(x.shape) < 2:
+            raise RuntimeError(
+                f"cdist only supports at least 2D tensors, X{i} got: {len(x.shape)}D"
+            )
+    if x1.shape[-1] != x2.shape[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
     away = apply(ew.sub, look(movement.unsqueeze, x1, len(x1.shape) - 1),
                  look(movement.unsqueeze, x2, len(x2.shape) - 2))  # fmt: skip
     return reduce.vector_norm(away, float(p), (len(away.shape) - 1,), False)
@@ -192,6 +206,8 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise RuntimeError(
             f"renorm: input needs at least 2 dimensions, got {len(input.shape)} dimensions"
         )
+    words = "linalg.vector_norm: Expected a floating point or complex tensor as input. Got {type}"
+    refuse(input, "bui", words, RuntimeError)
     d = reduce.one_dim(input, dim)[0]
     others = tuple(k for k in range(len(input.shape)) if k != d)
     size = reduce.vector_norm(input, float(p), others, True)

@@ -32,6 +32,7 @@ from rushlight.tensor.install import (
     method,
     need_tensor,
     number,
+    refuse,
     result_type,
     row,
     strides,
@@ -99,6 +100,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 def _running_extreme(name: str, better: Any, result: Any) -> None:
     def f(input: Tensor, dim: int) -> Any:
         need_tensor(input, name)
+        refuse(input, "c", f"\"{name}_cpu\" not implemented for '{{type}}'")
         dims = one_dim(input, dim)
         if not dims:
             return result(
@@ -187,6 +189,7 @@ def argsort(
 ) -> Tensor:
     """The indices that sort along a dimension."""
     need_tensor(input, "argsort")
+    refuse(input, "c", " Sort does not support complex dtypes on CPU", RuntimeError)
     dims = one_dim(input, dim)
     return apply(ARGSORT, input, arg=(dims[0] if dims else 0, bool(descending)))
 
@@ -210,6 +213,8 @@ def topk(
     """The `k` largest (or smallest) along a dimension, in order, and where they stood."""
     need_tensor(input, "topk")
     count = integer(k, "topk", "k")
+    refuse(input, "b", "topk does not support bool dtypes on CPU", RuntimeError)
+    refuse(input, "c", " topk does not support complex dtypes on CPU", RuntimeError)
     dims = one_dim(input, dim)
     if count < 0 or count > (input.shape[dims[0]] if dims else 1):
         raise RuntimeError("selected index k out of range")
@@ -240,6 +245,8 @@ def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
 ) -> Any:
     """The `k`-th smallest (from 1) along a dimension, and where it stands."""
+    need_tensor(input, "kthvalue")
+    refuse(input, "bc", "\"kthvalue_cpu\" not implemented for '{type}'")
     dims = one_dim(input, dim)
     if not 1 <= k <= (input.shape[dims[0]] if dims else 1):
         raise RuntimeError("kthvalue(): selected number k out of range for dimension "
@@ -265,6 +272,7 @@ def shared(x: Tensor, value: Tensor) -> Tensor:
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle value (the lower of two): of all, or along a dimension with where it stands."""
     need_tensor(input, "median")
+    refuse(input, "bc", "\"median_cpu\" not implemented for '{type}'")
     if dim is None:
         flat = sh.reshape(input, -1)
         if not flat.shape[0] and input.dtype.rank == 2:
@@ -278,6 +286,8 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 @both()
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value (the smallest of several) along a dimension, and its last place."""
+    need_tensor(input, "mode")
+    refuse(input, "c", "\"mode_cpu\" not implemented for '{type}'")
     a = engine.read(input)
     dims = one_dim(input, dim)
     if not dims:
@@ -307,8 +317,10 @@ def quantile(
 ) -> Tensor:
     """The value below which a part `q` lies: of all, or along a dimension."""
     need_tensor(input, "quantile")
-    if input.dtype.rank < 2:
+    if input.dtype not in (dt.float32, dt.float64):
         raise RuntimeError("quantile() input tensor must be either float or double dtype")
+    if not input.shape.numel():
+        raise RuntimeError("quantile() input tensor must be non-empty")
     rank = len(input.shape)
     if dim is not None:
         one_dim(input, dim)  # whether there is such a dimension
@@ -412,6 +424,7 @@ def unique(
 ) -> Any:
     """The different values in order, where each element's stands, how often each occurs."""
     need_tensor(input, "unique")
+    refuse(input, "c", "\"unique\" not implemented for '{type}'")
     if dim is not None:
         dim = wrap_dim(dim, len(input.shape))
     values, inverse, counts = np.unique(

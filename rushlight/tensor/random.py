@@ -398,6 +398,10 @@ def _uniform(gen: Any, a: Any, *bounds: Any, **named: Any) -> Any:
     return _fill_uniform(gen, a, number(low, "uniform_", "from"), number(high, "uniform_", "to"))
 
 
+def _numbers(name: str, **given: Any) -> list[Any]:
+    return [number(v, name, argument) for argument, v in given.items()]
+
+
 _into("uniform_", _uniform, True)
 _into(
     "normal_",
@@ -410,22 +414,26 @@ _into("random_", _random)
 _into("bernoulli_", _bernoulli)
 _into(
     "exponential_",
-    lambda gen, a, lambd=1.0: _filled(lambda n: draws.exponential(gen, n, lambd, a.dtype), a),
+    lambda gen, a, lambd=1.0: _filled(
+        lambda n: draws.exponential(gen, n, number(lambd, "exponential_", "lambd"), a.dtype), a
+    ),
 )
 _into(
     "geometric_",
-    lambda gen, a, p: _filled(lambda n: draws.geometric(gen, n, p, a.dtype), a),
+    lambda gen, a, p: _filled(
+        lambda n: draws.geometric(gen, n, number(p, "geometric_", "p"), a.dtype), a
+    ),
 )
 _into(
     "cauchy_",
     lambda gen, a, median=0.0, sigma=1.0: _filled(
-        lambda n: draws.cauchy(gen, n, median, sigma, a.dtype), a
+        lambda n: draws.cauchy(gen, n, *_numbers("cauchy_", median=median, sigma=sigma), a.dtype), a
     ),
 )
 _into(
     "log_normal_",
     lambda gen, a, mean=1.0, std=2.0: _filled(
-        lambda n: draws.log_normal(gen, n, mean, std, a.dtype), a
+        lambda n: draws.log_normal(gen, n, *_numbers("log_normal_", mean=mean, std=std), a.dtype), a
     ),
 )
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rushlight import engine
 from rushlight.base import dtype as dt
-from rushlight.base.shape import Ints, wrap_dim
+from rushlight.base.shape import Ints, is_one, wrap_dim
 from rushlight.engine import Tensor
 from rushlight.engine.core import record1
 from rushlight.graph.ops import complexes as cx
@@ -28,6 +28,7 @@ from rushlight.tensor.install import (
     let_write,
     need_tensor,
     number,
+    refuse,
     result_type,
 )
 
@@ -68,7 +69,7 @@ def dims_of(x: Tensor, dim: Any) -> Ints:
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return all_dims(x)
     n = len(x.shape)
-    found = sorted(normal_dims(dim if isinstance(dim, int) else tuple(dim), n))
+    found = sorted(normal_dims(dim if is_one(dim) else tuple(dim), n))
     return tuple(found) if n else ()
 
 
@@ -132,6 +133,8 @@ def nansum(
     out: Tensor | None = None,
 ) -> Tensor:
     """`sum` with NaN counted as zero."""
+    need_tensor(input, "nansum")
+    refuse(input, "c", "nansum on CPU does not support complex inputs", RuntimeError)
     return sum_(_no_nan(input), dim, keepdim, dtype=dtype, out=out)
 
 
@@ -169,6 +172,9 @@ def nanmean(
     out: Tensor | None = None,
 ) -> Tensor:
     """The mean of what is not NaN."""
+    need_tensor(input, "nanmean")
+    words = "nanmean(): expected input to have floating point or complex dtype but got {type}"
+    refuse(input, "bui", words, RuntimeError)
     known = sum_(apply(ew.logical_not, apply(ew.isnan, input)), dim, keepdim)
     return give(nansum(input, dim, keepdim, dtype=dtype) / known, out, "nanmean")
 
@@ -516,6 +522,8 @@ def norm(
 @both()
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The norm of the difference."""
+    need_tensor(input, "dist")
+    need_tensor(other, "dist", "other", 2)
     return norm(input - other, p)
 
 
@@ -548,6 +556,7 @@ def _softened(name: str, op: Any) -> None:
             dim = axis
         need_tensor(input, name)
         x = converted(input, dtype, name)
+        refuse(x, "c", f"\"{name}_kernel_impl\" not implemented for '{{type}}'")
         if dim is None:
             raise TypeError(f"{name}() missing 1 required positional argument: 'dim'")
         dims = one_dim(x, dim)

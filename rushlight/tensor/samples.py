@@ -27,6 +27,7 @@ from rushlight.tensor.install import (
     let_write,
     need_tensor,
     number,
+    refuse,
     result_type,
     row,
 )
@@ -55,6 +56,7 @@ def _known(x: Tensor, d: int) -> Tensor:
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle value (the lower of two) of what is not NaN."""
     need_tensor(input, "nanmedian")
+    refuse(input, "bc", "\"median_cpu\" not implemented for '{type}'")
     if dim is None or not input.shape:
         flat = sh.reshape(input, -1)
         if not flat.shape[0]:

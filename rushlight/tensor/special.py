@@ -84,6 +84,8 @@ for _name, _of in SHARED.items():
 
 # ---------------------------------------------------------------- gamma functions
 def _polygamma(n: Any, x: Any, name: str) -> Tensor:
+    if isinstance(n, bool):
+        raise TypeError(f"{name}(): argument 'n' (position 1) must be int, not bool")
     order = integer(n, name, "n", 1)
     need_tensor(x, name, "input", 2)
     if order < 0:

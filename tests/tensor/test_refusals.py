@@ -167,6 +167,32 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         RuntimeError,
         "Only Tensors of floating point and complex dtype can require gradients",
     ),
+    "Tensor of a number": (lambda: torch.Tensor(1.5), TypeError, r"sequence \(got float\)"),
+    "Tensor of a truth": (lambda: torch.Tensor(True), TypeError, r"sequence \(got bool\)"),
+    "FloatTensor": (
+        lambda: torch.FloatTensor(whole),
+        TypeError,
+        r"expected TensorOptions\(dtype=float, .* \(got TensorOptions\(dtype=long int",
+    ),
+    "new": (lambda: x.new(1.5), TypeError, r"sequence \(got float\)"),
+    "dim": (lambda: x.softmax(0.3), TypeError, "must be int, not float"),
+    "dim, a truth": (lambda: x.cumsum(True), TypeError, "must be int, not bool"),
+    "median": (lambda: mask.median(), NotImplementedError, "median_cpu.* for 'Bool'"),
+    "quantile, half": (lambda: x.half().quantile(0.5), RuntimeError, "float or double dtype"),
+    "quantile of nothing": (lambda: torch.ones(0).quantile(0.5), RuntimeError, "non-empty"),
+    "nanmean": (lambda: whole.nanmean(), RuntimeError, "complex dtype but got Long"),
+    "topk": (lambda: mask.topk(1), RuntimeError, "topk does not support bool dtypes"),
+    "hardshrink": (lambda: F.hardshrink(whole), NotImplementedError, "for 'Long'"),
+    "hardtanh": (lambda: F.hardtanh(mask), RuntimeError, "Bool inputs not supported"),
+    "softsign": (lambda: F.softsign(mask), NotImplementedError, "abs_cpu.* for 'Bool'"),
+    "shift": (lambda: mask << mask, NotImplementedError, "lshift_cpu.* for 'Bool'"),
+    "complex softmax": (lambda: imaginary.softmax(0), NotImplementedError, "ComplexFloat"),
+    "cdist": (lambda: torch.cdist(whole, x), RuntimeError, "X1 got: Long"),
+    "cdist columns": (lambda: torch.cdist(x, x[:, :2]), RuntimeError, "X1: 3 X2: 2"),
+    "cross": (lambda: torch.cross(x, whole, 1), RuntimeError, "type Float but found Long"),
+    "kron": (lambda: torch.kron(x, 2), TypeError, "must be Tensor, not int"),
+    "isin": (lambda: torch.isin(x, mask), RuntimeError, r"for isin\(\): Bool"),
+    "svd": (lambda: torch.svd(x.half()), NotImplementedError, "linalg_svd_cpu.* for 'Half'"),
     "glu": (lambda: F.glu(x, 3), IndexError, "Dimension out of range"),
     "tensor": (
         lambda: torch.tensor(300, dtype=torch.uint8),
@@ -199,7 +225,34 @@ def test_places_along_a_dimension_go_round() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "ASGD", "RMSprop", "Rprop", "Adadelta"])
+def test_a_step_is_captured_on_a_device(name: str) -> None:
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = getattr(torch.optim, name)([p], lr=0.1, capturable=True)
+    optimizer.step()  # without gradients nothing is asked
+    p.grad = torch.ones(2)
+    with pytest.raises(AssertionError, match=r"If capturable=True, params.* supported devices"):
+        optimizer.step()
+
+
+def test_powers_with_complex_numbers() -> None:
+    one = torch.tensor([1.0])
+    assert (one**1j).tolist() == [1.0] and (1j**one).dtype is torch.complex64
+    assert torch.float_power(torch.tensor([1j]), 2).tolist() == [-1.0]
+    assert torch.float_power(one, 2).dtype is torch.float64
+
+
+def test_the_old_constructor_shows_a_tensors_memory() -> None:
+    torch.Tensor(y := torch.zeros(2)).fill_(3)
+    torch.LongTensor(z := torch.zeros(2, dtype=torch.int64)).fill_(3)
+    assert y.tolist() == z.tolist() == [3, 3]
+
+
 def test_not_refused() -> None:
+    inf = torch.tensor([float("inf"), float("nan")], dtype=torch.bfloat16)
+    assert inf.nan_to_num().tolist() == [torch.finfo(torch.bfloat16).max, 0.0]
+    assert x.sum(torch.tensor(1)).tolist() == x.sum(1).tolist()
+    assert x.cumsum(torch.tensor(1)).tolist() == x.cumsum(1).tolist()
     assert torch.ones(0).median().isnan().item()
     assert torch.zeros(2, 2).copy_(3).tolist() == [[3.0, 3.0], [3.0, 3.0]]
     assert (~whole).tolist() == [[-1] * 3] * 2

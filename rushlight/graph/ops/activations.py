@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ...base.dtype import dtype
 from ..op import Op, Spec
-from ..shaping import REFUSED, Check
+from ..shaping import NO_BOOL_SUB, REFUSED, Check
 from ..value import Val
 from .elementwise import (
     P,
@@ -213,10 +213,29 @@ def _floats_only(kernel: str) -> Check:
     return check
 
 
+UNKNOWN: Final = "\"{kernel}\" not implemented for 'Bool'"
+
+
+def _no_bools(error: type[Exception], words: str) -> Check:
+    """Refused whatever type the operation then works in."""
+
+    def check(srcs: Sequence[Spec], ctype: dtype) -> None:
+        if srcs[0].dtype.kind == "b":
+            raise error(words)
+
+    return check
+
+
 REFUSED.update(
     {
         "gelu": _floats_only("GeluKernelImpl"),
         "gelu_tanh": _floats_only("GeluKernelImpl"),
+        "hardshrink": _floats_only("hardshrink_cpu"),
+        "softshrink": _floats_only("softshrink_check"),
+        "hardtanh": _no_bools(RuntimeError, "Bool inputs not supported for hardtanh"),
+        "threshold": _no_bools(NotImplementedError, UNKNOWN.format(kernel="threshold_cpu")),
+        "softsign": _no_bools(NotImplementedError, UNKNOWN.format(kernel="abs_cpu")),
+        "tanhshrink": _no_bools(RuntimeError, NO_BOOL_SUB),
         **{
             name: _floats_only(f"{name}_cpu")
             for name in (

@@ -78,8 +78,8 @@ CHECKS: Final[dict[str, Check]] = {
     "bitwise_or": _unimplemented("f", "bitwise_or_cpu"),
     "bitwise_xor": _unimplemented("f", "bitwise_xor_cpu"),
     "bitwise_not": _unimplemented("f", "bitwise_not_cpu"),
-    "bitwise_left_shift": _unimplemented("f", "lshift_cpu"),
-    "bitwise_right_shift": _unimplemented("f", "rshift_cpu"),
+    "bitwise_left_shift": _unimplemented("bf", "lshift_cpu"),
+    "bitwise_right_shift": _unimplemented("bf", "rshift_cpu"),
 }
 REFUSED.update(CHECKS)
 # Those that may refuse floats of one type; `sub` refuses numbers that are truth values.

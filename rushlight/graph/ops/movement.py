@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...base import dtype as dt
-from ...base.shape import Ints, contiguous_strides, numel, wrap_dim
+from ...base.shape import Ints, contiguous_strides, is_one, numel, wrap_dim
 from .. import shaping
 from ..op import ALIAS, MOVE, WRITE, Op, Spec, register
 from ..shaping import GEOMETRY, Region, laid, reshaped, viewed, written
@@ -239,7 +239,8 @@ def normal_slice(
 
 def normal_dims(dims: int | Sequence[int], ndim: int) -> Ints:
     """Dimensions counted from the front; ``RuntimeError`` when one comes twice."""
-    out = tuple(wrap_dim(d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
+    several: Any = (dims,) if is_one(dims) else dims
+    out = tuple([wrap_dim(d, ndim) for d in several])
     if len(set(out)) != len(out):
         raise RuntimeError(
             f"dim {next(d for d in out if out.count(d) > 1)} appears multiple times in the list "

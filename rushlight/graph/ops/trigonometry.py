@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..op import Op
+from ..shaping import REFUSED
 from ..value import Val
-from .elementwise import P, R, cos, define, eq, rsqrt, where
+from .elementwise import P, R, cos, define, eq, refusal, rsqrt, where
 
 LN2 = math.log(2.0)
 ABOVE_ONE, INSIDE = (1.25, 3.0), (-0.9, 0.9)
@@ -94,6 +95,8 @@ sinc: Op = define(
     lambda g, out, x: g * where(eq(x, 0.0), 0.0, (cos(x * math.pi) - out) / x),
     types="float", reference=np.sinc,
 )  # fmt: skip
+for _name in ("deg2rad", "rad2deg"):
+    REFUSED[_name] = refusal("c", RuntimeError, f"{_name} is not supported for complex tensors.")
 deg2rad: Op = define(
     "deg2rad", lambda e, x: x * e.const(math.pi / 180.0, x.dtype),
     lambda g, out, x: g * (math.pi / 180.0), types="float", reference=np.deg2rad,

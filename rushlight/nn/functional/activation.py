@@ -17,6 +17,7 @@ from ...graph.ops import elementwise as ew
 from ...graph.ops import normalised
 from ...random import default_generator, draws
 from ...tensor.convert import cast
+from ...tensor.install import refuse
 from ...tensor.kinds import contiguous_format
 from ...tensor.shape import laid_out
 
@@ -157,6 +158,8 @@ def hardtanh(
     """``x`` kept within [min_val, max_val]."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if input.dtype.kind == "u" and min_val < 0:
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     low, high = _own_kind(input, min_val, max_val)
     return _bend(rows.hardtanh, input, low, high, inplace=inplace)
 
@@ -194,6 +197,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     size = x.shape[dim]
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
+    refuse(x, "bui", "\"glu_cpu\" not implemented for '{type}'")
     gate = x.narrow(dim, size // 2, size // 2).sigmoid()
     return x.narrow(dim, 0, size // 2) * gate  # type: ignore[no-any-return]
 

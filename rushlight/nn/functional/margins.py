@@ -13,6 +13,7 @@ from ...engine import Tensor, apply
 from ...graph.ops import indexing
 from ...tensor import reduce as rd
 from ...tensor.gather import within
+from ...tensor.install import refuse
 from .loss import _reduction, reduced
 from .normalization import pairwise_distance
 
@@ -83,6 +84,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """Distances between all pairs of different rows of a matrix."""
     if len(input.shape) != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {len(input.shape)}D")
+    refuse(input, "buic", "pdist only supports floating-point dtypes", RuntimeError)
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     rows = np.triu_indices(input.shape[0], 1)
