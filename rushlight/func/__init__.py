@@ -17,7 +17,11 @@ from rushlight.func.gradients import (
     vjp,
 )
 from rushlight.func.mapping import vmap
-from rushlight.func.modules import functional_call, stack_module_state
+from rushlight.func.modules import (
+    functional_call,
+    replace_all_batch_norm_modules_,
+    stack_module_state,
+)
 
 __all__ = [
     "functional_call",
@@ -28,6 +32,7 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "replace_all_batch_norm_modules_",
     "stack_module_state",
     "vjp",
     "vmap",

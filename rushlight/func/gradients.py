@@ -39,7 +39,9 @@ def _entered(x: Any) -> Any:
         return x
     if x.requires_grad:
         return x * 1 if x.shape else x * 1.0
-    return requires_grad_(detach(x) * 1) if x.dtype.rank > 1 else x
+    if x.dtype.rank < 2:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
+    return requires_grad_(detach(x) * 1)
 
 
 def _watched(args: Sequence[Any]) -> bool:
@@ -117,7 +119,7 @@ def grad_and_value(func: Function, argnums: Any = 0, has_aux: bool = False) -> F
                 out, aux = out
             if not isinstance(out, Tensor) or out.shape.numel() != 1 or out.shape:
                 raise RuntimeError(
-                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got "
+                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got "
                     + (f"tensor with {len(out.shape)} dims. Maybe you wanted to use the vjp or "
                        "jacrev APIs instead?" if isinstance(out, Tensor) else str(type(out)))
                 )  # fmt: skip

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.nn.normalization import _BatchNorm
 from rushlight.nn.utils.stateless import functional_call
 from rushlight.tensor.convert import detach, requires_grad_
 from rushlight.tensor.join import stack
 
-__all__ = ["functional_call", "stack_module_state"]
+__all__ = ["functional_call", "replace_all_batch_norm_modules_", "stack_module_state"]
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """``root``, in which batch norms no longer keep running statistics: what they would write has
+    no place in a function of a row."""
+    for module in root.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
 
 
 def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:

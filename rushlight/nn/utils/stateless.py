@@ -41,7 +41,7 @@ def swapped(
         told = []
         for what, keys in (
             ("Unexpected", [name for name in given if name not in owners]),
-            ("Missing", [name for name in owners if name not in given]),
+            ("Missing", sorted(name for name in owners if name not in given)),
         ):
             if keys:
                 told.append(f"{what} key(s): {', '.join(map(repr, keys))}.")
@@ -54,7 +54,7 @@ def swapped(
         if not isinstance(value, Tensor):
             raise TypeError(f"functional_call: {name} has to be a tensor, not {type(value)}")
         if name not in owners:
-            raise KeyError(f"functional_call: the module has no parameter or buffer {name!r}")
+            continue  # as PyTorch, unless `strict`
         own = name.rpartition(".")[2]
         here = [
             (m, n) for m, n in owners[name]
@@ -63,9 +63,10 @@ def swapped(
         for inner, n in here:
             before = changes.get((id(inner), n))
             if tie_weights and before is not None and before[2] is not value:
+                tied = sorted(n for n, places in owners.items() if places is owners[name])
                 raise ValueError(
-                    f"functional_call got multiple values for keys {[n for _, n in owners[name]]}, "
-                    "which are tied. Consider using tie_weights=False"
+                    f"functional_call got multiple values for keys {tied}, which are tied. "
+                    "Consider using tie_weights=False"
                 )
             changes[id(inner), n] = (inner, n, value)
     held: list[tuple[Any, str, str, Any]] = []
