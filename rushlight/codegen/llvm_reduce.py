@@ -36,18 +36,16 @@ class Fold:
     types: tuple[dtype, ...]
     neutral: tuple[Any, ...]
     step: Callable[[ScalarBuilder, Parts, Parts], Parts]
+    result: Callable[[ScalarBuilder, Parts], Scalar] = lambda b, parts: parts[-1]
     indexed: bool = False
-
-    def result(self, b: ScalarBuilder, parts: Parts) -> Scalar:
-        """What an accumulator says."""
-        if self.indexed or len(parts) == 1:
-            return parts[-1]
-        best, lost = parts
-        return b.select(b.isnan(lost), lost, best)
 
 
 def _add(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
     return [acc[0] + x[0]]
+
+
+def _plain_zero(b: ScalarBuilder, parts: Parts) -> Scalar:
+    return parts[0] + 0.0  # a sum of zeros is 0.0, whatever their signs
 
 
 def _multiply(b: ScalarBuilder, acc: Parts, x: Parts) -> Parts:
@@ -74,6 +72,11 @@ def _extreme(largest: bool) -> Callable[[ScalarBuilder, Parts, Parts], Parts]:
         return found
 
     return step
+
+
+def _best(b: ScalarBuilder, parts: Parts) -> Scalar:
+    best, lost = parts
+    return b.select(b.isnan(lost), lost, best)
 
 
 def _winner(largest: bool) -> Callable[[ScalarBuilder, Parts, Parts], Parts]:
@@ -108,7 +111,11 @@ def _beyond(kind: dtype, largest: bool) -> Any:
 def fold_for(name: str, kind: dtype, out: dtype) -> Fold:
     """The arithmetic of reduction `name` of elements of `kind` into `out`."""
     if name == "sum":
-        return Fold((out,), (-0.0 if out.kind == "f" else 0,), _add)
+        return (
+            Fold((out,), (-0.0,), _add, _plain_zero)
+            if out.kind == "f"
+            else Fold((out,), (0,), _add)
+        )
     if name == "prod":
         return Fold((out,), (1,), _multiply)
     if name == "any":
@@ -117,12 +124,14 @@ def fold_for(name: str, kind: dtype, out: dtype) -> Fold:
         return Fold((bool_,), (True,), _both)
     if name in ("amax", "amin"):
         largest = name == "amax"
-        n = 2 if kind.kind == "f" else 1
-        return Fold((kind,) * n, (_beyond(kind, largest),) * n, _extreme(largest))
+        start, step = _beyond(kind, largest), _extreme(largest)
+        if kind.kind == "f":
+            return Fold((kind, kind), (start, start), step, _best)
+        return Fold((kind,), (start,), step)
     if name in ("argmax", "argmin"):
         largest = name == "argmax"
         start = (_beyond(kind, largest), (1 << 63) - 1)
-        return Fold((kind, int64), start, _winner(largest), True)
+        return Fold((kind, int64), start, _winner(largest), indexed=True)
     raise NotImplementedError(f"{name}: the code generator has no such reduction")
 
 

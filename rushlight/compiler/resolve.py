@@ -275,9 +275,12 @@ class Resolver:
             if name in ("any", "all") and have.dtype is not dt.bool_:
                 r = self.row("cast", (r,), shape, have.dtype, dt.bool_, dt.bool_)
                 have = Spec(have.shape, dt.bool_)
-            if have.dtype is kind:
-                return r
-            return self.row("cast", (r,), shape, have.dtype, kind, kind)
+            if have.dtype is not kind:
+                r = self.row("cast", (r,), shape, have.dtype, kind, kind)
+            if name == "sum" and kind.kind == "f":  # of -0.0 too
+                nothing = self.broadcast(self.zero(kind, 0.0), (), shape)
+                r = self.row("add", (r, nothing), shape, kind, kind, None, layout_of(n.spec))
+            return r
         v = Value(
             "reduce", kind, shape, have.shape, (r,), n.op, None, have.dtype, dims,
             layout_of(n.spec),

@@ -14,11 +14,11 @@ Fold = Callable[[Any, Any], Any]
 
 
 def _higher(acc: Any, x: Any) -> Any:
-    return np.where((acc >= x) | (acc != acc), acc, x)
+    return np.where((x > acc) | (x != x), x, acc)
 
 
 def _lower(acc: Any, x: Any) -> Any:
-    return np.where((acc <= x) | (acc != acc), acc, x)
+    return np.where((x < acc) | (x != x), x, acc)
 
 
 STEP: Final[dict[str, Fold]] = {
@@ -92,7 +92,7 @@ def fold(name: str, x: Any, dims: Ints, step: Fold | None = None) -> Any:
         return np.full(shape, EMPTY[name], dtype=x.dtype)
     step = STEP[name] if step is None else step
     if lanes == 1:
-        return cascade(a, step)
+        return closed(name, cascade(a, step))
     rows = -(-k // LANES)
     wide = np.full((rows * LANES, *shape), neutral(name, x.dtype))
     wide[:k] = a
@@ -101,4 +101,9 @@ def fold(name: str, x: Any, dims: Ints, step: Fold | None = None) -> Any:
     while half:
         a = step(a[:half], a[half : 2 * half])
         half //= 2
-    return a[0]
+    return closed(name, a[0])
+
+
+def closed(name: str, folded: Any) -> Any:
+    """A sum of zeros is 0.0, whatever their signs."""
+    return folded + np.zeros((), folded.dtype) if name == "sum" else folded

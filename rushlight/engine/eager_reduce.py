@@ -27,11 +27,18 @@ def _step(e: Emitter, name: str, kind: str, acc: Value, x: Value) -> Value:
     if name == "prod":
         return e.value(f"fmul {kind} {acc}, {x}")
     bools = f"<{kind[1:].split(' ', maxsplit=1)[0]} x i1>" if kind[0] == "<" else "i1"
-    word = "oge" if name == "amax" else "ole"
-    stays = e.value(f"fcmp {word} {kind} {acc}, {x}")
-    nan = e.value(f"fcmp uno {kind} {acc}, {acc}")
-    keep = e.value(f"or {bools} {stays}, {nan}")
-    return e.value(f"select {bools} {keep}, {kind} {acc}, {kind} {x}")
+    word = "ogt" if name == "amax" else "olt"
+    better = e.value(f"fcmp {word} {kind} {x}, {acc}")
+    nan = e.value(f"fcmp uno {kind} {x}, {x}")
+    take = e.value(f"or {bools} {better}, {nan}")
+    return e.value(f"select {bools} {take}, {kind} {x}, {kind} {acc}")
+
+
+def _closed(e: Emitter, name: str, element: str, width: int, v: Value) -> Value:
+    """A sum of zeros is 0.0, whatever their signs."""
+    if name != "sum":
+        return v
+    return e.value(f"fadd {vector_type(element, width)} {v}, {splat_literal(0.0, element, width)}")
 
 
 class _Cascade:
@@ -185,6 +192,7 @@ def lanes_text(name: str, element: str, symbol: str) -> str:
             )
             width = half
         v = e.value(f"extractelement <1 x {element}> {v}, i64 0")
+        v = _closed(e, name, element, 1, v)
         e.store(v, e.gep("%out", o, element), element)
 
     def few(width: int) -> None:
@@ -197,7 +205,8 @@ def lanes_text(name: str, element: str, symbol: str) -> str:
                     v[j - half] = _step(e, name, element, v[j - half], v[j])
                 del v[half:]
                 half //= 2
-            e.store(v[0], e.gep("%out", o, element), element)
+            total = _closed(e, name, element, 1, v[0])
+            e.store(total, e.gep("%out", o, element), element)
 
         e.loop(0, outer, 1, one_short, may_be_empty=True)
 
@@ -226,6 +235,7 @@ def columns_text(name: str, element: str, symbol: str) -> str:
             def body(j: Value, _: list[Value]) -> None:
                 start = e.gep(x, j, element)
                 v = c.run(k, lambda r: e.gep(start, e.multiply(r, inner), element))
+                v = _closed(e, name, element, c.width, v)
                 e.store(v, e.gep(out, j, element), element, c.width)
 
             return body

@@ -33,6 +33,7 @@ from .records import forget
 
 OWN: Final[Any] = threading.local()
 LOCK: Final[list[Any]] = [threading.RLock()]  # held by the thread that is the next to have its turn
+ASKING: Final[list[int]] = [GONE]  # that thread, or one that has been interrupted since
 TURN: Final[list[int]] = [GONE]  # the thread whose turn it is
 LATER: Final[list[int]] = [GONE]  # it was found inside: goes on to the end of what it does
 FORKING: Final[list[Any]] = []
@@ -100,15 +101,9 @@ def find_recorder() -> Engine:
         # Who calls `mine` in the middle of something has its turn until that is over.
         caller: Any = sys._getframe(1).f_back
         if TURN[0] == me and inside(caller.f_back if caller is not None else None):
-            if LATER[0] == me:
-                return own()
-            lock = LOCK[0]
-            if lock.acquire(False):  # nobody asks any more: who did was interrupted, or has it now
-                if TURN[0] == me:
-                    PRESENT[me] = own()
-                lock.release()
-            else:
-                time.sleep(0)
+            if LATER[0] == me or not look_at(ASKING[0], asks):
+                return own()  # who asks from here on finds this thread inside
+            time.sleep(0)
         else:
             wait(own())
 
@@ -125,6 +120,7 @@ def wait(e: Engine) -> None:
     the caller's look for its recorder that counts, this frame stands for being outside."""
     me = e.thread
     with LOCK[0]:
+        ASKING[0] = me
         if not sys.is_finalizing() and TURN[0] != me and look_at(TURN[0], inside):
             time.sleep(SLICE)
         pause = 0.0
@@ -162,6 +158,13 @@ def look_at(thread: int, judge: Callable[[Any], Any]) -> Any:
         return judge(sys._current_frames().get(thread))
     finally:
         gc.enable()
+
+
+def asks(frame: Any) -> bool:
+    """Does a thread with this innermost frame ask for its turn?"""
+    while frame is not None and frame.f_code is not WAIT:
+        frame = frame.f_back
+    return frame is not None
 
 
 def place(frame: Any) -> Any:

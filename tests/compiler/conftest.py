@@ -52,9 +52,19 @@ def make(name: str, *operands: Val, arg: Any = None) -> Val:
 
 
 def fresh(nbytes: int) -> np.ndarray:
-    """Bytes aligned as buffers are."""
-    raw = np.full(nbytes + 64, 0xA5, np.uint8)
-    return raw[-raw.ctypes.data % 64 :][:nbytes]
+    """Bytes aligned as buffers are, with a margin on both sides."""
+    raw = np.full(nbytes + 192, 0xA5, np.uint8)
+    start = -raw.ctypes.data % 64 + 64
+    return raw[start : start + nbytes]
+
+
+def margins_hold(x: np.ndarray) -> bool:
+    """Whether nothing was written beside memory from `fresh`."""
+    raw = x.base
+    assert isinstance(raw, np.ndarray)
+    start = x.ctypes.data - raw.ctypes.data
+    beside = np.concatenate([raw[:start], raw[start + x.nbytes :]])
+    return bool((beside == 0xA5).all())
 
 
 def spread(
@@ -107,6 +117,7 @@ class Plan:
         outs = self.fill(leaves, numbers)
         got = self.call(self.table.ctypes.data)
         assert bool(got) == bool(status), got
+        assert all(margins_hold(x) for x in (*outs, self.work)), "written beside its memory"
         return [
             spread(x, o.shape, o.strides) if numel(o.shape) else np.empty(o.shape, o.dtype.numpy)
             for x, o in zip(outs, self.loops.outputs, strict=True)
@@ -215,8 +226,8 @@ def fold_numpy(name: str, x: np.ndarray, lanes: int, kind: dtype) -> np.ndarray:
             neutral = np.iinfo(x.dtype).min if big else np.iinfo(x.dtype).max
 
         def f(a: Any, b: Any) -> Any:
-            keep = (a >= b) if big else (a <= b)
-            return np.where(keep | (a != a), a, b)
+            take = (b > a) if big else (b < a)
+            return np.where(take | (b != b), b, a)
 
     rows = -(-k // lanes)
     pad = np.full((*x.shape[:-1], rows * lanes - k), neutral, x.dtype)
@@ -233,7 +244,8 @@ def fold_numpy(name: str, x: np.ndarray, lanes: int, kind: dtype) -> np.ndarray:
     while acc.shape[-1] > 1:
         half = acc.shape[-1] // 2
         acc = f(acc[..., :half], acc[..., half:])
-    return acc[..., 0].astype(kind.numpy)
+    acc = acc[..., 0] + x.dtype.type(0) if name == "sum" else acc[..., 0]
+    return acc.astype(kind.numpy)
 
 
 def reduce_numpy(name: str, x: np.ndarray, arg: Any, kind: dtype) -> np.ndarray:
@@ -246,7 +258,7 @@ def reduce_numpy(name: str, x: np.ndarray, arg: Any, kind: dtype) -> np.ndarray:
         return np.full(out, neutral, kind.numpy)
     last = next((d for d in range(x.ndim - 1, -1, -1) if x.shape[d] != 1), None)
     y = x.transpose(*kept, *dims).reshape(*(x.shape[d] for d in kept), -1)
-    if y.shape[-1] == 1 and not name.startswith("arg"):
+    if y.shape[-1] == 1 and not name.startswith(("arg", "sum")):
         return (y != 0 if name in ("any", "all") else y).astype(kind.numpy).reshape(out)
     if name == "argmax":
         return np.argmax(y, -1).astype(np.int64).reshape(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from rushlight.base import dtype as dt
 from rushlight.base.target import host
 from rushlight.codegen import convolve
+from rushlight.codegen.convolve_image import Tiles
 from rushlight.graph.ops.convolve import Conv, places
 from rushlight.runtime.jit import compile_text
 from tests.compiler.conftest import chain_numpy
@@ -91,6 +93,7 @@ ACROSS: list[Any] = [
     ((1, 4, 23, 29), (42, 2, 3, 2), ((2, 3), ((1, 0), (2, 1)), (1, 2), 2)),
     ((1, 40, 14, 26), (9, 40, 3, 3), ((1, 1), ONE, (1, 1), 1)),
     ((2, 5, 4, 4), (17, 5, 2, 2), ((1, 1), ONE, (1, 1), 1)),
+    ((2, 5, 18, 2), (17, 5, 2, 2), ((1, 1), ONE, (1, 1), 1)),
     ((1, 130, 40, 40), (8, 130, 1, 1), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)),
 ]
 
@@ -101,8 +104,12 @@ ACROSS: list[Any] = [
 def test_ways(
     kit: Any, monkeypatch: pytest.MonkeyPatch, x: Any, w: Any, arg: Any, kind: Any, way: str
 ) -> None:
-    """Every kernel gives the bits of the chain, whichever is chosen."""
-    monkeypatch.setattr(convolve, "_way", lambda *_: way)
+    """Every kernel gives the bits of the chain, whichever is chosen of those that can be."""
+
+    def chosen(c: Conv, sizes: Tiles, _: int) -> str:
+        return way if math.prod(c.places) >= sizes.vector.lanes else ""
+
+    monkeypatch.setattr(convolve, "_way", chosen)
     p, leaves, want = program(kit, x, w, arg, kind)
     got = kit.Plan(p).run(leaves)[0]
     if kind is dt.float32:

@@ -43,6 +43,7 @@ def memory(a: Any) -> Any:
 
 def with_gradients(f: Callable[..., Any], operands: list[Any], wants: list[int]) -> None:
     e = Expression(operands)
+    e.builder.create = False
     v = f(*e.vals)
     roots = [v]
     if wants:

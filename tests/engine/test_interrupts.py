@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sys
 import threading
@@ -99,6 +100,24 @@ PROGRAMS = {
 }  # fmt: skip
 
 
+def leaves(frame: Any) -> bool:
+    """Does a `with` statement end here?  No interrupt comes between its body and its exit: the
+    interpreter looks for one at calls, where functions begin and where loops go round."""
+    code = frame.f_code
+    found = ENDS.get(code)
+    if found is None:
+        steps = [(i.offset, i.opname, i.argval) for i in dis.get_instructions(code)]
+        found = ENDS[code] = {
+            steps[n][0]
+            for n in range(len(steps) - 2)
+            if all(name == "LOAD_CONST" and value is None for _, name, value in steps[n : n + 3])
+        }
+    return frame.f_lasti in found
+
+
+ENDS: dict[Any, set[int]] = {}
+
+
 class Stop:
     """Raises KeyboardInterrupt at a visit of a line of the engine; without a line, notes all."""
 
@@ -111,7 +130,7 @@ class Stop:
         return self.lines if frame.f_code.co_filename.startswith(HERE) else None
 
     def lines(self, frame: Any, event: str, arg: Any) -> Any:
-        if event == "line":
+        if event == "line" and not leaves(frame):
             key = (frame.f_code.co_filename, frame.f_lineno)
             n = self.seen.get(key, 0)
             self.seen[key] = n + 1

@@ -26,6 +26,7 @@ class Recorder(ProgramBuilder):
     def __init__(self) -> None:
         super().__init__(Program())
         self.leaves: list[Any] = []
+        self.create = True  # gradients may be differentiated again
 
     def leaf(self, a: Any) -> Val:
         """The array as a leaf in its own layout (row-major unless that is dense)."""

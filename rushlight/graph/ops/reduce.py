@@ -7,6 +7,8 @@ when it is kept, there is one lane and every element is a row.  Rows are folded 
 16 consecutive rows one after the other make a level-0 value, up to 16 of these a level-1 value, and
 so on.  Lanes then fold in a tree, lane j with lane j + half, for halves 16, 8, 4, 2, 1.  An
 accumulator starts as its first item; a lane without element holds the neutral one (-0.0 for a sum).
+At the end 0.0 is added to a sum: one of zeros is 0.0 whatever their signs, as with PyTorch.  The
+largest (least) of what has a NaN is the last NaN of that order.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ def _winner_grad(g: Val, out: Val, x: Val) -> Val:
 sum_ = _define("sum", sums, _sum_grad)
 SUM.append(sum_)
 prod = _define("prod", sums, _prod_grad)
-amax = _define("amax", winner, _winner_grad)  # acc stays where acc >= x or acc is NaN
+amax = _define("amax", winner, _winner_grad)  # x is taken where x > acc or x is NaN
 amin = _define("amin", winner, _winner_grad)
 argmax = _define(
     "argmax", place_of_winner
