@@ -361,6 +361,8 @@ def product(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
             "Expected size for first two dimensions of batch2 tensor to be: "
             f"[{numel(a[:-2])}, {a[-1]}] but got: [{numel(b[:-2])}, {b[-2]}]."
         )
+    if x.dtype is not y.dtype and not flat:
+        raise RuntimeError(f"expected scalar type {x.dtype.typename} but found {y.dtype.typename}")
     if x.dtype is not y.dtype:
         names = (NAMES.get(x.dtype.name, x.dtype.name), NAMES.get(y.dtype.name, y.dtype.name))
         raise RuntimeError(

@@ -14,6 +14,7 @@ from rushlight.graph.ops import contract, movement
 from rushlight.graph.ops.elementwise import add, mul
 from rushlight.graph.ops.join import cat as CAT
 from rushlight.graph.ops.reduce import sum_
+from rushlight.graph.shaping import NAMES
 from rushlight.tensor import shape as sh
 from rushlight.tensor.install import (
     both,
@@ -43,6 +44,8 @@ def product(x: Tensor, y: Tensor) -> Tensor:
         raise RuntimeError(
             f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D"
         )
+    if (a == 1 or b == 1) and x.dtype is not y.dtype:
+        x, y = engine.lowered(x, y)
     if a == 1 and b == 1:
         return _inner(x, y, "inconsistent tensor size, expected tensor "
                       f"[{x.shape[0]}] and src [{y.shape[0]}] to have the same number of elements, "
@@ -55,11 +58,18 @@ def product(x: Tensor, y: Tensor) -> Tensor:
         raise RuntimeError(
             f"size mismatch, got input ({rows}), mat ({rows}x{x.shape[-1]}), vec ({y.shape[0]})"
         )
+    if x.dtype is not y.dtype:
+        _need_one_type("addmv", y, x, y)
     made = apply(contract.matmul, x, look(movement.unsqueeze, y, 1))
     return sh.reshaped(made, tuple(made.shape[:-1]))
 
 
 def _inner(x: Tensor, y: Tensor, words: str) -> Tensor:
+    if x.dtype is not y.dtype:
+        raise RuntimeError(
+            "dot : expected both vectors to have same dtype, but found "
+            f"{x.dtype.typename} and {y.dtype.typename}"
+        )
     if x.shape[0] != y.shape[0]:
         raise RuntimeError(words)
     made = apply(contract.matmul, look(movement.unsqueeze, x, 0), look(movement.unsqueeze, y, 1))
@@ -142,11 +152,6 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
         raise RuntimeError(
             f"1D tensors expected, but got {len(input.shape)}D and {len(tensor.shape)}D tensors"
         )
-    if input.dtype is not tensor.dtype:
-        raise RuntimeError(
-            "dot : expected both vectors to have same dtype, but found "
-            f"{input.dtype.typename} and {tensor.dtype.typename}"
-        )
     a, b = input.shape[0], tensor.shape[0]
     words = (
         f"inconsistent tensor size, expected tensor [{a}] and src [{b}] to have the same number of "
@@ -171,6 +176,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     need_tensor(other, "inner", "other", 2)
     if not input.shape or not other.shape:
         return apply(mul, input, other)
+    if input.dtype is not other.dtype:
+        raise RuntimeError("both inputs should have same dtype")
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -187,6 +194,28 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 # ---------------------------------------------------------------- sums of products
+def _need_one_type(name: str, *operands: Tensor) -> None:
+    """`RuntimeError`, in PyTorch's words, unless the three operands are of one type."""
+    a, b, c = (x.dtype for x in operands)
+    if a is b is c:
+        return
+    if name == "addmv":
+        words = "addmv input tensors must have the same dtype, but got "
+        raise RuntimeError(words + f"{a.typename}, {b.typename}, and {c.typename}")
+    if name == "baddbmm":
+        if a is b:
+            raise RuntimeError(f"expected scalar type {b.typename} but found {c.typename}")
+        names = [NAMES.get(k.name, k.name) for k in (a, b, c)]
+        raise RuntimeError(
+            f"Input dtypes must be the same, got: input {names[0]}, batch1: {names[1]}, batch2: "
+            f"{names[2]}"
+        )
+    first, kind = ("mat1", b) if a is c else ("self", a)
+    raise RuntimeError(
+        f"{first} and mat2 must have the same dtype, but got {kind.typename} and {c.typename}"
+    )
+
+
 def _added(name: str, ranks: tuple[int, int], fold: bool) -> None:
     def f(
         input: Tensor,
@@ -205,6 +234,10 @@ def _added(name: str, ranks: tuple[int, int], fold: bool) -> None:
                 f"{name}: expected operands of {ranks[0]} and {ranks[1]} dimensions, but got "
                 f"{len(first.shape)}D and {len(second.shape)}D"
             )
+        if not (input.dtype is first.dtype is second.dtype):
+            if name != "addmv":
+                input, first, second = engine.lowered(input, first, second)
+            _need_one_type(name, input, first, second)
         if input.dtype.rank < 2 and first.dtype.rank < 2 and second.dtype.rank < 2:
             beta, alpha = int(beta), int(alpha)  # integers are scaled by integers
         if name == "addmm" and beta == 1 and alpha == 1:

@@ -210,8 +210,11 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     refuse(input, "bui", words, RuntimeError)
     d = reduce.one_dim(input, dim)[0]
     others = tuple(k for k in range(len(input.shape)) if k != d)
-    size = reduce.vector_norm(input, float(p), others, True)
+    kind = input.dtype
+    wide = apply(ew.cast, input, arg=dt.float32) if kind.narrow else input  # norms stay in range
+    size = reduce.vector_norm(wide, float(p), others, True)
     scale = apply(ew.where, apply(ew.gt, size, maxnorm), maxnorm / (size + 1e-7), 1.0)
+    scale = apply(ew.cast, scale, arg=kind) if kind.narrow else scale
     return sh.laid_out(apply(ew.mul, input, scale), contiguous_format)
 
 

@@ -433,8 +433,12 @@ _moment("std_mean", nm.std, True)
 def vector_norm(x: Tensor, p: Any, dims: Ints, keepdim: bool) -> Tensor:
     """`sum(|x|**p) ** (1/p)` over `dims`; infinite and zero orders as limits.
 
-    Slopes at zero are zero for p = 2, as PyTorch's.
+    Slopes at zero are zero for p = 2, as PyTorch's.  Powers of half precision are taken in single,
+    where they stay in range.
     """
+    if x.dtype.narrow and p and math.isfinite(p):
+        made = vector_norm(apply(ew.cast, x, arg=dt.float32), p, dims, keepdim)
+        return apply(ew.cast, made, arg=x.dtype)
     arg = (dims, keepdim)
     if x.dtype.kind == "c":
         if p == 2:

@@ -28,6 +28,48 @@ def test_convolutions() -> None:
         nn.Conv2d(1, 1, 2, bias=False)(x.long())
 
 
+def test_normalisations() -> None:
+    x = torch.ones(4, 2, 3)
+    for module in (nn.LayerNorm(3), nn.BatchNorm1d(2), nn.GroupNorm(1, 2)):
+        with pytest.raises(RuntimeError, match="all inputs must share same datatype"):
+            module(x.double())
+        with pytest.raises(RuntimeError, match="expect parameter to have scalar type of Float"):
+            module.double()(x)
+    with pytest.raises(RuntimeError, match="expect parameter to have scalar type of Float"):
+        nn.InstanceNorm1d(2, affine=True, dtype=torch.float16)(x)
+    assert nn.RMSNorm(3, dtype=torch.float64)(x).dtype is torch.float32
+
+
+def test_products() -> None:
+    x, one, two = torch.ones(2, 2), torch.ones(2).double(), torch.ones(2, 2).double()
+    for f, words in (
+        (lambda: x[0] @ one, "dot : expected both .* but found Float and Double"),
+        (lambda: x @ one, "addmv input tensors must .* but got Double, Float, and Double"),
+        (lambda: torch.mv(x, one), "addmv input tensors must .* but got Double, Float, and Double"),
+        (lambda: x[0] @ two, "m1 and m2 .* but got: float != double"),
+        (lambda: x @ two, "m1 and m2 .* but got: float != double"),
+        (lambda: x[None] @ two[None], "expected scalar type Float but found Double"),
+        (lambda: torch.bmm(x[None], two[None]), "expected scalar type Float but found Double"),
+        (lambda: torch.addmm(x, x, two), "self and mat2 must .* but got Float and Double"),
+        (lambda: torch.addmm(x, two, x), "mat1 and mat2 must .* but got Double and Float"),
+        (lambda: torch.addmv(x[0], two, one), "addmv .* but got Float, Double, and Double"),
+        (lambda: torch.baddbmm(two[None], x[None], x[None]), "got: input double, batch1: float"),
+        (lambda: torch.inner(x[0], one), "both inputs should have same dtype"),
+    ):
+        with pytest.raises(RuntimeError, match=words):
+            f()
+
+
+def test_products_under_autocast_are_of_its_type() -> None:
+    x = torch.ones(2, 2)
+    low = x.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for made in (
+            low[0] @ x[0], x @ low[0], torch.addmm(x, low, x), torch.baddbmm(x, low[None], x[None])
+        ):  # fmt: skip
+            assert made.dtype is torch.bfloat16
+
+
 def test_expand_names_the_last_size_that_does_not_fit() -> None:
     with pytest.raises(
         RuntimeError, match=r"\(3\) must .* size \(2\) at non-singleton dimension 1"

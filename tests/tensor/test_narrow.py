@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rushlight as torch
+import rushlight.nn.functional as F
 from rushlight.base.settings import settings
 
 KINDS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -171,3 +172,58 @@ def test_float8_is_memory():
     x = torch.tensor([0.3, -500.0, float("nan")]).to(torch.float8_e4m3fn)
     assert x.itemsize == 1
     assert x.float().tolist()[:2] == [0.3125, -448.0]
+
+
+NORMALISED = {
+    "layer": lambda x, *p: F.layer_norm(x, (4,), *p),
+    "group": lambda x, *p: F.group_norm(x, 2, *p),
+    "batch": lambda x, *p: F.batch_norm(x, None, None, *p, training=True),
+    "instance": lambda x, *p: F.instance_norm(x, None, None, *p),
+    "rms": lambda x, *p: F.rms_norm(x, (4,), *p[:1]),
+}
+
+
+@kinds
+@pytest.mark.parametrize("f", NORMALISED.values(), ids=NORMALISED)
+def test_normalisations_round_once(f, name):
+    """Squares beyond float16's range too; and scale and shift may be float32, as under autocast."""
+    kind = getattr(torch, name)
+    x = (torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1)) * 3000).to(kind)
+    scale, shift = torch.linspace(0.5, 2, 4), torch.linspace(-1, 1, 4)
+    for given in ((scale, shift), (scale.to(kind), shift.to(kind))):
+        wide = x.float().requires_grad_()
+        expected = f(wide, *(p.float() for p in given))
+        part = x.clone().requires_grad_()
+        made = f(part, *given)
+        assert made.dtype is kind
+        assert torch.equal(made, expected.to(kind))
+        assert made.isfinite().all() and made.abs().max() > 1
+        weights = torch.arange(48.0).view(3, 4, 4)
+        (made.float() * weights).sum().backward()
+        (expected.to(kind).float() * weights).sum().backward()
+        assert part.grad.dtype is kind and torch.equal(part.grad, wide.grad.to(kind))
+
+
+@kinds
+@pytest.mark.parametrize("p", [0.5, 1, 2, 3, math.inf])
+def test_norms_stay_in_range(name, p):
+    kind = getattr(torch, name)
+    x = torch.tensor([[3000.0, -4000.0], [0.5, 1.0]], dtype=kind)
+    for found in (x.norm(p, 1), torch.linalg.vector_norm(x, p, 1)):
+        assert torch.equal(found, x.float().norm(p, 1).to(kind))
+    x.requires_grad_().norm(p, 1).sum().backward()
+    wide = x.detach().float().requires_grad_()
+    wide.norm(p, 1).sum().backward()
+    assert torch.equal(x.grad, wide.grad.to(kind))
+
+
+@kinds
+def test_lengths_stay_in_range(name):
+    kind = getattr(torch, name)
+    x = torch.tensor([[3000.0, -4000.0], [600.0, 800.0]], dtype=kind)
+    unit = torch.tensor([[0.6, -0.8], [0.6, 0.8]], dtype=kind)
+    assert torch.allclose(F.normalize(x), unit, rtol=0.01)
+    assert torch.allclose(x.renorm(2, 0, 1.0), unit, rtol=0.01)
+    near = F.cosine_similarity(x, x * 0.5)
+    assert near.dtype is kind and torch.allclose(near, torch.ones(2, dtype=kind), rtol=0.01)
+    assert torch.dist(x[0], x[0] * 0).item() == pytest.approx(5000, rel=0.01)

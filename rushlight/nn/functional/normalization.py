@@ -8,8 +8,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import engine
+from ...base.dtype import float32, promote_types
 from ...base.shape import broadcast_shapes
 from ...engine import Tensor
+
+
+def _wide(x: Any, *params: Any) -> Any:
+    """`x` as it is worked with: half precision in single, so that squares stay in range and the
+    result, for `_narrow`, is rounded once.
+
+    `RuntimeError` unless scale, shift and statistics have `x`'s type, or are single beside half.
+    """
+    kind = x.dtype
+    if any(p is not None and p.dtype is not kind for p in params):
+        if any(p is not None and p.dtype is not float32 for p in params):
+            raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
+        if not kind.narrow:
+            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+    return x.float() if kind.narrow else x
+
+
+def _narrow(out: Any, x: Any) -> Any:
+    """A result in the type of `x`."""
+    return out if out.dtype is x.dtype else out.to(x.dtype)
 
 
 def _standard(x: Any, dims: tuple[int, ...], eps: float) -> Any:
@@ -38,9 +59,9 @@ def layer_norm(
             )
     if not x.is_contiguous():
         x = x.contiguous()  # the result is row-major, whatever the input is
-    out = _standard(x, dims, eps)
+    out = _standard(_wide(x, weight, bias), dims, eps)
     out = out if weight is None else out * weight
-    return out if bias is None else out + bias  # type: ignore[no-any-return]
+    return _narrow(out if bias is None else out + bias, x)  # type: ignore[no-any-return]
 
 
 def rms_norm(
@@ -54,13 +75,14 @@ def rms_norm(
     dims = _last_dims(x, normalized_shape)
     if not x.is_contiguous():
         x = x.contiguous()
+    v = _wide(x)
     eps = (
-        (1.1920928955078125e-07 if x.dtype.itemsize == 4 else 2.220446049250313e-16)
+        (1.1920928955078125e-07 if v.dtype.itemsize == 4 else 2.220446049250313e-16)
         if eps is None
         else eps
     )
-    out = x * ((x * x).mean(dims, keepdim=True) + eps).rsqrt()
-    return out if weight is None else out * weight  # type: ignore[no-any-return]
+    out = v * ((v * v).mean(dims, keepdim=True) + eps).rsqrt()
+    return _narrow(out if weight is None else out * weight, x)  # type: ignore[no-any-return]
 
 
 def _last_dims(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
@@ -113,19 +135,21 @@ def batch_norm(
     if eps < 0 or (eps == 0 and training):
         must = "positive during training" if training else "non-negative"
         raise ValueError(f"batch_norm eps must be {must}, but got {eps}")
+    v = _wide(x, weight, bias, running_mean, running_var)
     if training:
         if not x.numel():
             w: Any = weight
             b: Any = bias
-            made: Tensor = x.clone() if w is None or not w.numel() else x * w.reshape(-1)[0]
-            return made if b is None or not b.numel() else made + b.reshape(-1)[0]
+            out = x.clone() if w is None or not w.numel() else x * w.reshape(-1)[0]
+            out = out if b is None or not b.numel() else out + b.reshape(-1)[0]
+            return _narrow(out, x)  # type: ignore[no-any-return]
         count = x.numel() // max(x.shape[1], 1)
         if count <= 1:
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape}"
             )
-        mean = x.mean(dims, keepdim=True)
-        away = x - mean
+        mean = v.mean(dims, keepdim=True)
+        away = v - mean
         var = (away * away).mean(dims, keepdim=True)
         _follow(running_mean, mean, 1.0, momentum)
         _follow(running_var, var, count / (count - 1), momentum)
@@ -135,7 +159,7 @@ def batch_norm(
             raise RuntimeError(f"{which} must be defined in evaluation mode")
         where: Any = running_mean
         spread: Any = running_var
-        away = x - where.reshape(shape)
+        away = v - where.reshape(shape)
         var = spread.reshape(shape)
     out = away * (var + eps).rsqrt()
     if weight is not None:
@@ -144,7 +168,7 @@ def batch_norm(
     if bias is not None:
         shift: Any = bias
         out = out + shift.reshape(shape)
-    return out  # type: ignore[no-any-return]
+    return _narrow(out, x)  # type: ignore[no-any-return]
 
 
 def _follow(running: Any, batch: Any, scale: float, momentum: float) -> None:
@@ -185,8 +209,9 @@ def instance_norm(
             f"Expected more than 1 spatial element when training, got input size {x.shape}"
         )
     shape = (1, -1) + (1,) * (len(x.shape) - 2)
-    mean = x.mean(dims, keepdim=True)
-    away = x - mean
+    wide = _wide(x, weight, bias, running_mean, running_var)
+    mean = wide.mean(dims, keepdim=True)
+    away = wide - mean
     var = (away * away).mean(dims, keepdim=True)
     _follow(running_mean, mean.mean(0), 1.0, momentum)
     _follow(running_var, var.mean(0), count / (count - 1), momentum)
@@ -195,7 +220,7 @@ def instance_norm(
         if value is not None:
             v: Any = value
             out = out + v.reshape(shape) if add else out * v.reshape(shape)
-    return out  # type: ignore[no-any-return]
+    return _narrow(out, x)  # type: ignore[no-any-return]
 
 
 def group_norm(
@@ -233,12 +258,13 @@ def group_norm(
             f"Expected more than 1 value per channel when training, got input size {size}"
         )
     shape = (1, -1) + (1,) * (len(x.shape) - 2)
-    out = _standard(x.reshape(x.shape[0], num_groups, -1), (2,), eps).reshape(x.shape)
+    wide = _wide(x, weight, bias)
+    out = _standard(wide.reshape(x.shape[0], num_groups, -1), (2,), eps).reshape(x.shape)
     for value, add in ((weight, False), (bias, True)):
         if value is not None:
             v: Any = value
             out = out + v.reshape(shape) if add else out * v.reshape(shape)
-    return out  # type: ignore[no-any-return]
+    return _narrow(out, x)  # type: ignore[no-any-return]
 
 
 def normalize(
@@ -255,10 +281,10 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     a: Any = x1
     b: Any = x2
     shape = broadcast_shapes(tuple(a.shape), tuple(b.shape))
-    a, b = a.expand(shape), b.expand(shape)
+    a, b = _wide(a).expand(shape), _wide(b).expand(shape)
     dots = (a * b).sum(dim)
     lengths = a.norm(2.0, dim).clamp_min(eps) * b.norm(2.0, dim).clamp_min(eps)
-    return dots / lengths  # type: ignore[no-any-return]
+    return (dots / lengths).to(promote_types(x1.dtype, x2.dtype))  # type: ignore[no-any-return]
 
 
 def pairwise_distance(
