@@ -115,7 +115,7 @@ def pytorch(p: Program, codes: dict[str, Any] | None = None) -> Trace:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         was = torch.is_grad_enabled()
         try:
-            return run(p, torch, lambda t: t.detach().numpy(), None, codes)
+            return run(p, torch, lambda t: t.detach().numpy(force=True), None, codes)
         finally:
             torch.set_grad_enabled(was)
             torch.Tensor.register_hook = hang
