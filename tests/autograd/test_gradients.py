@@ -11,6 +11,8 @@ import pytest
 import rushlight as torch
 from rushlight.base.settings import override
 
+F = torch.nn.functional
+
 
 def test_backward_adds_up():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -450,3 +452,34 @@ def test_an_empty_line_between_others_has_a_gradient(dim: int) -> None:
     x = torch.ones(2, 3, requires_grad=True)
     torch.cat([x, empty, x], dim).sum().backward()
     assert empty.grad.shape == (0,) and x.grad.tolist() == [[2.0] * 3] * 2
+
+
+BENT = {
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "relu6": F.relu6,
+    "hardtanh": F.hardtanh,
+    "hardshrink": F.hardshrink,
+    "softshrink": F.softshrink,
+    "threshold": lambda x: F.threshold(x, 0.1, 0.2),
+    "max_pool1d": lambda x: F.max_pool1d(x[None], 2),
+}
+
+
+@pytest.mark.parametrize("name", BENT)
+@pytest.mark.parametrize("flushed", [False, True])
+def test_second_slopes_of_bent_lines_are_zeros(name: str, flushed: bool) -> None:
+    """They are there, as PyTorch's: a loss of them has gradients for the layers before."""
+    for _ in range(3):
+        layer = torch.nn.Linear(2, 4)
+        x = torch.tensor([[1.0, -1.0]], requires_grad=True)
+        y = BENT[name](layer(x))
+        if flushed:
+            y.tolist()
+        (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        assert g.requires_grad
+        by_x, by_bias = torch.autograd.grad(g.sum(), [x, layer.bias])
+        assert by_x.tolist() == [[0.0, 0.0]] and by_bias.tolist() == [0.0] * 4
+        y = BENT[name](layer(x))
+        (g,) = torch.autograd.grad(y.sum(), x)
+        assert not g.requires_grad

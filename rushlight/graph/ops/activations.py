@@ -19,6 +19,7 @@ from .elementwise import (
     P,
     R,
     abs_,
+    bent,
     define,
     erf,
     exp,
@@ -118,7 +119,7 @@ def _clamp(e: Any, x: Any, lo: Any, hi: Any) -> Any:
 leaky_relu: Op = define(
     "leaky_relu",  # (x, slope)
     lambda e, x, s: e.where(x > 0, x, x * s),
-    lambda g, out, x, s: where(gt(x, 0.0), g, g * s), None,
+    lambda g, out, x, s: bent(where(gt(x, 0.0), g, g * s), x), None,
     types="float", reference=lambda x, s: np.where(x > 0, x, x * s), domain=(R, (0.05, 0.5)),
 )  # fmt: skip
 prelu: Op = define(
@@ -131,7 +132,7 @@ prelu: Op = define(
 hardtanh: Op = define(
     "hardtanh",  # (x, low, high)
     lambda e, x, lo, hi: e.where(x < lo, lo, e.where(x > hi, hi, x)),
-    lambda g, out, x, lo, hi: where(logical_and(gt(x, lo), lt(x, hi)), g, 0.0), None, None,
+    lambda g, out, x, lo, hi: bent(where(logical_and(gt(x, lo), lt(x, hi)), g, 0.0), x), None, None,
     reference=np.clip, domain=(R, (-1.5, -0.5), (0.5, 1.5)),
 )  # fmt: skip
 clamp: Op = define(
@@ -148,7 +149,7 @@ clamp: Op = define(
 threshold: Op = define(
     "threshold",  # (x, threshold, value)
     lambda e, x, t, v: e.where(x <= t, v, x),
-    lambda g, out, x, t, v: where(le(x, t), 0.0, g), None, None,
+    lambda g, out, x, t, v: bent(where(le(x, t), 0.0, g), x), None, None,
     reference=lambda x, t, v: np.where(x <= t, v, x), domain=(R, (-0.5, 0.5), R),
 )  # fmt: skip
 hardsigmoid: Op = define(
@@ -165,13 +166,13 @@ hardswish: Op = define(
 hardshrink: Op = define(
     "hardshrink",  # (x, lambda)
     lambda e, x, b: e.where((x >= -b) & (x <= b), 0, x),
-    lambda g, out, x, b: where(logical_or(gt(x, b), lt(x, -b)), g, 0.0), None,
+    lambda g, out, x, b: bent(where(logical_or(gt(x, b), lt(x, -b)), g, 0.0), x), None,
     types="float", reference=lambda x, b: np.where(np.abs(x) <= b, 0, x), domain=(R, (0.2, 1.0)),
 )  # fmt: skip
 softshrink: Op = define(
     "softshrink",  # (x, lambda)
     lambda e, x, b: e.where(x > b, x - b, e.where(x < -b, x + b, x * 0)),
-    lambda g, out, x, b: where(logical_or(gt(x, b), lt(x, -b)), g, 0.0), None,
+    lambda g, out, x, b: bent(where(logical_or(gt(x, b), lt(x, -b)), g, 0.0), x), None,
     types="float", reference=lambda x, b: np.sign(x) * np.maximum(np.abs(x) - b, 0),
     domain=(R, (0.2, 1.0)),
 )  # fmt: skip

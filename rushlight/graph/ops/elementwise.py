@@ -24,7 +24,7 @@ from ..op import ELEMENTWISE, TABLE, Op, Spec, register
 from ..shaping import REFUSED, Check, check_sub
 from ..shaping import elementwise as infer
 from ..value import Val, again
-from .core import full
+from .core import full, zeros
 
 R = (-3.0, 3.0)  # anywhere
 P = (0.25, 3.0)  # positive
@@ -222,8 +222,22 @@ erf: Op = define(
 )  # fmt: skip
 
 # ---------------------------------------------------------------- bending
+# The first operand.  Beside it stands what it was chosen by, whose slope is 0 but is there: what
+# PyTorch's backward of a bent line is to the line's input.
+beside: Op = define(
+    "beside", lambda e, v, x: v, lambda g, out, v, x: g, lambda g, out, v, x: zeros(g, x.shape),
+    reference=lambda v, x: v + 0 * x, domain=(R, R),
+)  # fmt: skip
+
+
+def bent(v: Val, x: Val) -> Val:
+    """A gradient ``v`` of a bent line, which asks ``x`` where the bends are (and reads it)."""
+    return beside(v, x) if again(x) else v
+
+
 relu: Op = define(
-    "relu", lambda e, x: e.where(x <= 0, 0, x), lambda g, out, x: where(out <= 0.0, 0.0, g),
+    "relu", lambda e, x: e.where(x <= 0, 0, x),
+    lambda g, out, x: bent(where(out <= 0.0, 0.0, g), out),
     reference=lambda x: np.maximum(x, 0),
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from ...base import dtype as dt
 from ...base.shape import Ints, numel
 from ..op import WINDOW, Op, Spec, register
 from ..value import Val
+from .core import zeros
 from .indexing import gather
 from .movement import reshape
 
@@ -74,7 +75,7 @@ def _planes(x: Val) -> Val:
 
 def _grad_back(i: int, gx: Val, out: Val, g: Val, x: Val) -> Val | None:
     if i:
-        return None
+        return zeros(gx, x.shape)
     at = max_pool_index(x, arg=out.arg)
     return reshape(gather(_planes(gx), _planes(at), arg=2), arg=g.shape)
 
