@@ -16,13 +16,28 @@ NODE_NAMES: Final[dict[str, str]] = {
     "cast": "ToCopyBackward0", "copy": "CloneBackward0",
     "to_device": "ToCopyBackward0", "relayout": "CloneBackward0",
     "reshape": "UnsafeViewBackward0", "square": "PowBackward0", "cube": "PowBackward0",
-    "matmul": "MmBackward0", "linear": "AddmmBackward0", "write": "CopySlices",
-    "maximum": "MaximumBackward0", "clamp_min": "ClampMinBackward0",
-    "clamp_max": "ClampMaxBackward0", "softmax": "SoftmaxBackward0",
-    "log_softmax": "LogSoftmaxBackward0", "gather": "GatherBackward0", "amax": "AmaxBackward0",
-    "reread": "AsStridedBackward0", "logsumexp": "LogsumexpBackward0",
+    "matmul": "MmBackward0", "write": "CopySlices", "reread": "AsStridedBackward0",
+    "clamp_min": "ClampBackward1", "clamp_max": "ClampBackward1", "log1p": "Log1PBackward0",
+    "convolve": "ConvolutionBackward0", "convolve_input": "ConvolutionBackward0",
     "cross_entropy": "NllLossBackward0", "cross_entropy_soft": "DivBackward1",
+    "prelu": "PreluKernelBackward0", "softsign": "DivBackward0", "tanhshrink": "SubBackward0",
+    "inv": "LinalgInvExBackward0", "det": "LinalgDetBackward0", "solve": "LinalgSolveExBackward0",
+    "cholesky": "LinalgCholeskyExBackward0", "logabsdet": "LinalgSlogdetBackward0",
+    "fft_r2c": "FftR2CBackward0", "fft_c2c": "FftC2CBackward0",
+    "as_real": "ViewAsRealBackward0", "as_complex": "ViewAsComplexBackward0",
 }  # fmt: skip
+
+
+ENTERED: Final = ("leaf", "enter", "graft")  # rows of what a stretch begins with
+# Rows that reduce, of everything without keepdim and of some dimensions.
+REDUCED: Final[dict[str, tuple[str, str]]] = {
+    "sum": ("SumBackward0", "SumBackward1"), "mean": ("MeanBackward0", "MeanBackward1"),
+    "prod": ("ProdBackward0", "ProdBackward1"), "amax": ("MaxBackward1", "AmaxBackward0"),
+    "amin": ("MinBackward1", "AminBackward0"),
+}  # fmt: skip
+L1_NODES: Final = {"mean": "MeanBackward0", "sum": "SumBackward0", "none": "AbsBackward0"}
+# By the number of spatial dimensions.
+POOL_NODES: Final = ("", "SqueezeBackward1", *(f"MaxPool{n}DWithIndicesBackward0" for n in (2, 3)))
 
 
 def node_name(rec: Any) -> str:
@@ -30,21 +45,54 @@ def node_name(rec: Any) -> str:
     row = "" if rec.row is None else rec.row.name
     if row == "function":
         return rec.info or "FunctionBackward"  # set by `autograd.function`
-    if row in ("sum", "mean"):
-        _, keepdim = rec.arg
-        whole = keepdim is False and not rec.spec.shape
-        return f"{row.capitalize()}Backward{0 if whole else 1}"
+    rank = len(rec.spec.shape)
+    if row in REDUCED:
+        return REDUCED[row][rec.arg[1] is not False or rank > 0]
     if row == "sub" and rec.srcs[0] < 0:
         return "RsubBackward1"
     if row == "div" and rec.srcs[0] < 0:
         return "MulBackward0"  # of a reciprocal, in PyTorch
-    if row == "matmul" and len(rec.spec.shape) > 2:
+    if row == "pow" and min(rec.srcs) >= 0:
+        return "PowBackward1"
+    if row == "pow" and rec.srcs[0] < 0:
+        return "PowBackward2"
+    if row == "linear" and rank == 2:
+        return "MmBackward0" if len(rec.srcs) == 2 else "AddmmBackward0"
+    if row == "linear":
+        return "UnsafeViewBackward0" if len(rec.srcs) == 2 and rank else "ViewBackward0"
+    if row == "matmul" and rank > 2:
         return "BmmBackward0"
     if row == "permute" and rec.arg == (1, 0):
         return "TBackward0"
     if row == "permute" and rec.arg and sum(i != d for i, d in enumerate(rec.arg)) == 2:
         return "TransposeBackward0"
+    if row == "squeeze" and len(rec.arg) == 1 and rank:
+        return "SqueezeBackward1"
+    if row == "max_pool":
+        return POOL_NODES[len(rec.arg[0])]
+    if row == "l1_loss":
+        return L1_NODES[rec.arg[0]]
     return NODE_NAMES.get(row) or "".join(p.capitalize() for p in row.split("_")) + "Backward0"
+
+
+def _read_by(rec: Any, slot: int, frame: Any) -> Any:
+    """The record at `slot` of the stretch that `rec` is in; None where it is not to be found."""
+    if frame is not None:
+        return frame.rec.info.recs[slot]
+    at = rec.parent
+    while at is not None and at.slot != slot:
+        at = next((q for q in at.subs if q.slot == slot), at.parent)
+    return at
+
+
+def _value_of(rec: Any, frame: Any) -> Any:
+    """What PyTorch's node is of: where a tensor was written whole, the record of the value."""
+    while rec.row is not None and rec.row.name == "write" and rec.arg is None:
+        value = _read_by(rec, rec.srcs[1], frame)
+        if value is None or not value.rg or value.row is None or value.row.name in ENTERED:
+            break
+        rec = value
+    return rec
 
 
 class Node:
@@ -65,7 +113,7 @@ class Node:
     def name(self) -> str:
         """PyTorch's name of the node: `AddBackward0`."""
         own = type(self).__name__
-        return f"torch::autograd::{own}" if own == "AccumulateGrad" else own
+        return f"torch::autograd::{own}" if own in ("AccumulateGrad", "CopySlices") else own
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -73,7 +121,7 @@ class Node:
         if self._hist is not None:
             return ()
         slots = self._rec.srcs
-        if type(self).__name__ == "AddmmBackward0" and len(slots) == 3:
+        if self._rec.row.name in ("linear", "addmm") and len(slots) == 3:
             slots = (slots[2], *slots[:2])  # as PyTorch's addmm has them: what is added first
         if self._rec.row.name == "function":
             slots = slots[1:]
@@ -93,13 +141,7 @@ class Node:
         if slot < 0:
             return None
         frame = self._frame
-        at: Any
-        if frame is not None:
-            at = frame.rec.info.recs[slot]
-        else:
-            at = self._rec.parent
-            while at is not None and at.slot != slot:
-                at = next((q for q in at.subs if q.slot == slot), at.parent)
+        at = _read_by(self._rec, slot, frame)
         if at is None or not at.rg:
             return None
         if at.row is not None and at.row.name == "graft":
@@ -116,9 +158,11 @@ class Node:
                 return node(at, "AccumulateGrad", None, None, hist)
             older = hist.frame
             made_by = older.rec.info.recs[hist.slot]
-            if made_by.row.name in ("leaf", "enter", "graft"):
+            if made_by.row.name in ENTERED:
                 return node(made_by, "", None, older)._operand(hist.slot)
+            made_by = _value_of(made_by, older)
             return node(made_by, node_name(made_by), None, older)
+        at = _value_of(at, frame)
         return node(at, node_name(at), self._anchor, frame)
 
     def _settled(self) -> tuple[Any, int]:
@@ -199,9 +243,10 @@ def grad_fn(self: Tensor) -> Node | None:
     place = engine.node_of(self)
     if place is not None:
         rec = place[0].rec.info.recs[place[1]]
-        if rec.row is not None and rec.row.name not in ("leaf", "enter", "graft"):
+        if rec.row is not None and rec.row.name not in ENTERED:
+            rec = _value_of(rec, place[0])
             return node(rec, node_name(rec), None, place[0])
-    rec = record_of(self)
+    rec = _value_of(record_of(self), None)
     return node(rec, node_name(rec), self)
 
 

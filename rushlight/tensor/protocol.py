@@ -38,7 +38,7 @@ def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
         self.dtype,
         device=self.device,
         requires_grad=self.requires_grad,
-        grad_fn=None if made is None else made.name(),
+        grad_fn=None if made is None else made.name().rpartition("::")[2],
         name=name,
     )
 

@@ -138,7 +138,7 @@ class SparseTensor(engine.Scattered):
             tuple(self.shape),
             device=self.device,
             requires_grad=self.requires_grad,
-            grad_fn=None if made is None else made.name(),
+            grad_fn=None if made is None else made.name().rpartition("::")[2],
         )
 
     # ------------------------------------------------------------ other forms

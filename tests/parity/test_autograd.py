@@ -126,3 +126,36 @@ def told(T: Any, f: Any) -> list[str]:
 )
 def test_anomaly_mode(f: Any) -> None:
     assert told(rushlight, f) == told(torch, f)
+
+
+NODES = """x.max()|x.min()|x.amax(1)|x.prod()|x.prod(1)|2 ** x|s ** x|x ** 3|x.log1p()|x.clamp(0, 1)
+x.clamp(min=0)|x[None].squeeze(0)|x[None].squeeze()|F.conv1d(x[None], w)|F.max_pool1d(x[None], 2)
+F.max_pool2d(x[None, None], 2)|F.max_pool3d(x[None, None, None], 1)|F.prelu(x, w[0, 0])
+F.linear(x, s)|nn.Linear(4, 2, bias=False)(x)|nn.Linear(4, 2)(x)
+nn.Linear(4, 2)(x[None])|F.l1_loss(x, s)|F.l1_loss(x, s, reduction="sum")|F.softsign(x)
+F.l1_loss(x, s, reduction="none")|(x[:, :2] + T.eye(2)).inverse()|(x[:, :2] + T.eye(2)).det()
+T.fft.rfft(x)
+changed(x, "add_", 1)|changed(x, "mul_", s)|changed(x, "relu_")|changed(x, "__setitem__", 0, 1.0)
+changed(x, "exp_").sum()""".replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize("text", NODES)
+def test_names_of_nodes(text: str) -> None:
+    def changed(x: Any, name: str, *args: Any) -> Any:
+        y = x + 0
+        getattr(y, name)(*args)
+        return y
+
+    def names(T: Any) -> list[str]:
+        given = {"x": T.ones(2, 4, requires_grad=True), "s": T.ones(2, 4), "w": T.ones(1, 2, 1)}
+        scope = {**given, "T": T, "nn": T.nn, "F": T.nn.functional, "changed": changed}
+        made = eval(text, scope)
+        before = repr(made).rpartition("grad_fn")[2]
+        made.sum().item()  # the stretch has been run
+        return [made.grad_fn.name(), before, repr(made).rpartition("grad_fn")[2]]
+
+    assert names(rushlight) == names(torch)
+    if text.startswith("changed"):
+        x = [T.ones(2, 4, requires_grad=True) for T in MODULES]
+        nodes = [changed(y, "add_", 1).grad_fn.next_functions[0][0].name() for y in x]
+        assert nodes[0] == nodes[1] == "AddBackward0"
