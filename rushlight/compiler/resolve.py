@@ -27,12 +27,6 @@ from ..graph.shaping import GEOMETRY
 from .values import Ref, Row, Value, Values, dot_row, identity, unit
 
 
-def layout_of(spec: Spec) -> Ints:
-    """Strides of the memory a value is written in: its own where they are dense."""
-    dense = is_dense(spec.shape, spec.strides)
-    return spec.strides if dense else contiguous_strides(spec.shape)
-
-
 def shown(spec: Spec) -> tuple[Ints, Ints]:
     """What is written of an output, and its strides: what memory shows several times, once."""
     once = tuple(1 if s == 0 else n for n, s in zip(spec.shape, spec.strides))
@@ -256,9 +250,7 @@ class Resolver:
         arg = n.arg if n.op.types == "cast" else None
         if n.op.name == "cast" and n.ctype is n.arg:
             return srcs[0]
-        return self.row(
-            n.op.name, srcs, n.spec.shape, n.ctype, n.spec.dtype, arg, layout_of(n.spec)
-        )
+        return self.row(n.op.name, srcs, n.spec.shape, n.ctype, n.spec.dtype, arg, n.spec.dense())
 
     def on_reduce(self, n: Node) -> Ref:
         r, have = self.source(n.srcs[0]), self.spec_of(n.srcs[0])
@@ -279,11 +271,11 @@ class Resolver:
                 r = self.row("cast", (r,), shape, have.dtype, kind, kind)
             if name == "sum" and kind.kind == "f":  # of -0.0 too
                 nothing = self.broadcast(self.zero(kind, 0.0), (), shape)
-                r = self.row("add", (r, nothing), shape, kind, kind, None, layout_of(n.spec))
+                r = self.row("add", (r, nothing), shape, kind, kind, None, n.spec.dense())
             return r
         v = Value(
             "reduce", kind, shape, have.shape, (r,), n.op, None, have.dtype, dims,
-            layout_of(n.spec),
+            n.spec.dense(),
         )  # fmt: skip
         return self.add(v, ("reduce", name, r, have.shape, dims, shape, kind.code))
 
@@ -379,7 +371,7 @@ class Resolver:
         if n.arg is None or n.arg == CUT:
             return self.broadcast(r, have, shape)
         region, strides, offset = n.arg
-        old, layout = self.source(base), layout_of(n.spec)
+        old, layout = self.source(base), n.spec.dense()
         last = self.out.items[old.value]
         mine = self.uses[base] == 1 and last.kind == "region" and self.is_whole(old, shape, layout)
         if not mine:
@@ -398,7 +390,7 @@ class Resolver:
         if op.name == "flip":
             return Ref(r.value, tuple(_flipped(row, shape, n.arg) for row in r.rows), r.memory)
         if op.name == "as_strided":
-            layout = layout_of(have)
+            layout = have.dense()
             if not self.is_whole(r, shape, layout):
                 r = self.copy(r, shape, layout)
             return Ref(r.value, ((n.arg[1], n.arg[2]),), True)
@@ -485,7 +477,7 @@ class Resolver:
         memory = self.memory_row(r, len(have.shape))
         space, row, refs, steps = self.places(n, x, memory, dims, indices, along)
         srcs = (Ref(r.value, (row,), True), *refs)
-        v = Value("index", have.dtype, space, space, srcs, n.op, steps, layout=layout_of(n.spec))
+        v = Value("index", have.dtype, space, space, srcs, n.op, steps, layout=n.spec.dense())
         return self.add(v, ("index", srcs, steps, space))
 
     def scattered(
@@ -493,7 +485,7 @@ class Resolver:
     ) -> Ref:
         """The base with elements written, or added, where indices say; in row-major order."""
         shape = n.spec.shape
-        layout = layout_of(n.spec)
+        layout = n.spec.dense()
         base = self.copy(self.source(n.srcs[0]), shape, layout)
         space, row, refs, steps = self.places(n, n.srcs[0], (layout, 0), dims, indices, along)
         if not numel(space) or not numel(shape):

@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..base.errors import AGAIN
-from ..base.shape import contiguous_strides, is_dense
-from ..graph.op import ALIAS, MOVE, TABLE, Spec
+from ..graph.op import ALIAS, MOVE, TABLE
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
 from .records import BACKWARD, MANY, NONE, TEMPLATE, Rec, follower
@@ -186,8 +185,8 @@ class Leaving:
         """The gradients of the entries of history of ``recs``, of which ``inner`` go on to older
         stretches, and those asked for."""
         at = {int(n.gidx): n for n in recs if (n.op == LEAF or n.op == ENTER) and n.rg}
-        out = {k: self.seen(g, layout(at[k])) for k, g in grads if k not in inner}
-        caught = [(s, self.seen(g, layout(recs[s]))) for s, g in caps]
+        out = {k: self.seen(g, at[k].spec.dense()) for k, g in grads if k not in inner}
+        caught = [(s, self.seen(g, recs[s].spec.dense())) for s, g in caps]
         for k, g in grads:
             if k in inner:
                 out[k] = self.passed(g)
@@ -197,14 +196,6 @@ class Leaving:
 def inner_entries(leaves: list[Hist]) -> tuple[int, ...]:
     """The entries of history that older stretches go on from."""
     return tuple([k for k in range(len(leaves)) if leaves[k].frame is not None])
-
-
-def layout(r: Rec) -> Any:
-    """The strides of a gradient that is asked for: its tensor's own unless they have gaps or
-    overlap."""
-    spec: Spec = r.spec
-    dense = is_dense(spec.shape, spec.strides)
-    return spec.strides if dense else contiguous_strides(spec.shape)
 
 
 def install(e: Engine, r: Rec, numbers: int) -> None:

@@ -19,10 +19,9 @@ from ..graph.value import Val
 from .records import NONE, Rec, number_code
 from .rules import LESSONS, READS, Log, Step, learn, question, readings
 from .specs import exact, inferred, interned, number_spec, sized
-from .trie import ENTER, GRAFT, LEAF
+from .trie import ENTER, GRAFT, LEAF, TABLE_ARG
 
 SUM_OP: Final[Op] = TABLE["sum"]
-TABLE_ARG: Final = 7  # so long is the argument that a table enters with
 MUL_OP: Final[Op] = TABLE["mul"]
 DIV_OP: Final[Op] = TABLE["div"]
 CAST_OP: Final[Op] = TABLE["cast"]

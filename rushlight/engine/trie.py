@@ -183,7 +183,7 @@ def enters(e: Engine, r: Rec) -> None:
         or spec.device is not arg[3]
         or spec.offset != 0
         or spec.number
-        or len(arg) > 6  # a table, whose spec enters with other arguments
+        or len(arg) == TABLE_ARG  # its spec enters with other arguments
     ):
         spec = interned(Spec(arg[0], arg[1], arg[2], arg[3]))
     elif not spec.known:
@@ -193,6 +193,7 @@ def enters(e: Engine, r: Rec) -> None:
     r.dense = bool(arg[5])  # a window entered without its storage
 
 
+TABLE_ARG: Final = 7  # so long is the argument that a table (`flush.table_spec`) enters with
 # The spec of what is about to enter: the record's own, where it says no more than the argument.
 ENTERING: Final[list[Spec]] = [Spec((), float32, ())]
 

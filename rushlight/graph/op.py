@@ -16,7 +16,7 @@ from mypy_extensions import mypyc_attr
 from ..base import dtype as dt
 from ..base.device import CPU, device
 from ..base.dtype import dtype
-from ..base.shape import Ints, contiguous_strides, elementwise_strides
+from ..base.shape import Ints, contiguous_strides, elementwise_strides, is_dense
 from .value import Val
 
 
@@ -54,6 +54,12 @@ class Spec:
     def laid_alike(self) -> Ints:
         """The strides of a result that is laid out as this value is, without gaps."""
         return elementwise_strides(self.shape, [(self.shape, self.strides)])
+
+    def dense(self) -> Ints:
+        """The strides of memory of its own that the value is written in: its own, unless they have
+        gaps or overlap."""
+        own = is_dense(self.shape, self.strides)
+        return self.strides if own else contiguous_strides(self.shape)
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}" + (

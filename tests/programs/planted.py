@@ -286,9 +286,9 @@ PLANTS = (
     ),
     Plant(
         "gradient of what is expanded laid out as it lies",
-        "pieces.layout",
-        "dense = is_dense(spec.shape, spec.strides)",
-        "dense = r.region is None or r.dense",
+        "pieces.Leaving.all",
+        "at[k].spec.dense()",
+        "at[k].spec.strides",
         orders=True,
     ),
     Plant(
