@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rushlight import engine
-from rushlight.base.shape import Ints, broadcast_shapes, numel
+from rushlight.base.shape import Ints, broadcast_shapes, numel, wrap_dim
 from rushlight.engine import Tensor
 from rushlight.engine.core import record2, scaled
 from rushlight.graph.ops import complexes as cx
@@ -306,10 +306,14 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     """Sums of products over pairs of dimensions: last of `a` with first of `b`, or listed."""
     n, m = len(a.shape), len(b.shape)
     if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(n, m):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         left, right = list(range(n - dims, n)), list(range(dims))
     else:
         left, right = ([int(d) for d in side] for side in dims)
-    left, right = [d % n for d in left], [d % m for d in right]
+    left, right = [wrap_dim(d, n) for d in left], [wrap_dim(d, m) for d in right]
     for i, j in zip(left, right):
         if a.shape[i] == 1 != b.shape[j]:  # one element for all: the other's are added up first
             b = apply(sum_, b, arg=((j,), True))

@@ -134,6 +134,9 @@ def diff(
     append: Tensor | None = None,
 ) -> Tensor:
     """Differences of neighbours, `n` times."""
+    need_tensor(input, "diff")
+    if not input.shape:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
     parts = [x for x in (prepend, input, append) if x is not None]
     d = one_dim(input, dim)[0]
     x = apply(CAT, *parts, arg=d) if len(parts) > 1 else input
@@ -478,7 +481,18 @@ def searchsorted(
     """Where values would have to stand in a sequence (its last dimension) that is sorted, or whose
     order `sorter` tells.
     """
+    need_tensor(sorted_sequence, "searchsorted", "sorted_sequence")
+    for x in (sorted_sequence, input):
+        if isinstance(x, Tensor):
+            refuse(x, "bc", "\"searchsorted_out_cpu\" not implemented for '{type}'")
+        elif not isinstance(x, int | float):
+            raise TypeError(f"searchsorted(): a tensor or a number is wanted, not {x!r}")
     steps = engine.read(sorted_sequence)
+    if not steps.ndim:
+        raise RuntimeError(
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor "
+            "dimension is 1, but we got boundaries tensor dim(0)"
+        )
     if sorter is not None:
         if sorter.shape != sorted_sequence.shape:
             raise RuntimeError(
@@ -512,6 +526,7 @@ def bucketize(
     right: bool = False,
 ) -> Tensor:
     """The number of the interval between boundaries that each value falls into."""
+    need_tensor(boundaries, "bucketize", "boundaries", 2)
     if len(boundaries.shape) != 1:
         raise RuntimeError(
             f"boundaries tensor must be 1 dimension, but got dim({len(boundaries.shape)})"

@@ -525,8 +525,9 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
     need_tensor(input, "flip")
-    if named:
-        dims = by_keyword(dims, named, "dims", "flip")
+    dims = by_keyword(dims, named, "dims", "flip") if named else dims
+    if not dims:
+        raise TypeError('flip() missing 1 required positional arguments: "dims"')
     return engine.apply(
         movement.flip, input, arg=normal_dims(sizes(dims, "flip", "dims", 2), len(input.shape))
     )

@@ -136,7 +136,11 @@ def _infer_two(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
     x, y = srcs
     ctype = compute_type(op.types, srcs, arg)
     refused = "f" if op.name in ("gcd", "lcm") else "bui" if op.name in ("nextafter",) else ""
-    if ctype.kind in refused or (ctype.kind == "b" and op.name in ("gcd", "lcm")):
+    if (
+        ctype.kind == "c"
+        or ctype.kind in refused
+        or (ctype.kind == "b" and op.name in ("gcd", "lcm"))
+    ):
         raise NotImplementedError(f"\"{op.name}_cpu\" not implemented for '{ctype.typename}'")
     shape = broadcast_shapes(x.shape, y.shape)
     steps = elementwise_strides(shape, [(s.shape, s.strides) for s in srcs if not s.number])
