@@ -151,3 +151,31 @@ def test_short_calls_equal_long_ones(keepdim):
             assert torch.equal(getattr(x, name)(axis=d, keepdims=keepdim), long)
     for d in range(3):
         assert torch.equal(x.argmax(d, keepdim), x.argmax(d - 3, keepdim=keepdim))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (40,), (3, 1), (1, 3), (40, 3), (3, 40)])
+def test_a_sum_of_zeros_has_no_sign(shape):
+    """First runs, plans and one at a time: -0.0 + -0.0 is -0.0, but a sum is 0.0, as PyTorch's."""
+    for dim in (None, *range(len(shape))):
+        for _ in range(4):
+            minus = torch.zeros(shape) * -1.0
+            found = [f(minus * 2.0, dim) for f in (torch.sum, torch.mean, torch.nansum)]
+            assert not any(torch.signbit(t).any() for t in found)
+            single = [f(minus, dim) for f in (torch.sum, torch.mean)]
+            assert not any(np.signbit(t.numpy()).any() for t in single)
+
+
+def test_a_loss_of_nothing_is_no_minus():
+    loss = torch.nn.functional.cross_entropy(torch.tensor([[200.0, -200.0]]), torch.tensor([0]))
+    assert str(loss) == "tensor(0.)"
+
+
+def test_a_largest_number_with_nan_is_nan():
+    x = torch.arange(100.0).reshape(2, 50)
+    x[0, 3] = float("nan")
+    for _ in range(4):
+        for f in (torch.amax, torch.amin):
+            found = f(x * 1.0, 1)
+            assert found.isnan().tolist() == [True, False]
+            assert f(x * 1.0, 0).isnan().sum() == 1
+        assert (torch.amax(x, 1)[1], torch.amin(x, 1)[1]) == (99.0, 50.0)
