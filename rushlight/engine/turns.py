@@ -33,6 +33,9 @@ from .records import forget
 
 OWN: Final[Any] = threading.local()
 LOCK: Final[list[Any]] = [threading.RLock()]  # held by the thread that is the next to have its turn
+LOOK: Final[list[Any]] = [
+    threading.RLock()
+]  # held by the thread that looks at another one's frames
 ASKING: Final[list[int]] = [GONE]  # that thread, or one that has been interrupted since
 TURN: Final[list[int]] = [GONE]  # the thread whose turn it is
 LATER: Final[list[int]] = [GONE]  # it was found inside: goes on to the end of what it does
@@ -151,13 +154,17 @@ def look_at(thread: int, judge: Callable[[Any], Any]) -> Any:
     collector, whose finalisers let other threads go on: the frame in question may then be gone, and
     its object lies in memory that is used for something else.  So nothing is collected meanwhile.
     """
-    if sys.version_info >= (3, 12) or not gc.isenabled():
+    if sys.version_info >= (3, 12):
         return judge(sys._current_frames().get(thread))
-    try:
-        gc.disable()
-        return judge(sys._current_frames().get(thread))
-    finally:
-        gc.enable()
+    with LOOK[0]:
+        on = gc.isenabled()
+        try:
+            gc.disable()
+            found = judge(sys._current_frames().get(thread))
+        finally:
+            if on:
+                gc.enable()
+    return found
 
 
 def asks(frame: Any) -> bool:
@@ -297,6 +304,9 @@ def before_fork() -> None:
         lock.acquire()
         FORKING.append(lock)
         again(own())
+    look = LOOK[0]
+    look.acquire()  # nobody has stopped the collector for a while: the child would never go on
+    FORKING.append(look)
 
 
 def after_fork() -> None:
@@ -309,6 +319,7 @@ def after_fork_in_child() -> None:
     """This thread is the only one here: what others had pending is run when it is asked for."""
     FORKING.clear()
     LOCK[0] = threading.RLock()
+    LOOK[0] = threading.RLock()
     LATER[0] = GONE
     PRESENT.clear()
     if MAIN.solo:

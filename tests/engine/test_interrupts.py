@@ -100,22 +100,23 @@ PROGRAMS = {
 }  # fmt: skip
 
 
-def leaves(frame: Any) -> bool:
-    """Does a `with` statement end here?  No interrupt comes between its body and its exit: the
-    interpreter looks for one at calls, where functions begin and where loops go round."""
+def spared(frame: Any) -> bool:
+    """Is this line only the end of a `with` statement, or nothing (`try:`)?  No interrupt comes
+    there: the interpreter looks for one at calls, where functions begin and where loops go on."""
     code = frame.f_code
-    found = ENDS.get(code)
+    found = SPARED.get(code)
     if found is None:
         steps = [(i.offset, i.opname, i.argval) for i in dis.get_instructions(code)]
-        found = ENDS[code] = {
+        found = SPARED[code] = {
             steps[n][0]
             for n in range(len(steps) - 2)
-            if all(name == "LOAD_CONST" and value is None for _, name, value in steps[n : n + 3])
+            if steps[n][1] == "NOP"
+            or all(name == "LOAD_CONST" and value is None for _, name, value in steps[n : n + 3])
         }
     return frame.f_lasti in found
 
 
-ENDS: dict[Any, set[int]] = {}
+SPARED: dict[Any, set[int]] = {}
 
 
 class Stop:
@@ -130,7 +131,7 @@ class Stop:
         return self.lines if frame.f_code.co_filename.startswith(HERE) else None
 
     def lines(self, frame: Any, event: str, arg: Any) -> Any:
-        if event == "line" and not leaves(frame):
+        if event == "line" and not spared(frame):
             key = (frame.f_code.co_filename, frame.f_lineno)
             n = self.seen.get(key, 0)
             self.seen[key] = n + 1

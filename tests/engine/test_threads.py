@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import concurrent.futures
-import gc
 import itertools
 import os
 import pickle
 import queue
 import random
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -492,25 +493,38 @@ def test_one_recorder_is_found_at_a_time() -> None:
         assert found[0] and threading.get_ident() not in found[1]
 
 
-def test_nothing_is_collected_while_another_threads_frames_are_looked_at() -> None:
+def test_nothing_is_collected_while_another_threads_frames_are_looked_at(tmp_path: Path) -> None:
     """Before Python 3.12 a finaliser could let that thread go on while its frame's object is made:
     the walk then ended in memory that had become something else, a few times in a million."""
-    seen = []
+    program = tmp_path / "program.py"
+    program.write_text(LOOKING)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(q for q in sys.path if q)}
+    done = subprocess.run(
+        [sys.executable, str(program)], check=False, capture_output=True, text=True, env=env
+    )
+    assert done.returncode == 0, done.stderr
 
-    def judge(frame: Any) -> int:
-        seen.append((gc.isenabled(), frame is None))
-        return 1 // (0 if frame is None else 1)
 
-    assert gc.isenabled()
-    assert turns.look_at(threading.get_ident(), judge) == 1
-    with pytest.raises(ZeroDivisionError):
-        turns.look_at(0, judge)  # no such thread
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        turns.look_at(threading.get_ident(), judge)
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-    collects = sys.version_info >= (3, 12)
-    assert seen == [(collects, False), (collects, True), (False, False)]
+LOOKING = """
+import gc, sys, threading
+from rushlight.engine import turns
+
+seen = []
+
+def judge(frame):
+    seen.append((gc.isenabled(), frame is None))
+    return 1 // (0 if frame is None else 1)
+
+me = threading.get_ident()
+assert gc.isenabled() and turns.look_at(me, judge) == 1
+try:
+    turns.look_at(0, judge)  # no such thread
+except ZeroDivisionError:
+    pass
+assert gc.isenabled()
+gc.disable()
+turns.look_at(me, judge)
+assert not gc.isenabled()
+collects = sys.version_info >= (3, 12)
+assert seen == [(collects, False), (collects, True), (False, False)], seen
+"""
