@@ -17,7 +17,7 @@ from ..runtime.scalars import readers
 from .backward import backward_root
 from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import CLOCK, Due, run_plan
-from .handles import KEYS, OWN_BASE, find, lost, needs_grad, reachable, view_family
+from .handles import KEYS, OWN_BASE, find, lost, needs_grad, reachable
 from .leaves import entered, require_grad, set_grad
 from .memory import Held, base_array, new_memory, of_array, region_array
 from .plan import FlushInfo, plan_flush
@@ -38,6 +38,7 @@ from .staying import alone, put_back, where_it_lies
 from .stretch import bound, clear, foreign, mend
 from .trie import LEAF, WATCH, came_again, forget_path, new_branch
 from .turns import apart, find_recorder, watch_threads
+from .view_places import shares, view_family
 
 MAX_VARIANTS: Final = (
     8  # sets of held handles a stretch makes plans for; then it computes their union
@@ -183,7 +184,7 @@ def run_pending(e: Engine) -> None:
     for i, s in info.views:
         t = live[i]
         f = t.fam
-        if t.epoch == ep and f is not None and f.root is None:
+        if t.epoch == ep and f is not None and shares(t, f):
             own = view_family(f, t.rec)
             own.hist = Hist(frame, s)
             t.fam = own

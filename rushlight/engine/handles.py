@@ -23,6 +23,7 @@ from .memory import Window
 from .records import NO_MORE, NOBODY, NONE, ROOT, Rec, Storage, size_of
 from .stretch import foreign, mend
 from .trie import ENTER, ENTERING, GRAFT, LEAF, REREAD, VALUE
+from .view_places import shares, view_family, within
 
 KEYS: Final[
     dict[Any, Any]
@@ -155,7 +156,7 @@ def settle_views(e: Engine, s: Storage, r: Rec) -> None:
         f = t.fam
         if t.epoch != e.epoch or t.rec.region is None or not t.rec.rg or f is None:
             continue
-        if f.root is None and f.epoch == e.epoch and f.rec.rg:  # else it shows the value alone
+        if shares(t, f) and f.epoch == e.epoch and f.rec.rg:  # else it shows the value alone
             own_place(e, t, f, t.rec)
             found = True
     if found:
@@ -320,16 +321,18 @@ def storage_slot(e: Engine, f: Fam) -> i64:
         return fslot(e, f)
     b = f.base
     assert b is not None
-    return fslot(e, b)
+    return storage_slot(e, b)
 
 
 def rooted(e: Engine, f: Fam) -> i64:
     """The slot of a family whose history is at a view: the view is read, then history enters."""
     s = f.st
-    b = storage_slot(e, f)
+    over = f.base
+    assert over is not None
+    b = fslot(e, over)
     if f.epoch == e.epoch and f.ver == s.ver and not s.exposed:
         return f.slot
-    r = follow(e, REREAD, b, NONE, NONE, f.root)
+    r = follow(e, REREAD, b, NONE, NONE, within(f.root, over))
     h = f.hist
     if f.epoch == e.epoch:  # written by others, or memory that NumPy may have written to
         if f.rec.rg:
@@ -346,20 +349,10 @@ def rooted(e: Engine, f: Fam) -> i64:
     return f.slot
 
 
-def view_family(f: Fam, rec: Rec) -> Fam:
-    """The family of a differentiable view ``rec`` alone: where its gradient is summed, whatever
-    stretch it is used in.  It ends with the next write to the memory."""
-    v = Fam(f.st, None, rec)
-    v.root = rec.region
-    v.base = f
-    v.own = True
-    v.ver = f.st.ver
-    return v
-
-
 def own_place(e: Engine, t: Tensor, f: Fam, r: Rec) -> None:
     """Give a view its own place in the history of ``f``: record ``r`` of this stretch."""
     v = view_family(f, r)
+    v.root = t.rec.region
     v.epoch = e.epoch
     v.slot = r.slot
     v.hep = e.epoch
@@ -385,8 +378,9 @@ def leave_hooks(e: Engine, x: Tensor) -> None:
     if hooks_on(e, f) if f.own else e.hooks.get(int(slot)):
         base = f.base if f.own else f
         assert base is not None
-        r = follow(e, REREAD, fslot(e, base), NONE, NONE, x.rec.region)
-        x.rec = r
+        r = follow(e, REREAD, fslot(e, base), NONE, NONE, within(x.rec.region, base))
+        if base.root is None:
+            x.rec = r
         x.slot = r.slot
         own_place(e, x, base, r)
 
@@ -474,8 +468,10 @@ def find(e: Engine, t: Tensor) -> i64:
         if region == f.root:
             t.slot = b
         else:
-            part = (region[0], region[1], region[2] - f.root[2])
-            t.slot = follow(e, REREAD, b, NONE, NONE, part).slot
+            r = follow(e, REREAD, b, NONE, NONE, within(region, f))
+            t.slot = r.slot
+            if r.rg and not f.own:
+                own_place(e, t, f, r)
     elif f.hist is None and s.mem is not None and settled(e, s) and t.rec.dense:
         t.slot = window(e, s, t.rec.spec)
     elif f.hist is None and s.mem is not None and s.epoch != e.epoch and numel(t.rec.spec.shape):

@@ -362,7 +362,7 @@ g.sort(1).values[:, 0].sum()|g.cumsum(1).square().sum()|torch.cat([g, g * 2], 1)
 torch.where(g > 0, g, g * 0.1).square().sum()|g.clamp(-0.5, 0.5).square().sum()|(g @ b).square().sum()|torch.einsum('bij,bkj->bik', g, g).sum()|g.expand(3, 2, 3, 4).square().mean()
 g.flip(0).square()[0].sum()|g.roll(1, 1)[0].exp().sum()|g.tril().square().sum()|g.masked_fill(g > 0, 0).square().sum()|g.gather(1, torch.zeros(2, 2, 4, dtype=torch.long)).square().sum()
 g.index_select(1, idx).square().sum()|(g ** 3).sum()|(g.abs() ** 0.5).sum()|(2 ** g).sum()|g.unfold(2, 2, 1).square().sum()|g.diagonal(0, 1, 2).square().sum()|g.repeat(2, 1, 1).square().sum()
-g.topk(2).values.square().sum()|g.var(1).sum()|g.prod(1).sum()|(g / (g * g + 1)).sum()|torch.lerp(g, g * 2, 0.3).square().sum()|g.double().square().sum()|g[:, 0].t().square().sum()|g.chunk(2, 2)[1].square().sum()
+g.topk(2).values.square().sum()|g.var(1).sum()|g.double().prod(1).sum()|(g / (g * g + 1)).sum()|torch.lerp(g, g * 2, 0.3).square().sum()|g.double().square().sum()|g[:, 0].t().square().sum()|g.chunk(2, 2)[1].square().sum()
 g.asinh().sum()|g.sinh().sum()|g.atan().sum()|(g.tanh() * 0.9).atanh().sum()|(g.abs() + 1.1).acosh().sum()|g.fmod(0.7).sum()|g.remainder(0.7).sum()|g.logaddexp(g * 2).sum()|g.tan().sum()|g.frac().sum()|torch.hypot(g, g + 5).sum()
 """.strip().replace("\n", "|").split("|")  # fmt: skip
 
