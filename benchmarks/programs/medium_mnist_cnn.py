@@ -27,7 +27,8 @@ def setup():
     torch.manual_seed(0)
     batches = [(torch.rand(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(4)]
     net = Net()
-    # Small steps: with AVX-512 PyTorch's convolutions err by 1e-6 (Winograd's way), which grows.
+    # Small steps: at 0.01 PyTorch's losses in float32 with AVX-512 are 8e-5 from those in float64
+    # after thirty steps, and no two programs can be compared.
     optimizer = torch.optim.SGD(net.parameters(), lr=0.001)
     count = 0
 
