@@ -28,6 +28,7 @@ CAST_OP: Final[Op] = TABLE["cast"]
 ADD_OP: Final[Op] = TABLE["add"]
 FULL_OP: Final[Op] = TABLE["full"]
 CONST_OP: Final[Op] = TABLE["const"]
+BESIDE: Final = ("graft", "function")  # a value, then its history: the first operand gets none
 RESHAPE_OP: Final[Op] = TABLE["reshape"]
 SCALARS: Final[dict[Any, Spec]] = {d: interned(Spec((), d)) for d in ALL}  # of each type
 
@@ -135,6 +136,15 @@ class Tape:
 
     def wants(self, s: int) -> bool:
         return self.leads is None or s >= self.base or s in self.leads
+
+    def passed(self, n: Rec) -> bool:
+        """Does a gradient that is asked for go through ``n``?  Other nodes are not asked."""
+        if self.leads is None:
+            return True
+        for s in n.srcs[1:] if n.row.name in BESIDE else n.srcs:
+            if self.wants(s):
+                return True
+        return False
 
     def rule(self, n: Rec, g: int) -> None:
         """Hand the gradient ``g`` of ``n`` on to its operands: as remembered, or by its rule."""
@@ -270,7 +280,7 @@ class Tape:
             if g is None:
                 continue
             n = self.recs[i]
-            if not n.rg or n.op == LEAF or n.op == ENTER:
+            if not n.rg or n.op == LEAF or n.op == ENTER or not self.passed(n):
                 continue
             k = len(self.new)
             self.rule(n, g)
@@ -325,8 +335,7 @@ def leading(recs: list[Rec], slots: tuple[int, ...], entries: tuple[int, ...]) -
             if int(r.gidx) in entries:
                 out.add(i)
             continue
-        first = 1 if r.row.name in ("graft", "function") else 0  # the history, not the value
-        for s in r.srcs[first:]:
+        for s in r.srcs[1:] if r.row.name in BESIDE else r.srcs:
             if s in out:
                 out.add(i)
                 break

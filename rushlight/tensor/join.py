@@ -102,13 +102,13 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
     shape = tuple(parts[0].shape)
+    d = wrap_dim(integer(dim, "stack", "dim"), len(shape) + 1)
     for i, x in enumerate(parts):
         if tuple(x.shape) != shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
                 f"{list(x.shape)} at entry {i}"
             )
-    d = wrap_dim(integer(dim, "stack", "dim"), len(shape) + 1)
     made = joined([look(movement.unsqueeze, x, d) for x in _one_type(parts)], d)
     return made if out is None else give(made, out, "stack", *parts)
 

@@ -104,3 +104,17 @@ def test_values_like_a_table_are_no_tables() -> None:
     y.backward()
     with pytest.raises(RuntimeError, match="a second time"):
         y.backward()
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_nodes_that_lead_to_nothing_asked_for_are_not_asked(run: bool) -> None:
+    """What they saved is gone, yet nobody wants it."""
+    for _ in range(3):
+        x, y = leaf(), leaf()
+        found = F.smooth_l1_loss(x, A)
+        found.backward()
+        if run:
+            engine.flush()
+        assert torch.autograd.grad(found, [y], allow_unused=True) == (None,)
+        with pytest.raises(RuntimeError, match="a second time"):
+            torch.autograd.grad(found, [x])

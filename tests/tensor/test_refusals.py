@@ -32,6 +32,16 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         "mat1 and mat2 must have the same dtype, but got Double and Float",
     ),
     "cat": (lambda: torch.cat([]), ValueError, r"torch.cat\(\): expected a non-empty list"),
+    "stack": (
+        lambda: torch.stack([torch.ones(()), torch.ones(2)]),
+        RuntimeError,
+        r"equal size, but got \[\] at entry 0 and \[2\] at entry 1",
+    ),
+    "stack, a dimension of the first, before sizes": (
+        lambda: torch.stack([torch.ones(()), torch.ones(2)], 1),
+        IndexError,
+        r"expected to be in range of \[-1, 0\], but got 1",
+    ),
     "masked_fill mask": (
         lambda: x.masked_fill(whole, 1.0),
         RuntimeError,
