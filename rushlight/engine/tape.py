@@ -141,10 +141,7 @@ class Tape:
         """Does a gradient that is asked for go through ``n``?  Other nodes are not asked."""
         if self.leads is None:
             return True
-        for s in n.srcs[1:] if n.row.name in BESIDE else n.srcs:
-            if self.wants(s):
-                return True
-        return False
+        return any(self.wants(s) for s in (n.srcs[1:] if n.row.name in BESIDE else n.srcs))
 
     def rule(self, n: Rec, g: int) -> None:
         """Hand the gradient ``g`` of ``n`` on to its operands: as remembered, or by its rule."""
