@@ -4,6 +4,8 @@
     python scripts/random_programs.py --guarded --count 2000 [--seed 0]
     python scripts/random_programs.py --planted [--seconds 60]
 
+Values that PyTorch is as unsure of, when it rounds otherwise (``tests/programs/rounding.py``), and
+other strides than PyTorch's are counted apart: they are no differences.
 ``--guarded`` puts memory between guard pages (``tests/programs/guard.py``): programs run in
 processes of their own, and one that dies is a difference.
 Most programs are short, some long, unless ``--scale`` says otherwise: short ones cover more in the
@@ -31,7 +33,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests.programs import guard, planted, ways
-from tests.programs.check import LAYOUT, check, options, signature
+from tests.programs.check import LAYOUT, ROUNDING, check, options, signature
 from tests.programs.generate import generate, generate_orders, scale_of
 from tests.programs.layers import generate_layers
 from tests.programs.minimise import minimise
@@ -49,6 +51,7 @@ class Count:
     native: int = 0
     differences: int = 0
     layouts: int = 0  # programs that differ from PyTorch in strides only
+    rounding: int = 0  # where PyTorch is as unsure of its own value
     seconds: float = 0.0
     coverage: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     reports: list[str] = field(default_factory=list)
@@ -60,6 +63,7 @@ class Count:
         self.native += other.native
         self.differences += other.differences
         self.layouts += other.layouts
+        self.rounding += other.rounding
         self.seconds += other.seconds
         self.coverage.update(other.coverage)
 
@@ -68,8 +72,8 @@ class Count:
         rate = self.programs / max(self.seconds, 1e-9)
         return (
             f"{self.programs} programs ({self.native} with compiled plans), {self.statements} "
-            f"statements each way, {self.differences} differences, {self.layouts} in strides only; "
-            f"{self.seconds:.1f} s, "
+            f"statements each way, {self.differences} differences, {self.layouts} in strides only, "
+            f"{self.rounding} in rounding that PyTorch is as unsure of; {self.seconds:.1f} s, "
             f"{rate:.1f} programs/s"
         )
 
@@ -134,6 +138,10 @@ def run_seeds(
             out.layouts += 1
             if show:
                 print(f"seed {seed}: other strides, {d.text}", flush=True)
+        elif d is not None and d.kind == ROUNDING:
+            out.rounding += 1
+            if show:
+                print(f"seed {seed}: rounding, {d.text}", flush=True)
         elif d is not None:
             out.differences += 1
             text = report(p, torch, native, shrink)
@@ -251,7 +259,7 @@ def load(path: str) -> Count:
 
 def save(c: Count, path: str) -> None:
     """Keep counts for later calls."""
-    names = ("programs", "statements", "native", "differences", "layouts", "seconds")
+    names = ("programs", "statements", "native", "differences", "layouts", "rounding", "seconds")
     d: dict[str, Any] = {k: getattr(c, k) for k in names}
     d["coverage"] = [[*k, n] for k, n in sorted(c.coverage.items())]
     Path(path).write_text(json.dumps(d), encoding="utf-8")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from rushlight.engine import eager_steps
 from rushlight.engine.records import CREDIT
 
-from . import guard, ways
-from .compare import Difference, differ
+from . import guard, rounding, ways
+from .compare import Difference, beyond, differ
 from .higher import BEYOND
 from .program import Program, Trace
 
@@ -55,6 +55,7 @@ def options(seed: int, torch: bool, native: float = 0.3) -> Options:
 
 
 LAYOUT = "torch: layout"  # the kind of a difference in nothing but strides
+ROUNDING = "torch: rounding"  # of a value that PyTorch is as unsure of itself
 
 
 def tolerance(p: Program) -> float:
@@ -113,9 +114,25 @@ def with_torch(p: Program, alone: Trace, o: Options, codes: dict[str, object]) -
     if d is not None and strides:
         e = differ(p, alone, theirs, tolerance(p), False)
         d = Difference("layout", d.text) if e is None else e
+    if d is not None and d.kind == "value":
+        why = unsure(p, codes, alone, theirs, d.at)
+        d = Difference("rounding", f"{why}: {d.text}") if why else d
     if d is not None:
         d.kind = f"torch: {d.kind}"
     return d
+
+
+def unsure(p: Program, codes: dict[str, object], ours: Trace, theirs: Trace, at: int) -> str | None:
+    """Does PyTorch's own value move as far, when it rounds otherwise?  By how much, then."""
+    x, y = ours.seen[at].value, theirs.seen[at].value
+    if not (rounding.is_number(x) and rounding.is_number(y)):
+        return None
+    u = rounding.Unsure(x, y, beyond(x, y, tolerance(p)))
+    for turn in range(1, rounding.RUNS + 1):
+        u.see(rounding.place(ways.pytorch(p, codes, turn), theirs, at))
+        if u.explained():
+            return u.text()
+    return None
 
 
 def broke(where: str, error: Exception) -> Difference:

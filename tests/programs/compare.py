@@ -17,6 +17,7 @@ class Difference:
     kind: str  # value, meta, raised, length
     text: str
     torn: bool = False  # after a backward that failed in its middle
+    at: int = -1  # the entry of the traces
 
     def __str__(self) -> str:
         return f"[{self.kind}] {self.text}"
@@ -41,19 +42,19 @@ def same_bits(a: Any, b: Any) -> bool:
 
 def close(a: Any, b: Any, rtol: float) -> bool:
     """Equal to a tolerance that is relative to the largest value of the array."""
+    return np.shape(a) == np.shape(b) and not bool(beyond(a, b, rtol).any())
+
+
+def beyond(a: Any, b: Any, rtol: float) -> Any:
+    """Which elements differ by more than the tolerance."""
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape:
-        return False
-    if x.size == 0:
-        return True
     odd = ~(np.isfinite(x) & np.isfinite(y))
-    if odd.any() and not bool(((x == y) | ((x != x) & (y != y)))[odd].all()):
-        return False
+    wrong = odd & ~((x == y) | ((x != x) & (y != y)))
     x, y = np.where(odd, 0.0, x), np.where(odd, 0.0, y)
-    top = max(1.0, float(np.abs(y).max()))
+    top = max(1.0, float(np.abs(y).max(initial=0.0)))
     if top > 1e4:  # exponentials of exponentials magnify what rounding left
         rtol *= 100
-    return bool((np.abs(x - y) <= rtol * top).all())
+    return wrong | (np.abs(x - y) > rtol * top)
 
 
 def meta_equal(a: tuple[Any, ...], b: tuple[Any, ...], strict: bool) -> bool:
@@ -87,7 +88,7 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
     )
     text = "" if rtol is None else p.text()
     quiet = any(q in text for q in QUIET)
-    for x, y in zip(a.seen, b.seen):
+    for k, (x, y) in enumerate(zip(a.seen, b.seen)):
         if rtol is not None and lenient(quiet, x, y):
             return None
         torn = torn or (
@@ -98,7 +99,7 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
         )
         d = entries(p, x, y, rtol, strides)
         if d is not None:
-            d.torn = torn
+            d.torn, d.at = torn, k
             return d
     if len(a.seen) != len(b.seen):
         return Difference("length", f"{len(a.seen)} and {len(b.seen)} entries", torn)

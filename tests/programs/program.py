@@ -189,8 +189,10 @@ def run(
     peek: Peek,
     after: Callable[[], None] | None = None,
     codes: dict[str, Any] | None = None,
+    make: Callable[..., Any] = array,
 ) -> Trace:
-    """Run ``p`` over ``module``; ``peek(t)`` gives a value; ``after`` runs after statements."""
+    """Run ``p`` over ``module``; ``peek(t)`` gives a value; ``after`` runs after statements;
+    ``make`` makes the arrays."""
     trace = Trace()
     at = [0, 0, 0]
     held: list[Any] = []
@@ -213,7 +215,7 @@ def run(
             note("python", (type(x).__name__,), x)
         return x
 
-    env: dict[str, Any] = {"T": module, "np": np, "A": array, "R": read, "H": held}
+    env: dict[str, Any] = {"T": module, "np": np, "A": make, "R": read, "H": held}
     if codes is None:
         codes = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):

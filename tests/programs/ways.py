@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 from typing import Any
@@ -13,7 +14,8 @@ from rushlight.base.settings import override
 from rushlight.engine import core, stretch
 from rushlight.engine.records import CREDIT
 
-from .program import Program, Trace, run
+from . import rounding
+from .program import Program, Trace, array, run
 
 flush: Any = importlib.import_module("rushlight.engine.flush")  # not the function of that name
 
@@ -94,8 +96,9 @@ def recorded(
     return out
 
 
-def pytorch(p: Program, codes: dict[str, Any] | None = None) -> Trace:
-    """Way 3: PyTorch with saved values that nobody can change, as ours are."""
+def pytorch(p: Program, codes: dict[str, Any] | None = None, turn: int = 0) -> Trace:
+    """Way 3: PyTorch with saved values that nobody can change, as ours are; ``turn``: with
+    everything rounded another way (see `rounding`)."""
     torch = module("torch")
     torch.set_num_threads(1)  # starting a team costs more than any of these operations
 
@@ -112,10 +115,12 @@ def pytorch(p: Program, codes: dict[str, Any] | None = None) -> Trace:
         return hang(self, hook)
 
     torch.Tensor.register_hook = register_hook
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+    mode = rounding.moving(turn) if turn else contextlib.nullcontext()
+    make = rounding.moved_array(turn) if turn else array
+    with mode, torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         was = torch.is_grad_enabled()
         try:
-            return run(p, torch, lambda t: t.detach().numpy(force=True), None, codes)
+            return run(p, torch, lambda t: t.detach().numpy(force=True), None, codes, make)
         finally:
             torch.set_grad_enabled(was)
             torch.Tensor.register_hook = hang
