@@ -11,6 +11,8 @@ from ... import engine
 from ...base.dtype import float32, promote_types
 from ...base.shape import broadcast_shapes
 from ...engine import Tensor
+from ...graph.shaping_layers import is_channels_last
+from ...tensor.kinds import channels_last
 
 
 def _wide(x: Any, *params: Any) -> Any:
@@ -31,6 +33,13 @@ def _wide(x: Any, *params: Any) -> Any:
 def _narrow(out: Any, x: Any) -> Any:
     """A result in the type of `x`."""
     return out if out.dtype is x.dtype else out.to(x.dtype)
+
+
+def _in_order(x: Any) -> Any:
+    """`x` in row-major memory, or with channels last where it is: the result is laid out so."""
+    if x.is_contiguous() or is_channels_last(tuple(x.shape), x.stride()):
+        return x
+    return x.contiguous()
 
 
 def _standard(x: Any, dims: tuple[int, ...], eps: float) -> Any:
@@ -73,8 +82,7 @@ def rms_norm(
     """Divide by the root mean square over the last dimensions, then scale."""
     x: Any = input
     dims = _last_dims(x, normalized_shape)
-    if not x.is_contiguous():
-        x = x.contiguous()
+    x = _in_order(x)
     v = _wide(x)
     eps = (
         (1.1920928955078125e-07 if v.dtype.itemsize == 4 else 2.220446049250313e-16)
@@ -135,7 +143,7 @@ def batch_norm(
     if eps < 0 or (eps == 0 and training):
         must = "positive during training" if training else "non-negative"
         raise ValueError(f"batch_norm eps must be {must}, but got {eps}")
-    v = _wide(x, weight, bias, running_mean, running_var)
+    v = _in_order(_wide(x, weight, bias, running_mean, running_var))
     if training:
         if not x.numel():
             w: Any = weight
@@ -259,7 +267,11 @@ def group_norm(
         )
     shape = (1, -1) + (1,) * (len(x.shape) - 2)
     wide = _wide(x, weight, bias)
+    last = is_channels_last(tuple(x.shape), x.stride())
+    wide = wide if wide.is_contiguous() else wide.contiguous()
     out = _standard(wide.reshape(x.shape[0], num_groups, -1), (2,), eps).reshape(x.shape)
+    if last:  # a result of its own is laid out like the input
+        out = out.contiguous(memory_format=channels_last)
     for value, add in ((weight, False), (bias, True)):
         if value is not None:
             v: Any = value
