@@ -21,7 +21,7 @@ from .execute import CLOCK, NativePlan
 from .flush import READERS, flush_engine, native_readers
 from .guards import MISS, Argument, Miss, Stepping, content, same_items
 from .handles import reachable
-from .memory import Window
+from .memory import Window, address_of
 from .plan import FlushInfo
 from .records import ROOT, Rec, Storage
 from .staying import put_back
@@ -46,6 +46,53 @@ class Source:
         self.at: i64 = at
         self.spec: Spec | None = spec
         self.shift: int = shift
+
+
+# What a replay writes and makes; objects with typed fields, which compiled code reads directly.
+class Write:
+    """A storage that was there before (`Captured.owner` of ``kind`` and ``at``) gets the memory of
+    ``source``: ``count`` writes."""
+
+    __slots__ = ("at", "count", "kind", "source")
+
+    def __init__(self, kind: i64, at: i64, source: Source, count: i64) -> None:
+        self.kind: i64 = kind
+        self.at: i64 = at
+        self.source: Source = source
+        self.count: i64 = count
+
+
+class Home:
+    """A storage to be made."""
+
+    __slots__ = ("source", "spec")
+
+    def __init__(self, source: Source, spec: Spec) -> None:
+        self.source: Source = source
+        self.spec: Spec = spec
+
+
+class Family:
+    """A family to be made, of the storage ``home``; ``piece`` is -1 without history."""
+
+    __slots__ = ("home", "piece", "rec", "slot")
+
+    def __init__(self, home: i64, rec: Rec, piece: i64, slot: int) -> None:
+        self.home: i64 = home
+        self.rec: Rec = rec
+        self.piece: i64 = piece
+        self.slot: int = slot
+
+
+class Birth:
+    """A handle to be made, of the storage ``home``; ``family`` is -1 for none."""
+
+    __slots__ = ("family", "home", "rec")
+
+    def __init__(self, rec: Rec, home: i64, family: i64) -> None:
+        self.rec: Rec = rec
+        self.home: i64 = home
+        self.family: i64 = family
 
 
 # ---------------------------------------------------------------- the step
@@ -102,13 +149,12 @@ class Captured:
         self.before: list[Any] = []
         self.after: list[int] = []  # a result's index, NONE_LEFT or AS_IT_WAS
         self.pieces: list[Piece] = []
-        # what is written: (kind, index, source, how many writes)
-        self.writes: list[tuple[int, int, Source, int]] = []
+        self.writes: list[Write] = []
         self.fixed: bool = False  # a result is memory that was there before
         # what is made
-        self.storages: list[tuple[Source, Spec]] = []
-        self.families: list[tuple[int, Rec, int, int]] = []  # storage, record, piece or -1, slot
-        self.births: list[tuple[Rec, int, int]] = []  # record, storage, family or -1
+        self.storages: list[Home] = []
+        self.families: list[Family] = []
+        self.births: list[Birth] = []
         self.result: Result = Result(CONSTANT, None)
 
     # ------------------------------------------------------------ what has to hold
@@ -182,12 +228,12 @@ class Captured:
                 own = t.st
                 if own is not None and own.exposed and reachable(own):
                     return False
-        for kind, at, _, _ in self.writes:
-            target = self.owner(kind, at, given)
+        for w in self.writes:
+            target = self.owner(w.kind, w.at, given)
             if target.exposed and reachable(target):
                 return False
             for i, t in enumerate(given):
-                if t.st is target and (kind != GIVEN or i != at):
+                if t.st is target and (w.kind != GIVEN or i != w.at):
                     return False
         if not MAIN.solo:
             for s in sts:
@@ -199,7 +245,7 @@ class Captured:
                     return False
         return True
 
-    def owner(self, kind: int, at: int, given: list[Tensor]) -> Storage:
+    def owner(self, kind: i64, at: i64, given: list[Tensor]) -> Storage:
         """The storage of a write."""
         if kind == KEPT:
             return self.sts[at]
@@ -309,30 +355,34 @@ class Captured:
     def publish(self, made: list[Any], frames: list[Frame | None], given: list[Tensor]) -> object:
         """Put what was computed where the step would have put it."""
         storages: list[Storage] = []
-        for src, spec in self.storages:
-            storages.append(Storage(self.memory(src, made, given), spec))
+        for home in self.storages:
+            storages.append(Storage(self.memory(home.source, made, given), home.spec))
         families: list[Fam] = []
-        for at, rec, piece, slot in self.families:
-            h = Hist(frames[piece], slot) if piece >= 0 else None
-            families.append(Fam(storages[at], h, rec))
+        for f in self.families:
+            h = Hist(frames[f.piece], f.slot) if f.piece >= 0 else None
+            families.append(Fam(storages[f.home], h, f.rec))
         births: list[Tensor] = []
-        for rec, at, fam in self.births:
-            t = Tensor(rec, 0)
-            t.st = storages[at]
-            if fam >= 0:
-                t.fam = families[fam]
+        for b in self.births:
+            t = Tensor(b.rec, 0)
+            t.st = storages[b.home]
+            if b.family >= 0:
+                t.fam = families[b.family]
             births.append(t)
+        writes = self.writes
         values: list[Any] = []
-        for _, _, src, _ in self.writes:
-            values.append(self.memory(src, made, given))
+        if self.fixed:  # what was there before is looked at before any of it is written
+            for w in writes:
+                values.append(self.memory(w.source, made, given))
         result = self.result.build(self, made, given, births)
-        for i, (kind, at, _, count) in enumerate(self.writes):
-            s = self.owner(kind, at, given)
-            if not s.fixed or not put_back(s, values[i], []):
-                s.mem = values[i]
+        for i in range(len(writes)):
+            w = writes[i]
+            s = self.owner(w.kind, w.at, given)
+            m = values[i] if self.fixed else self.memory(w.source, made, given)
+            if not s.fixed or not put_back(s, m, []):
+                s.mem = m
                 s.own = None
             s.old = True
-            s.ver += count
+            s.ver += w.count
             s.heard = s.ver
         leaves = self.leaves
         after = self.after
@@ -405,7 +455,7 @@ class Result:
             assert src is not None
             if not READERS:
                 READERS.extend(native_readers())
-            return READERS[self.code](c.memory(src, made, given).address)
+            return READERS[self.code](address_of(c.memory(src, made, given)))
         if kind == ARGUMENT:
             return given[self.index]
         if kind == KEPT_HANDLE:

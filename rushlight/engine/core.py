@@ -46,6 +46,7 @@ class Hist:
 
 
 NOTHING: Final[dict[int, Any]] = {}  # never written to
+TAKE: Final[Any] = next  # looked up once: compiled code asks for a builtin's name at each call
 KEEP: Final = -1  # the number of the hook that `retain_grad` hangs
 GONE: Final = -1  # the thread of a recorder that records nothing any more
 
@@ -60,7 +61,7 @@ class Frame:
         self.rec: Rec = rec
         self.gleaves: list[Hist] = gleaves
         self.numbers: list[Any] = numbers
-        self.serial: int = next(SERIALS)  # greater than those of what it was made from
+        self.serial: int = TAKE(SERIALS)  # greater than those of what it was made from
         self.saved: dict[int, Any] = NOTHING
         self.freed: int = 0
         self.hooks: dict[int, Any] = NOTHING
@@ -110,7 +111,7 @@ class Engine:
     def __init__(self) -> None:
         self.roots: list[Rec] = [Rec(ROOT, NONE, NONE, NONE, None, NONE, None) for _ in range(2)]
         self.cur: Rec = self.roots[1]
-        self.epoch: i64 = next(EPOCHS)
+        self.epoch: i64 = TAKE(EPOCHS)
         self.gm: bool = True  # gradient mode
         self.now: bool = False  # large exposed memory was read: run when its reader is recorded
         self.live: list[Tensor] = []  # every handle made in this epoch
@@ -347,6 +348,13 @@ class Tensor(Methods):
         return SLOW[0].item(self)
 
 
+def spec_of(t: Tensor) -> Spec:
+    """What is known of a tensor before it is computed; typed, which spares compiled code lookups by
+    name."""
+    spec: Spec = t.rec.spec
+    return spec
+
+
 EPOCHS: Final = itertools.count(2)
 SERIALS: Final = itertools.count(1)  # of frames, whichever thread's
 MAIN: Final = Engine()
@@ -566,8 +574,8 @@ def grad_place(t: Tensor) -> Hist | None:
 
 def fits(t: Tensor, g: Tensor) -> bool:
     """Can ``g`` be ``t``'s gradient?"""
-    a = t.rec.spec
-    b = g.rec.spec
+    a = spec_of(t)
+    b = spec_of(g)
     return bool(a.shape == b.shape and a.dtype is b.dtype and a.device == b.device)
 
 

@@ -18,7 +18,7 @@ from .budget import SPENT, compiled, pays
 from .core import Engine
 from .first import DIRECT, run_first
 from .first_parts import PARTS
-from .memory import base_array, hold, nbytes
+from .memory import address_of, base_array, hold, nbytes
 from .plan import FlushInfo
 from .records import Rec
 from .steps import NUMBERS
@@ -103,11 +103,10 @@ class NativePlan:
         """The outputs' memory; None when a value check failed."""
         lane = self.free_lane()
         q = lane.q
-        i = 0
         last = lane.last
+        i = 0
         for k in info.leaves:
-            m = lvals[k]
-            a: int = m.address if isinstance(m, Buffer) else int(m.address)
+            a = address_of(lvals[k])
             if last[i] != a:
                 last[i] = a
                 q[i] = a

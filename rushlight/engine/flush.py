@@ -19,7 +19,7 @@ from .core import MAIN, SLOW, Engine, Fam, Frame, Hist, Tensor, mine
 from .execute import CLOCK, Due, run_plan
 from .handles import KEYS, OWN_BASE, find, lost, needs_grad, reachable
 from .leaves import entered, require_grad, set_grad
-from .memory import Held, base_array, new_memory, of_array, region_array
+from .memory import Held, address_of, base_array, new_memory, of_array, region_array
 from .plan import FlushInfo, plan_flush
 from .record import Recorder, assign
 from .records import (
@@ -159,7 +159,7 @@ def run_pending(e: Engine) -> None:
                 lvals[k] = lvals[k].copy()
     frame: Frame | None = None
     if info.roots:
-        frame = Frame(r, gleaves, numbers)
+        frame = Frame(r, gleaves, numbers if numbers else [])
         frame.freed = info.freed
         if info.saved_at:
             saved: dict[int, Any] = {}
@@ -210,6 +210,8 @@ def run_pending(e: Engine) -> None:
                 h.grad = f.past.grad
                 f.past = None
             f.hist = h
+    if failed is not None:
+        sts = list(sts)
     clear(e)
     if cur.apart and not info.roots:
         forget_path(cur)
@@ -304,13 +306,13 @@ def item(t: Tensor) -> object:
         f = reader_of(t.rec)
     s = current(t)
     m = s.mem
-    at: i64 = m.address
+    at: i64 = address_of(m)
     r = t.rec  # a run may have changed it
     region = r.region
     if region is not None:
         at += region[2] * r.spec.dtype.itemsize
     if f is GENERIC:
-        return m.array(array_type(r.spec.dtype), (), None, at - m.address).item()
+        return m.array(array_type(r.spec.dtype), (), None, at - address_of(m)).item()
     return f(at)
 
 

@@ -135,8 +135,8 @@ class Stepping:
         values = self.values
         if len(group) != len(values):
             return False
-        for i, v in enumerate(group.values()):
-            if v is not values[i]:
+        for v, had in zip(group.values(), values):
+            if v is not had:
                 return self.settle()
         return True
 

@@ -198,7 +198,7 @@ def enter_again(e: Engine, f: Fam, s: Storage, r: Rec) -> bool:
         no_members(e, s)
     lvals.append(v)
     if s.nbytes == NONE:
-        s.nbytes = v.nbytes
+        s.nbytes = v.nbytes if isinstance(v, Buffer) else int(v.nbytes)
     e.pending += s.nbytes
     if h is not None:
         e.gleaves.append(h)
@@ -539,17 +539,18 @@ def window(e: Engine, s: Storage, spec: Spec) -> i64:
         ENTERING[0] = spec
         q = peek(e, LEAF, NONE, NONE, NONE, loose_key(spec, False))
         q.seen = spec
-    v: Any = Window(s.mem, spec)
+    part = Window(s.mem, spec)
+    v: Any = part
     if s.exposed and reachable(s):
-        if v.nbytes <= settings.snapshot:
-            v = v.copy()
+        if part.nbytes <= settings.snapshot:
+            v = part.copy()
         else:
             e.now = True
             e.lnow.append(len(e.lvals))
     if s.mep != e.epoch:
         no_members(e, s)
     e.lvals.append(v)
-    e.pending += v.nbytes
+    e.pending += part.nbytes
     e.cur = q
     if q.limit is not None:
         doubt(e, q, s, v)

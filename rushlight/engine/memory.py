@@ -24,9 +24,10 @@ class Held:
 
     @property
     def address(self) -> int:
-        if self._address == 0:
-            self._address = self.window.__array_interface__["data"][0]
-        return self._address
+        at = self._address
+        if at == 0:
+            at = self._address = self.window.__array_interface__["data"][0]
+        return at
 
     def array(self, dtype: Any, shape: Any, strides: Any, offset: int = 0) -> Any:
         return np.ndarray(shape, dtype, self.window, offset, strides)
@@ -48,7 +49,7 @@ class Window:
 
     @property
     def address(self) -> int:
-        return int(self.memory.address) + self.offset
+        return address_of(self.memory) + self.offset
 
     def array(self, dtype: Any, shape: Any, strides: Any, offset: int = 0) -> Any:
         return self.memory.array(dtype, shape, strides, self.offset + offset)
@@ -97,6 +98,17 @@ def region_array(mem: Any, spec: Spec, region: Any) -> Any:
     if numel(shape) == 0:
         return np.empty(shape, array_type(d))
     return mem.array(array_type(d), shape, byte_strides(strides, d.itemsize), offset * d.itemsize)
+
+
+def address_of(memory: Any) -> int:
+    """Where memory starts; the kinds that programs use most are asked without a lookup by name."""
+    if isinstance(memory, Buffer):
+        return memory.address
+    if isinstance(memory, Held):
+        return memory.address
+    if isinstance(memory, Window):
+        return address_of(memory.memory) + memory.offset
+    return int(memory.address)
 
 
 def nbytes(spec: Spec) -> int:

@@ -44,11 +44,16 @@ ONE: Final[list[Any]] = [((d,), False) for d in range(9)]
 TURNED: Final[tuple[int, int]] = (1, 0)
 
 
+def rank(x: core.Tensor) -> int:
+    """The number of dimensions."""
+    return len(core.spec_of(x).shape)
+
+
 def usual(x: core.Tensor, dim: object, keepdim: object) -> Any:
     """The argument of a reduction of all of ``x`` or of one dimension; None for other cases."""
     if keepdim is not False:
         return None
-    n = len(x.rec.spec.shape)
+    n = rank(x)
     if n >= 9:
         return None
     if dim is None:
@@ -68,24 +73,14 @@ class Methods:
     def mm(self, mat2: Any, *, out: Any = None) -> Any:
         """The product of two matrices."""
         me = cast(core.Tensor, self)
-        if (
-            out is None
-            and isinstance(mat2, core.Tensor)
-            and len(me.rec.spec.shape) == 2
-            and len(mat2.rec.spec.shape) == 2
-        ):
+        if out is None and isinstance(mat2, core.Tensor) and rank(me) == 2 and rank(mat2) == 2:
             return core.record2(MATMUL, me, mat2, None)
         return GENERAL["mm"](self, mat2, out=out)
 
     def matmul(self, other: Any, *, out: Any = None) -> Any:
         """The matrix product of vectors, matrices or batches of them."""
         me = cast(core.Tensor, self)
-        if (
-            out is None
-            and isinstance(other, core.Tensor)
-            and len(me.rec.spec.shape) >= 2
-            and len(other.rec.spec.shape) >= 2
-        ):
+        if out is None and isinstance(other, core.Tensor) and rank(me) >= 2 and rank(other) >= 2:
             return core.record2(MATMUL, me, other, None)
         return GENERAL["matmul"](self, other, out=out)
 
@@ -93,7 +88,7 @@ class Methods:
         me = cast(core.Tensor, self)
         if not isinstance(other, core.Tensor):
             return NotImplemented
-        if len(me.rec.spec.shape) >= 2 and len(other.rec.spec.shape) >= 2:
+        if rank(me) >= 2 and rank(other) >= 2:
             return core.record2(MATMUL, me, other, None)
         return core.SLOW[0].matmul(me, other)
 
@@ -151,7 +146,7 @@ class Methods:
         if dim is not None and out is None and axis is None and keepdims is None:
             me = cast(core.Tensor, self)
             arg = usual(me, dim, keepdim)
-            spec = me.rec.spec
+            spec = core.spec_of(me)
             if arg is not None and spec.dtype.kind != "b" and 0 not in spec.shape:
                 return core.record1(ARGMAX, me, arg)
         return GENERAL["argmax"](self, dim, keepdim, out=out, axis=axis, keepdims=keepdims)
@@ -177,7 +172,7 @@ class Methods:
         """``self ** exponent``; ``RuntimeError`` for integers to negative integers."""
         if type(exponent) is int and exponent == 2 and out is None:
             me = cast(core.Tensor, self)
-            if me.rec.spec.dtype.kind != "b":
+            if core.spec_of(me).dtype.kind != "b":
                 return core.record1(SQUARE, me, None)
         return GENERAL["pow"](self, exponent, out=out)
 
@@ -213,14 +208,14 @@ class Methods:
 
     def dim(self) -> int:
         """How many dimensions."""
-        return len(cast(core.Tensor, self).rec.spec.shape)
+        return len(core.spec_of(cast(core.Tensor, self)).shape)
 
     def size(self, dim: Any = None) -> Any:
         """The shape, or the size of one dimension."""
         me = cast(core.Tensor, self)
         if dim is None:
             return me.shape
-        shape = me.rec.spec.shape
+        shape = core.spec_of(me).shape
         if type(dim) is int and -len(shape) <= dim < len(shape):
             return shape[dim]
         return GENERAL["size"](self, dim)
@@ -228,7 +223,7 @@ class Methods:
     def t(self) -> Any:
         """The transpose of a matrix; of fewer dimensions, the tensor itself."""
         me = cast(core.Tensor, self)
-        if len(me.rec.spec.shape) == 2:
+        if rank(me) == 2:
             return core.SLOW[0].view(PERMUTE, me, TURNED)
         return GENERAL["t"](self)
 
@@ -239,14 +234,14 @@ class Methods:
         """
         if dtype is None and not named:
             me = cast(core.Tensor, self)
-            shape = complete(size, me.rec.spec.shape)
+            shape = complete(size, core.spec_of(me).shape)
             if shape is not None:
                 return core.SLOW[0].view(VIEW, me, shape)
         return GENERAL["view"](self, *size, dtype=dtype, **named)
 
     def __getitem__(self, key: Any) -> Any:
         me = cast(core.Tensor, self)
-        shape = me.rec.spec.shape
+        shape = core.spec_of(me).shape
         if shape:
             n: int = shape[0]
             if type(key) is int:
@@ -283,7 +278,9 @@ ONE_NUMBER: Final[object] = 1
 def scales(other: object, alpha: object) -> bool:
     """Is ``alpha * other`` a product of floats?"""
     return (
-        type(alpha) is float and isinstance(other, core.Tensor) and other.rec.spec.dtype.rank >= 2
+        type(alpha) is float
+        and isinstance(other, core.Tensor)
+        and core.spec_of(other).dtype.rank >= 2
     )
 
 

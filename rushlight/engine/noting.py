@@ -22,10 +22,14 @@ from .capture import (
     MADE,
     NONE_LEFT,
     NUMBER,
+    Birth,
     Captured,
+    Family,
+    Home,
     Piece,
     Result,
     Source,
+    Write,
 )
 from .core import Engine, Fam, Hist, Tensor
 from .execute import NativePlan
@@ -52,8 +56,8 @@ class Note:
         self.live: list[Tensor] = e.live
         self.lvals: list[Any] = e.lvals
         self.gleaves: list[Hist] = e.gleaves
-        self.sts: list[Storage] = e.sts
-        self.numbers: list[Any] = e.numbers
+        self.sts: list[Storage] = list(e.sts)
+        self.numbers: list[Any] = list(e.numbers)
         self.written: list[Fam] = [f for f in e.fams if f.hep == e.epoch and f.rec.rg]
         self.leaves: list[int] = [int(q.slot) for q in self.info.recs if q.op == LEAF]
         self.entered: dict[int, Storage] = {}  # by the slot of the leaf it entered as
@@ -363,14 +367,14 @@ class Builder:
         c = self.c
         for key in self.touched:
             k = self.known[key]
-            s = c.owner(int(k.kind), int(k.at), self.world.given)
+            s = c.owner(k.kind, k.at, self.world.given)
             count = int(s.ver) - self.world.versions[key]
             if k.kind == GIVEN and self.world.given[k.at].rec.region is not None:
                 raise Refused("it writes into an argument that is a view")
-            c.writes.append((int(k.kind), int(k.at), self.lasting(self.now[key]), count))
+            c.writes.append(Write(k.kind, k.at, self.lasting(self.now[key]), count))
         for key, had in self.world.versions.items():
             k = self.known[key]
-            s = c.owner(int(k.kind), int(k.at), self.world.given)
+            s = c.owner(k.kind, k.at, self.world.given)
             if key not in self.touched and s.ver != had:
                 raise Refused("a write to a tensor could not be followed")
 
@@ -414,7 +418,7 @@ class Builder:
         if at is None:
             at = len(c.storages)
             self.stores[id(s)] = at
-            c.storages.append((self.lasting(self.whole(s)), s.spec))
+            c.storages.append(Home(self.lasting(self.whole(s)), s.spec))
         fam = -1
         f = t.fam
         if f is not None:
@@ -427,11 +431,11 @@ class Builder:
                     raise Refused("it gives back a new leaf")
                 have = len(c.families)
                 self.families[id(f)] = have
-                c.families.append((at, f.rec, piece, slot))
+                c.families.append(Family(at, f.rec, piece, slot))
             fam = have
         k = len(c.births)
         self.births[id(t)] = k
-        c.births.append((t.rec, at, fam))
+        c.births.append(Birth(t.rec, at, fam))
         return k
 
     def gradients(self) -> None:

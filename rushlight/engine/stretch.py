@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from ..base.settings import settings
 from ..runtime.buffer import Buffer
-from .core import EPOCHS, GONE, MAIN, RECORDERS, SLOW, Engine, Hist, Tensor
+from .core import EPOCHS, GONE, MAIN, RECORDERS, SLOW, TAKE, Engine, Hist, Tensor
 from .memory import new_memory
 from .records import BACKWARD, DUMMY, FLUSH, ROOT, TEMPLATE, Rec, forget
 from .trie import ENTER, LEAF, WATCH, get_tape, new_root
@@ -24,7 +24,7 @@ MAX_RECORDS: Final = 50_000  # records a thread may keep before it starts its tr
 def clear(e: Engine) -> None:
     """An empty stretch in a new epoch.  The first statement ends the old one: no handle is current
     any more."""
-    e.epoch = next(EPOCHS)
+    e.epoch = TAKE(EPOCHS)
     finish_clear(e)
 
 
@@ -49,9 +49,13 @@ def finish_clear(e: Engine) -> None:
     e.gleaves = []
     if e.loose:
         e.loose = {}
-    e.sts = []
-    e.fams = []
-    e.numbers = []
+    # Most stretches leave these empty: who keeps one of them beyond the stretch copies it.
+    if e.sts:
+        e.sts = []
+    if e.fams:
+        e.fams = []
+    if e.numbers:
+        e.numbers = []
     if e.lnow:
         e.lnow = []
     if e.hooks:
@@ -259,9 +263,9 @@ def take(owner: Engine, epoch: int) -> Engine:
     thief.lnow = owner.lnow
     thief.gleaves = owner.gleaves
     thief.loose = owner.loose
-    thief.sts = owner.sts
-    thief.fams = owner.fams
-    thief.numbers = owner.numbers
+    thief.sts = list(owner.sts)
+    thief.fams = list(owner.fams)
+    thief.numbers = list(owner.numbers)
     thief.hooks = owner.hooks
     thief.calls = owner.calls
     thief.tapecur = DUMMY

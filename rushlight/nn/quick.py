@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from ..engine.core import Tensor, record1, record2, record3
+from ..engine.core import Tensor, record1, record2, record3, spec_of
 from ..engine.record import apply
 from ..graph.op import TABLE
 from ..graph.ops import contract as _contract  # noqa: F401 - fills the table
@@ -109,7 +109,8 @@ class SequentialCall:
     def forward(self, input: Any) -> Any:
         """Pass the input through all modules."""
         me: Any = self
-        for module in me._modules.values():
+        modules: dict[Any, Any] = me._modules
+        for module in modules.values():
             input = module(input)
         return input
 
@@ -125,7 +126,7 @@ def same_shape(x: object, y: object) -> bool:
     return (
         isinstance(x, Tensor)
         and isinstance(y, Tensor)
-        and (x.rec.spec is y.rec.spec or bool(x.rec.spec.shape == y.rec.spec.shape))
+        and (x.rec.spec is y.rec.spec or bool(spec_of(x).shape == spec_of(y).shape))
     )
 
 
@@ -213,7 +214,7 @@ class CrossEntropyCall:
             and smoothing == 0.0
             and isinstance(input, Tensor)
             and isinstance(target, Tensor)
-            and target.rec.spec.dtype.rank < 2
+            and spec_of(target).dtype.rank < 2
         ):
             arg = CLASSES.get(reduction)
             if arg is not None:
