@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -10,11 +12,14 @@ import pytest
 from tests.programs import rounding, ways
 from tests.programs.check import ROUNDING, Options, check, compared, options, with_torch
 from tests.programs.compare import Difference
-from tests.programs.generate import generate
+from tests.programs.generate import Generator, generate, generate_orders
+from tests.programs.layers import generate_layers
+from tests.programs.names import LEAF
 from tests.programs.program import Block, Program
 
 COUNT = int(os.environ.get("RUSHLIGHT_RANDOM_PROGRAMS", "120"))
 SHARE = 20
+DEFINED = (*range(30), 44, 73, 78, 116, 243, 249, 264, 461, 520, 638)  # some of these were not
 
 pytestmark = pytest.mark.skipif(not ways.have_torch(), reason="PyTorch is not installed")
 
@@ -39,7 +44,7 @@ def wrong(text: str, right: str, wrong: str) -> Difference | None:
 
 
 X = "x = T.tensor(A(1, (4, 3), 'float32'))\n"
-LEAF = "x = T.tensor(A(1, (4, 3), 'float32'), requires_grad=True)\n"
+GRADED = "x = T.tensor(A(1, (4, 3), 'float32'), requires_grad=True)\n"
 UNSURE = {
     "a sine of billions": (X + "R((x * 1e9).sin())", "1e9", "1e9 * 1.0000002"),
     "a mask of its sign": (X + "R((x * 1e9).sin() > 0)", "1e9", "1e9 * 1.0000002"),
@@ -50,7 +55,7 @@ UNSURE = {
         X + "y = x.exp()\ny = y / 3 * 3 - y\nR(y / (y.abs() + 1e-12))", "/ 3", "/ 3.0000005",
     ),
     "in a backward pass": (
-        LEAF + "(x * 1e9).sin().sum().backward()\nR(x.grad * 1e-9)", "1e9", "1e9 * 1.0000002",
+        GRADED + "(x * 1e9).sin().sum().backward()\nR(x.grad * 1e-9)", "1e9", "1e9 * 1.0000002",
     ),
 }  # fmt: skip
 ERRORS = {
@@ -110,3 +115,75 @@ def test_moved(dtype: str) -> None:
     exact = np.array([0.0, 1.0, 0.5, -3.0, 1024.0, np.inf, -np.inf], dtype)
     assert (rounding.moved(exact, 1) == exact).all()
     assert (rounding.moved(x, 1, rounding.digits(x * -4)) == x).all()
+
+
+def places(t: Any) -> Any:
+    """Where in its storage the elements of a tensor lie."""
+    at = np.array(t.storage_offset())
+    for n, step in zip(t.shape, t.stride()):
+        at = at[..., None] + np.arange(n) * step
+    return at.reshape(-1)
+
+
+def undefined_writes() -> Any:
+    """A mode of PyTorch's that notes writes whose result depends on the order of a loop: to
+    memory that is also read, but in another order, and to several elements in one place."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Notes(TorchDispatchMode):
+        found: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
+            info = [
+                a.alias_info is not None and a.alias_info.is_write for a in func._schema.arguments
+            ]
+            tensors = [isinstance(q, torch.Tensor) and not q._is_zerotensor() for q in args]
+            for x, _, _ in (q for q in zip(args, info, tensors) if q[1] and q[2]):
+                there = places(x)
+                if x.numel() and len(np.unique(there)) < x.numel():
+                    self.found.append(f"{func} of memory that overlaps itself")
+                for y, _, _ in (q for q in zip(args, info, tensors) if not q[1] and q[2]):
+                    if y.untyped_storage().data_ptr() != x.untyped_storage().data_ptr():
+                        continue
+                    same = (y.storage_offset(), y.shape, y.stride()) == (
+                        x.storage_offset(), x.shape, x.stride(),
+                    )  # fmt: skip
+                    if not same and len(np.intersect1d(there, places(y))):
+                        self.found.append(f"{func} of an operand that overlaps what is written")
+            return func(*args, **(kwargs or {}))
+
+    return Notes()
+
+
+def undefined(p: Program) -> list[str]:
+    """The writes of a program that PyTorch leaves undefined."""
+    with undefined_writes() as notes:
+        notes.found.clear()
+        ways.pytorch(p)
+        return list(notes.found)
+
+
+def test_undefined_writes_are_seen() -> None:
+    lines = ["x = T.tensor(A(1, (3, 3)))", "x.t().add_(x)", "x[0].expand(2, 3).exp_()", "x.mul_(x)"]
+    assert len(undefined(Program([Block(lines)]))) == 2
+
+
+@pytest.mark.parametrize("make", [generate, generate_layers, generate_orders])
+def test_programs_are_defined(make: Callable[[int, None, float], Program]) -> None:
+    """No program writes what it reads in another order: PyTorch's result would be an accident."""
+    found = {seed: undefined(make(seed, None, 0.35)) for seed in DEFINED}
+    assert not {k: v for k, v in found.items() if v}
+
+
+def test_leaves_of_one_number_have_their_own_gradients() -> None:
+    """PyTorch gives all of them the same tensor, and adds to it for each in a second backward."""
+    g = Generator(0)
+    g.graded = True
+    while g.scalars < 3:
+        g.new((), "float64")
+    leaves = [k for k, v in g.vars.items() if v.rg == LEAF]
+    loss = " + ".join(f"{k}.sum()" for k in leaves)
+    lines = [*g.lines, f"({loss}).backward()", *(f"R({k}.grad.data_ptr())" for k in leaves)]
+    addresses = [x.value for x in ways.pytorch(Program([Block(lines)])).seen]
+    assert len(addresses) == len(set(addresses)) == 3

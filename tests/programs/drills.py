@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .names import FLOATS
+
 if TYPE_CHECKING:
     from .generate import Generator
 
@@ -119,7 +121,7 @@ class Drills:
             self.plain()
             if r.random() < 0.6
             else self.some(
-                lambda q: q.rg != 1 and q.dtype in ("float32", "float64") and len(q.shape) > 0
+                lambda q: q.rg != 1 and q.dtype in FLOATS and len(q.shape) > 0 and not q.spread
             )
             or self.plain()
         )
@@ -149,6 +151,7 @@ class Drills:
                 made[1], self.vars[q].dtype, 0 if quiet or made[2] == "detach" else self.vars[q].rg
             )
             self.vars[k].alias = True
+            self.vars[k].memory = self.vars[q].memory
             names.append(k)
         for _ in range(r.randrange(1, 4)):
             self.looks(*r.sample(names, min(2, len(names))))
@@ -286,6 +289,8 @@ class Drills:
                 )
             values.append(y)
             self.vars[y] = self.var(s, self.main, 2)
+            if self.lines[-1].endswith(("[:]", f"view_as({p})")) and p in self.vars:
+                self.vars[y].memory = self.vars[p].memory
             q2 = r.random()
             if q2 < 0.35:
                 self.emit(f"R({r.choice(values)})")

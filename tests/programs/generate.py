@@ -105,8 +105,16 @@ class Generator(Operations, Memory, Gradients, Drills, Higher):
             for y in reversed(names):
                 w = self.vars[y]
                 if y != x and w.shape == v.shape and w.dtype == v.dtype and v.rg != LEAF:
-                    self.emit(f"{x} = {y}" if self.r.random() < 0.6 else f"{x} = {y} * 0.5")
-                    self.vars[x] = Var(w.shape, w.dtype, GRAPH if w.rg else NO, w.alias, w.view)
+                    pair = (v.memory, w.memory)  # on the next turn they would be one
+                    same = self.r.random() < 0.6 and not {pair, pair[::-1]} & set(self.written)
+                    self.emit(f"{x} = {y}" if same else f"{x} = {y} * 0.5")
+                    z = Var(w.shape, w.dtype, GRAPH if w.rg else NO, w.alias, w.view)
+                    if same:
+                        for q in self.vars.values():
+                            if q.memory == v.memory:
+                                q.memory, q.spread = w.memory, q.spread or w.spread
+                        z.memory, z.spread = w.memory, w.spread
+                    self.vars[x] = z
                     return
 
     def step(self) -> None:
@@ -168,6 +176,7 @@ class Generator(Operations, Memory, Gradients, Drills, Higher):
         """A loop whose turns look alike: names that existed before keep their shapes."""
         r = self.r
         self.loop = True
+        self.written = []
         self.variable = r.random() < 0.2
         before = set(self.vars)
         for v in self.vars.values():

@@ -56,7 +56,8 @@ class Gradients(Names):
             )
             self.count("grad create" if create else "grad")
             self.emit(f"{g} = T.zeros_like({w}) if {g} is None else {g}")
-            self.vars[g] = Var(self.vars[w].shape, self.vars[w].dtype, GRAPH if create else NO)
+            v = self.vars[w]  # how a gradient lies, and what else lies there, is PyTorch's affair
+            self.vars[g] = Var(v.shape, v.dtype, GRAPH if create else NO, spread=True)
             if create and self.r.random() < 0.7:
                 self.emit(f"({g} * {g}).sum().backward()")
                 self.count("second backward")
@@ -152,4 +153,5 @@ class Gradients(Names):
         else:
             self.emit(f"{x}.requires_grad_()")
             v.rg = LEAF
+            self.lone(x)
         self.count("requires_grad_", v.view)

@@ -220,6 +220,7 @@ class Higher:
             del self.vars[x]
         else:
             self.vars[last] = self.var(self.vars[x].shape, self.vars[x].dtype, GRAPH)
+            self.vars[last].spread = True
         self.count("orders", str(order))
 
     def flags(self: Generator) -> None:

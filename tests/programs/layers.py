@@ -52,6 +52,9 @@ class Layers(Placed):
         rank = r.choice((1, 1, 2, 2, 2, 3))
         x = self.image(rank)
         n, c, *space = self.shape_of(x)
+        given = (
+            f"{x}.contiguous()" if self.vars[x].alias else x
+        )  # PyTorch reads beside strided views
         groups = r.choice([g for g in range(1, c + 1) if c % g == 0])
         out = groups * r.choice((1, 2, 3, 8))
         kernel, stride, padding, dilation, made = [], [], [], [], []
@@ -70,7 +73,7 @@ class Layers(Placed):
         w, leaf = self.weight((out, c // groups, *kernel))
         b, leaf_b = self.weight((out,)) if r.random() < 0.6 else ("None", False)
         self.result(
-            f"{F}.conv{rank}d({x}, {w}, {b}, {tuple(stride)}, {tuple(padding)}, {tuple(dilation)}, {groups})",
+            f"{F}.conv{rank}d({given}, {w}, {b}, {tuple(stride)}, {tuple(padding)}, {tuple(dilation)}, {groups})",
             (n, out, *made),
             f"conv{rank}d" + (" groups" if groups > 1 else ""),
             x,

@@ -26,7 +26,9 @@ class Layouts(Names):
         self.vars[x].alias = True
         y = self.name()
         self.emit(f"{y} = {x}{view}")
-        self.vars[y] = Var(shape, self.main, GRAPH if leaf else NO, True, "laid")
+        v = self.vars[x]
+        self.vars[y] = Var(shape, self.main, GRAPH if leaf else NO, True, "laid", memory=v.memory)
+        self.vars[y].spread = ".expand" in view
         self.count("laid", view.split("(")[0] if view[0] == "." else "slice")
         return y
 

@@ -17,7 +17,9 @@ class Memory(Names):
             return
         text, s, kind = made
         rg = GRAPH if v.rg else NO
-        self.make(text, Var(s, v.dtype, rg, alias=True, view=kind, old=v.old), "view")
+        spread = v.spread or kind == "expand"
+        w = Var(s, v.dtype, rg, alias=True, view=kind, old=v.old, memory=v.memory, spread=spread)
+        self.make(text, w, "view")
         v.alias = True
 
     def view_text(self, x: str, v: Var) -> tuple[str, Shape, str] | None:
@@ -87,15 +89,12 @@ class Memory(Names):
         v = self.vars[x]
         form = self.r.choice(("detach", "data", "view_as", "plain", "leaf", "clone", "contiguous"))
         if form == "detach":
-            self.make(f"{x}.detach()", Var(v.shape, v.dtype, NO, True, "detach"), "alias")
+            self.make(f"{x}.detach()", self.sharing(v, NO, "detach"), "alias")
         elif form == "data":
-            self.make(f"{x}.data", Var(v.shape, v.dtype, NO, True, "data"), "alias")
+            self.make(f"{x}.data", self.sharing(v, NO, "data"), "alias")
         elif form == "view_as":
-            self.make(
-                f"{x}.view_as({x})",
-                Var(v.shape, v.dtype, GRAPH if v.rg else NO, True, "view_as"),
-                "alias",
-            )
+            w = self.sharing(v, GRAPH if v.rg else NO, "view_as")
+            self.make(f"{x}.view_as({x})", w, "alias")
         elif form == "plain":
             self.emit(f"{(k := self.name())} = {x}")
             self.vars[k] = v
@@ -107,20 +106,24 @@ class Memory(Names):
             )
             k = self.name()
             self.emit(f"{k} = {text}")
-            self.vars[k] = Var(v.shape, v.dtype, LEAF, "clone" not in text, "detach leaf")
+            self.vars[k] = self.sharing(v, LEAF, "detach leaf")
+            if "clone" in text:
+                self.vars[k] = Var(v.shape, v.dtype, LEAF, view="detach leaf")
+            self.lone(k)
             self.count("requires_grad_", "detach leaf")
         elif form == "clone":
             self.make(f"{x}.clone()", self.out(v), "clone")
         else:
-            self.make(
-                f"{x}.contiguous()",
-                Var(v.shape, v.dtype, GRAPH if v.rg else NO, True, "contiguous"),
-                "contiguous",
-            )
+            w = self.sharing(v, GRAPH if v.rg else NO, "contiguous")
+            self.make(f"{x}.contiguous()", w, "contiguous")
+
+    def sharing(self, v: Var, rg: int, kind: str) -> Var:
+        """Another name for the memory of ``v``."""
+        return Var(v.shape, v.dtype, rg, True, kind, memory=v.memory, spread=v.spread)
 
     def write(self) -> None:
         safe = self.r.random() < 0.85
-        x = self.some(lambda q: q.dtype in FLOATS and (q.rg != LEAF or not safe))
+        x = self.some(lambda q: q.dtype in FLOATS and (q.rg != LEAF or not safe) and not q.spread)
         if x is None:
             return
         v = self.vars[x]
@@ -142,8 +145,7 @@ class Memory(Names):
             y = self.like(value)
             rg = self.vars[y].rg
             f = self.r.choice(("add_", "sub_", "mul_"))
-            # memory that overlaps what is written: PyTorch's result depends on the order of its loop
-            y = f"{y}.clone()" if self.vars[y].alias and v.alias else y
+            y = self.apart(y, x, target)
             line, op = f"{target}.{f}({y})", f
         elif form == 2:
             f = self.r.choice(INPLACE1)
@@ -151,16 +153,16 @@ class Memory(Names):
         elif form == 3:
             y = self.like(value)
             rg = self.vars[y].rg
-            y = f"{y}.clone()" if self.vars[y].alias and v.alias else y
+            y = self.apart(y, x, target)
             line, op = f"{target}.copy_({y})", "copy_"
         elif form == 4:
             line, op = f"{target}.fill_({self.number()})", "fill_"
         elif form == 5 and s:
-            line, op = self.setitem(target, value)
+            line, op = self.setitem(target, value, x)
         elif form == 6:
             y = self.like(value)
             rg = self.vars[y].rg
-            y = f"{y}.clone()" if self.vars[y].alias and v.alias else y
+            y = self.apart(y, x, target)
             line, op = f"{target}[...] = {y}", "[...] ="
         elif form == 7:
             k = self.r.choice(
@@ -186,7 +188,7 @@ class Memory(Names):
         if self.r.random() < 0.3:
             self.read()
 
-    def setitem(self, target: str, value: Var) -> tuple[str, str]:
+    def setitem(self, target: str, value: Var, x: str) -> tuple[str, str]:
         n = value.shape[0]
         at = ["0", ":1", "-1"]
         if isinstance(n, int) and n > 1:
@@ -197,7 +199,7 @@ class Memory(Names):
         if self.r.random() < 0.6:
             return f"{target}[{where}] = {self.number()}", f"[{where}] = number"
         y = self.new((), value.dtype) if self.r.random() < 0.5 else self.floating()
-        text = y if not self.vars[y].shape else f"{y}.sum() * 0.1"
+        text = self.apart(y, x, "") if not self.vars[y].shape else f"{y}.sum() * 0.1"
         return f"{target}[{where}] = {text}", f"[{where}] = tensor"
 
     def numpy(self) -> None:
@@ -221,6 +223,7 @@ class Memory(Names):
                 t = self.name()
                 self.emit(f"{t} = T.from_numpy({text}).requires_grad_()")
                 self.vars[t] = Var(s, d, LEAF, True, "from_numpy")
+                self.lone(t)
                 self.count("leaf", "from_numpy")
             else:
                 self.make(f"T.from_numpy({text})", Var(s, d, NO, True, "from_numpy"), "from_numpy")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -43,6 +44,9 @@ INPLACE = ("add_", "mul_", "sub_", "div_")
 INPLACE1 = ("relu_", "tanh_", "sigmoid_", "neg_", "zero_", "abs_", "exp_", "square_", "sin_")
 
 
+_memories = itertools.count()
+
+
 @dataclass
 class Var:
     """What is believed of a name."""
@@ -53,6 +57,8 @@ class Var:
     alias: bool = False  # shares memory with another name
     view: str = "base"  # how it was made, for the counts
     old: bool = False  # its history is older than the loop: a backward has to keep it
+    memory: int = field(default_factory=lambda: next(_memories))  # equal: perhaps the same
+    spread: bool = False  # several elements have one place, or may have: nobody writes there
 
 
 def sh(s: Shape) -> str:
@@ -114,6 +120,8 @@ class Names:
         self.coverage = coverage if coverage is not None else Counter()
         self.main = self.r.choice(("float32", "float64", "float32"))
         self.optimisers: list[str] = []
+        self.scalars = 0  # leaves that are one number
+        self.written: list[tuple[int, int]] = []  # in this loop: memories written and read at once
         self.room = self.r.choices((6_000, 40_000, 300_000), (80, 18, 2))[0]  # elements of a value
 
     # ------------------------------------------------------------ names and text
@@ -180,6 +188,27 @@ class Names:
             return (2, self.r.choice((1, 3)), self.r.choice((2, 4)))
         return (130 if self.room >= 130 * 130 and self.r.random() < 0.5 else 33, 130)
 
+    # ------------------------------------------------------------ what PyTorch leaves undefined
+    def apart(self, y: str, x: str, target: str) -> str:
+        """The operand ``y`` of a write to ``target``, a view of ``x``: what overlaps the target but
+        for a target that is ``y`` itself is copied, since PyTorch's result depends on the order of
+        its loop."""
+        v, w = self.vars[x], self.vars[y]
+        overlaps = v.memory == w.memory and (v is not w or target != x)
+        if overlaps or (v.alias and w.alias):
+            return f"{y}.clone()"
+        if v is not w:
+            self.written.append((v.memory, w.memory))
+        return y
+
+    def lone(self, x: str) -> None:
+        """Gradients of leaves of one number each are one tensor in PyTorch, and a later backward
+        writes to all of them; not when a hook gives a new one."""
+        if self.vars[x].shape == ():
+            self.scalars += 1
+            if self.scalars > 1 or self.loop:
+                self.emit(f"{x}.register_hook(lambda g: g.clone())")
+
     # ------------------------------------------------------------ making tensors
     def new(self, shape: Shape | None = None, dtype: str | None = None) -> str:
         s = self.shape() if shape is None else shape
@@ -198,6 +227,7 @@ class Names:
             v = self.name()
             self.emit(f"{v} = {form}")
             self.vars[v] = Var(s, d, LEAF)
+            self.lone(v)
             self.count("leaf")
             return v
         if q < 0.75:

@@ -236,7 +236,7 @@ class Operations(Names):
             )
         out = Var(v.shape, d, v.rg if d in FLOATS and v.dtype in FLOATS else NO, alias=d == v.dtype)
         if d == v.dtype:
-            out.view = "same"
+            out.view, out.memory, out.spread = "same", v.memory, v.spread
         elif out.rg:
             out.rg = GRAPH
         self.make(text, out, "cast")
