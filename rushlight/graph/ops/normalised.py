@@ -13,7 +13,7 @@ from ..op import COMPOSITE, Op, Spec, register
 from ..shaping import reduced_shape
 from ..shaping_layers import averaged, normalised
 from ..value import Val
-from .elementwise import abs_, eq, exp, log, sqrt, square, where
+from .elementwise import abs_, eq, exp, log, rsqrt, sqrt, square, where
 from .movement import reshape
 from .reduce import amax, count, restore, spread_over, sum_
 
@@ -144,3 +144,29 @@ log_softmax = _define(
     _log_softmax,
     lambda g, out, x: g - exp(out) * sum_(g, arg=_along(x, out.arg)),
 )
+
+
+# ------------------------------------------------ standardise, arg = (dims, shape, weight?, bias?)
+def _infer_standardise(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    x = srcs[0]
+    return Spec(x.shape, x.dtype, x.laid_alike(), x.device)
+
+
+def _standardise(x: Val, eps: Val, *affine: Val, arg: Any = None) -> Val:
+    dims, shape, weight, bias = arg
+    away = x - mean(x, arg=(dims, True))
+    out = away * rsqrt(mean(away * away, arg=(dims, True)) + eps)
+    if weight:
+        out = out * _fitting(affine[0], shape)
+    return out + _fitting(affine[-1], shape) if bias else out
+
+
+def _fitting(v: Val, shape: Ints | None) -> Val:
+    return v if shape is None else reshape(v, arg=shape)
+
+
+# ``x`` less its mean over ``dims``, over its deviation, scaled and shifted.  Without a rule of its
+# own: its gradient is that of its parts, worked out from the operands, which are what is saved.
+standardise = register(Op("standardise", COMPOSITE, _infer_standardise))
+standardise.decompose = _standardise
+standardise.domain = ((-3.0, 3.0),)

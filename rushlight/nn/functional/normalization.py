@@ -11,6 +11,7 @@ from ... import engine
 from ...base.dtype import float32, promote_types
 from ...base.shape import broadcast_shapes
 from ...engine import Tensor
+from ...graph.ops.normalised import standardise
 from ...graph.shaping_layers import is_channels_last
 from ...tensor.kinds import channels_last
 
@@ -42,10 +43,14 @@ def _in_order(x: Any) -> Any:
     return x.contiguous()
 
 
-def _standard(x: Any, dims: tuple[int, ...], eps: float) -> Any:
-    """``x`` less its mean, over its deviation."""
-    away = x - x.mean(dims, keepdim=True)
-    return away * ((away * away).mean(dims, keepdim=True) + eps).rsqrt()
+def _standard(
+    x: Any, dims: tuple[int, ...], eps: float, shape: Any = None, weight: Any = None,
+    bias: Any = None,
+) -> Any:  # fmt: skip
+    """``x`` less its mean, over its deviation; scaled and shifted."""
+    affine = [v for v in (weight, bias) if v is not None]
+    arg = (dims, shape, weight is not None, bias is not None)
+    return engine.apply(standardise, x, float(eps), *affine, arg=arg)
 
 
 def layer_norm(
@@ -68,9 +73,7 @@ def layer_norm(
             )
     if not x.is_contiguous():
         x = x.contiguous()  # the result is row-major, whatever the input is
-    out = _standard(_wide(x, weight, bias), dims, eps)
-    out = out if weight is None else out * weight
-    return _narrow(out if bias is None else out + bias, x)  # type: ignore[no-any-return]
+    return _narrow(_standard(_wide(x, weight, bias), dims, eps, None, weight, bias), x)
 
 
 def rms_norm(
@@ -156,11 +159,13 @@ def batch_norm(
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape}"
             )
-        mean = v.mean(dims, keepdim=True)
-        away = v - mean
-        var = (away * away).mean(dims, keepdim=True)
-        _follow(running_mean, mean, 1.0, momentum)
-        _follow(running_var, var, count / (count - 1), momentum)
+        if running_mean is not None or running_var is not None:
+            mean, var = _statistics(v, dims)
+            _follow(running_mean, mean, 1.0, momentum)
+            _follow(running_var, var, count / (count - 1), momentum)
+        return _narrow(
+            _standard(v, dims, eps, (1, int(x.shape[1])) + (1,) * (n - 2), weight, bias), x
+        )
     else:
         if running_mean is None or running_var is None:
             which = "running_mean" if running_mean is None else "running_var"
@@ -177,6 +182,17 @@ def batch_norm(
         shift: Any = bias
         out = out + shift.reshape(shape)
     return _narrow(out, x)  # type: ignore[no-any-return]
+
+
+def _statistics(x: Any, dims: tuple[int, ...]) -> tuple[Any, Any]:
+    """Mean and variance as `standardise` works them out: where both are run, once."""
+    before = engine.set_grad_enabled(False)
+    try:
+        mean = x.mean(dims, keepdim=True)
+        away = x - mean
+        return mean, (away * away).mean(dims, keepdim=True)
+    finally:
+        engine.set_grad_enabled(before)
 
 
 def _follow(running: Any, batch: Any, scale: float, momentum: float) -> None:
@@ -216,19 +232,13 @@ def instance_norm(
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {x.shape}"
         )
-    shape = (1, -1) + (1,) * (len(x.shape) - 2)
+    shape = (1, int(x.shape[1])) + (1,) * (len(x.shape) - 2)
     wide = _wide(x, weight, bias, running_mean, running_var)
-    mean = wide.mean(dims, keepdim=True)
-    away = wide - mean
-    var = (away * away).mean(dims, keepdim=True)
-    _follow(running_mean, mean.mean(0), 1.0, momentum)
-    _follow(running_var, var.mean(0), count / (count - 1), momentum)
-    out = away * (var + eps).rsqrt()
-    for value, add in ((weight, False), (bias, True)):
-        if value is not None:
-            v: Any = value
-            out = out + v.reshape(shape) if add else out * v.reshape(shape)
-    return _narrow(out, x)  # type: ignore[no-any-return]
+    if running_mean is not None or running_var is not None:
+        mean, var = _statistics(wide, dims)
+        _follow(running_mean, mean.mean(0), 1.0, momentum)
+        _follow(running_var, var.mean(0), count / (count - 1), momentum)
+    return _narrow(_standard(wide, dims, eps, shape, weight, bias), x)
 
 
 def group_norm(
