@@ -1,5 +1,6 @@
 """`backward`, `grad`, hooks and what is a leaf."""
 
+import math
 import subprocess
 import sys
 import warnings
@@ -483,3 +484,12 @@ def test_second_slopes_of_bent_lines_are_zeros(name: str, flushed: bool) -> None
         y = BENT[name](layer(x))
         (g,) = torch.autograd.grad(y.sum(), x)
         assert not g.requires_grad
+
+
+def test_logaddexp_beside_infinity() -> None:
+    x = torch.tensor([3.0, math.inf], requires_grad=True)
+    y = torch.tensor([math.inf, -math.inf], requires_grad=True)
+    for f in (torch.logaddexp, torch.logaddexp2):
+        a, b = torch.autograd.grad(f(x, y).sum(), [x, y])
+        assert a.tolist() == [0.0, 1.0]
+        assert b.tolist() == [1.0, 0.0]

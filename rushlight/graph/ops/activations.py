@@ -49,6 +49,11 @@ log_sigmoid: Op = define(
     "log_sigmoid", _log_sigmoid, lambda g, out, x: g * sigmoid(-x),
     types="float", reference=lambda x: -np.log1p(np.exp(-x)),
 )  # fmt: skip
+gated: Op = define(
+    "gated", lambda e, x, y: x * e.sigmoid(y), lambda g, out, x, y: g * sigmoid(y),
+    lambda g, out, x, y: g * x * ((1.0 - sigmoid(y)) * sigmoid(y)),
+    types="float", domain=(R, R), reference=lambda x, y: x / (1 + np.exp(-y)),
+)  # fmt: skip
 silu: Op = define(
     "silu", lambda e, x: x / (1 + e.exp(-x)),
     lambda g, out, x: g * (sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)))),

@@ -54,12 +54,12 @@ log10: Op = define(
     lambda g, out, x: g / (x * LN10), types="float", reference=np.log10, domain=(P,),
 )  # fmt: skip
 logaddexp: Op = define(
-    "logaddexp", _logaddexp, lambda g, out, x, y: g * exp(x - out),
-    lambda g, out, x, y: g * exp(y - out), reference=np.logaddexp, domain=(R, R),
+    "logaddexp", _logaddexp, lambda g, out, x, y: g / (exp(y - x) + 1.0),
+    lambda g, out, x, y: g / (exp(x - y) + 1.0), reference=np.logaddexp, domain=(R, R),
 )  # fmt: skip
 logaddexp2: Op = define(
-    "logaddexp2", _logaddexp2, lambda g, out, x, y: g * exp2(x - out),
-    lambda g, out, x, y: g * exp2(y - out), reference=np.logaddexp2, domain=(R, R),
+    "logaddexp2", _logaddexp2, lambda g, out, x, y: g / (exp2(y - x) + 1.0),
+    lambda g, out, x, y: g / (exp2(x - y) + 1.0), reference=np.logaddexp2, domain=(R, R),
 )  # fmt: skip
 xlog1py: Op = define(
     "xlog1py", _xlog1py, lambda g, out, x, y: g * _logarithm(x, y, log1p, -1.0),

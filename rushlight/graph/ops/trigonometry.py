@@ -10,7 +10,7 @@ import numpy as np
 from ..op import Op
 from ..shaping import REFUSED
 from ..value import Val
-from .elementwise import P, R, cos, define, eq, refusal, rsqrt, where
+from .elementwise import P, R, cos, define, eq, refusal, rsqrt, sin, where
 
 LN2 = math.log(2.0)
 ABOVE_ONE, INSIDE = (1.25, 3.0), (-0.9, 0.9)
@@ -90,10 +90,16 @@ acosh: Op = define("acosh", _acosh, _acosh_grad, types="float",
                    reference=np.arccosh, domain=(ABOVE_ONE,))  # fmt: skip
 atanh: Op = define("atanh", _atanh, lambda g, out, x: g / (1.0 - x * x), types="float",
                    reference=np.arctanh, domain=(INSIDE,))  # fmt: skip
+
+
+def _sinc_grad(g: Val, out: Val, x: Val) -> Val:
+    turn = x * math.pi
+    return g * where(eq(x, 0.0), 0.0, (cos(turn) - sin(turn) / turn) / x)
+
+
 sinc: Op = define(
     "sinc", lambda e, x: e.where(x.eq(0), 1, e.sin(x * math.pi) / (x * math.pi)),
-    lambda g, out, x: g * where(eq(x, 0.0), 0.0, (cos(x * math.pi) - out) / x),
-    types="float", reference=np.sinc,
+    _sinc_grad, types="float", reference=np.sinc,
 )  # fmt: skip
 for _name in ("deg2rad", "rad2deg"):
     REFUSED[_name] = refusal("c", RuntimeError, f"{_name} is not supported for complex tensors.")

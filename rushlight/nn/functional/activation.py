@@ -198,8 +198,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     refuse(x, "bui", "\"glu_cpu\" not implemented for '{type}'")
-    gate = x.narrow(dim, size // 2, size // 2).sigmoid()
-    return x.narrow(dim, 0, size // 2) * gate  # type: ignore[no-any-return]
+    half = size // 2
+    return apply(rows.gated, x.narrow(dim, 0, half), x.narrow(dim, half, half))
 
 
 # ---------------------------------------------------------------- along a dimension
