@@ -31,9 +31,9 @@ def _wide(x: Any, *params: Any) -> Any:
     return x.float() if kind.narrow else x
 
 
-def _narrow(out: Any, x: Any) -> Any:
+def _narrow(out: Any, x: Any) -> Tensor:
     """A result in the type of `x`."""
-    return out if out.dtype is x.dtype else out.to(x.dtype)
+    return out if out.dtype is x.dtype else out.to(x.dtype)  # type: ignore[no-any-return]
 
 
 def _in_order(x: Any) -> Any:
@@ -93,7 +93,7 @@ def rms_norm(
         else eps
     )
     out = v * ((v * v).mean(dims, keepdim=True) + eps).rsqrt()
-    return _narrow(out if weight is None else out * weight, x)  # type: ignore[no-any-return]
+    return _narrow(out if weight is None else out * weight, x)
 
 
 def _last_dims(x: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
@@ -153,7 +153,7 @@ def batch_norm(
             b: Any = bias
             out = x.clone() if w is None or not w.numel() else x * w.reshape(-1)[0]
             out = out if b is None or not b.numel() else out + b.reshape(-1)[0]
-            return _narrow(out, x)  # type: ignore[no-any-return]
+            return _narrow(out, x)
         count = x.numel() // max(x.shape[1], 1)
         if count <= 1:
             raise ValueError(
@@ -181,7 +181,7 @@ def batch_norm(
     if bias is not None:
         shift: Any = bias
         out = out + shift.reshape(shape)
-    return _narrow(out, x)  # type: ignore[no-any-return]
+    return _narrow(out, x)
 
 
 def _statistics(x: Any, dims: tuple[int, ...]) -> tuple[Any, Any]:
@@ -286,7 +286,7 @@ def group_norm(
         if value is not None:
             v: Any = value
             out = out + v.reshape(shape) if add else out * v.reshape(shape)
-    return _narrow(out, x)  # type: ignore[no-any-return]
+    return _narrow(out, x)
 
 
 def normalize(
