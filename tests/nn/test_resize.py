@@ -70,3 +70,18 @@ def test_adaptive_averages() -> None:
     )
     with pytest.raises(RuntimeError, match="Expected 3D or 4D"):
         F.adaptive_avg_pool2d(line[0], 1)
+
+
+def test_adaptive_averages_keep_what_is_not_finite_in_its_windows() -> None:
+    nan, inf = float("nan"), float("inf")
+    line = torch.tensor([[1.0, 2.0, 3.0, 4.0, inf, 6.0, 7.0]], requires_grad=True)
+    out = F.adaptive_avg_pool1d(line, 4)  # windows of two, three, three and two
+    assert out.tolist() == [[1.5, 3.0, inf, 6.5]]
+    out.backward(torch.tensor([[2.0, nan, 3.0, 4.0]]))
+    assert line.grad is not None
+    assert str(line.grad.tolist()) == f"[[1.0, {nan}, {nan}, {nan}, 1.0, 3.0, 2.0]]"
+    plane = torch.ones(1, 5, 5)
+    plane[0, 0, 4] = nan
+    assert F.adaptive_avg_pool2d(plane, (2, 3)).isnan().tolist() == [
+        [[False, False, True], [False] * 3]
+    ]

@@ -11,24 +11,26 @@ from ... import engine
 from ...base import dtype as dt
 from ...base.shape import numel
 from ...engine import Tensor, apply
-from ...graph.ops import contract, indexing, reduce, window
+from ...graph.ops import elementwise as ew
+from ...graph.ops import indexing, reduce, window
 from ...graph.ops import normalised as rows
 from ...tensor import shape as sh
 from .pooling import batched_input, unbatched
 
 
 def _mean_windows(x: Tensor, d: int, n: int) -> Tensor:
-    """One dimension as `n` averages: window i spans [i * size / n, (i + 1) * size / n), widened to
-    whole elements.
-    """
-    have = x.shape[d]
-    ends = np.arange(n)
-    first, last = ends * have // n, -(-(ends + 1) * have // n)
-    weights = np.zeros((have, n), x.dtype.numpy)
-    for i, (a, b) in enumerate(zip(first, last, strict=True)):
-        weights[a:b, i] = 1 / (b - a)
-    w = engine.own_array(weights, x.dtype, x.device)
-    return sh.movedim(apply(contract.matmul, sh.movedim(x, d, -1), w), -1, d)
+    """One dimension as `n` averages of its windows."""
+    places = _adaptive_places(x.shape[d], n)
+    seen = apply(indexing.index, x, engine.table(places, dt.int64, x.device), arg=(d,))
+    counted = np.ones(places.shape, np.bool_)
+    counted[:, 1:] = places[:, 1:] != places[:, :-1]
+    tail = [1] * (len(x.shape) - d - 1)
+    if not counted.all():  # a product with zero would keep what is not finite
+        inside = engine.table(counted.reshape(*places.shape, *tail), dt.bool_, x.device)
+        seen = apply(ew.where, inside, seen, 0.0)
+    counts = np.ascontiguousarray(counted.sum(1).reshape(n, *tail), x.dtype.numpy)
+    total = apply(reduce.sum_, seen, arg=((d + 1,), False))
+    return apply(ew.div, total, engine.table(counts, x.dtype, x.device))
 
 
 def _pooled(input: Tensor, output_size: Any, space: int) -> Tensor:
