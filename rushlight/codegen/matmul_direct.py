@@ -26,6 +26,7 @@ from rushlight.codegen.matmul_tile import (
     load_part,
     load_transposed,
     multiply,
+    near_lanes,
     over_steps,
     stages,
     started,
@@ -154,6 +155,8 @@ def plan_direct(product: Product) -> DirectPlan:
     lanes = 1
     while lanes < min(product.vector.lanes, product.lanes):
         lanes *= 2
+    if product.access == "columns" and not stages(product.rows, product.k):
+        lanes = near_lanes(product.vector.element, product.y_lane, lanes)
     vector = Vector(product.vector.element, lanes)
     most = max(1, -(-product.lanes // lanes))
     plans = []
@@ -236,6 +239,8 @@ def _step_cycles(plan: DirectPlan, height: int, vectors: int, passes: int) -> fl
     chain = 4.0 if product.k > 8 else 1.0
     arithmetic = height * vectors / 2
     loads = (height + vectors) / 2 + _far_x(product, height)
+    if few_sets(plan.vector.element, product.x_row, 1, height):
+        loads += 1.2 * height  # rows of x push each other out between two elements of a line
     if plan.access == "gather":
         return max(arithmetic + vectors * lanes, loads, chain)
     if plan.access == "columns":

@@ -8,6 +8,7 @@ element is one fma chain in ascending k that starts from +0, whatever the tile.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from rushlight.codegen.text import (
     Emitter,
@@ -401,6 +402,14 @@ def few_sets(element: str, row: Int, vectors: int, lanes: int) -> bool:
     return vectors * lanes > 8 * sets
 
 
+def near_lanes(element: str, row: Int, lanes: int) -> int:
+    """As many of the lanes as are read at a time when `row` elements lie between them: those whose
+    cache lines stay until all of their elements have been read."""
+    while few_sets(element, row, 1, lanes):
+        lanes //= 2
+    return lanes
+
+
 def _multiply_transposed(
     e: Emitter, tile: Tile, x: Broadcast, y: Lanes, steps: Int, initial: Sequence[Value]
 ) -> list[Value]:
@@ -483,16 +492,18 @@ def _multiply_staged(
     width = tile.vectors * vector.lanes
     buffer = e.stack(f"[{STAGE_STEPS * width} x {element}]", 64)
     staged = Tile(vector, tile.rows, width)
+    part = Vector(element, near_lanes(element, y.lane_step, vector.lanes))
 
     def block(first: Value, sums: list[Value]) -> list[Value]:
-        for j in range(tile.vectors):
+        for j, lane in product(range(tile.vectors), range(0, vector.lanes, part.lanes)):
 
-            def turn(k: Value, _: list[Value], j: int = j) -> None:
+            def turn(k: Value, _: list[Value], j: int = j, lane: int = lane) -> None:
                 there = e.gep(buffer, e.multiply(k, width), element)
-                turned = load_transposed(e, vector, lanes[j], e.add(first, k), vector.block)
+                rows = lanes[j][lane : lane + part.lanes]
+                turned = load_transposed(e, part, rows, e.add(first, k), vector.block)
                 for u, column in enumerate(turned):
-                    place = e.gep(there, u * width + j * vector.lanes, element)
-                    e.store(column, place, element, vector.lanes)
+                    place = e.gep(there, u * width + j * vector.lanes + lane, element)
+                    e.store(column, place, element, part.lanes)
 
             e.loop(0, STAGE_STEPS, vector.block, turn)
         here = Broadcast(e.gep(x.pointer, e.multiply(first, x.step), element), x.row, x.step)

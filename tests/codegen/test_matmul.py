@@ -156,7 +156,7 @@ SIZES = [
     (1, 1, 1), (1, 37, 1), (10, 2, 1), (100, 5, 8), (2, 3, 2), (50, 1, 60), (1, 70, 33),
     (1, 200, 300), (300, 130, 1), (33, 70, 1), (12, 100, 3), (40, 65, 10), (17, 17, 17),
     (64, 64, 64), (6, 16, 16), (7, 8, 15), (13, 31, 9), (97, 390, 49), (5, 800, 100),
-    (20, 300, 260), (128, 64, 128),
+    (20, 300, 260), (128, 64, 128), (1, 1024, 40), (9, 1024, 40),
 ]  # fmt: skip
 LAYOUTS = ["N N", "N T", "T N", "T T", "sliced sliced", "wide reversed", "row column", "column row"]
 
@@ -204,7 +204,7 @@ def wider_and_narrower() -> Iterator[Target]:
 @pytest.mark.parametrize("kind", [float32, float64], ids=lambda kind: kind.name)
 @pytest.mark.parametrize(
     "size",
-    [(37, 50, 45), (1, 150, 40), (21, 140, 6), (4, 9, 70)],
+    [(37, 50, 45), (1, 150, 40), (21, 140, 6), (4, 9, 70), (1, 1024, 40), (9, 1024, 40)],
     ids=lambda s: "x".join(map(str, s)),
 )
 def test_vector_width_changes_no_bit(size: tuple[int, int, int], kind: dtype) -> None:
