@@ -22,7 +22,7 @@ from .handles import at_root, find, loose_key, needs_grad, origin
 from .pieces import Wanted, handles, inner_entries, piece_record, template_record
 from .record import apply, full
 from .records import BACKWARD, NONE, TEMPLATE, Rec
-from .specs import interned
+from .specs import inferred, interned
 from .stretch import undisturbed
 from .sums import Scattered, plus, summed
 from .tape import Template, home, kept, make_template
@@ -30,6 +30,7 @@ from .trie import ENTER, GRAFT, LEAF, REREAD, get_tape
 from .turns import apart
 
 ADD: Final = TABLE["add"]
+RELAYOUT: Final = TABLE["relayout"]
 Older = dict[int, tuple[Frame, Seeds]]
 
 
@@ -45,7 +46,30 @@ class Run:
         self.wanted: Wanted | None = wanted
         self.older: Older = {}
         self.leaves: list[tuple[Hist, Tensor]] = []
+        # Gradients that would have other strides if no stretch ended, and their specs then.
+        self.natural: dict[int, tuple[Tensor, Spec]] = {}
         self.given: list[Hist] = []  # every entry of history that a gradient went to
+
+    def left(self, hs: list[Tensor]) -> None:
+        """Gradients left a piece."""
+        for h in hs:
+            if h.rec.natural is not None:
+                self.natural[id(h)] = (h, h.rec.natural)
+
+    def spec(self, h: Tensor) -> Spec:
+        """The spec of a gradient where no stretch ends."""
+        found = self.natural.get(id(h))
+        spec: Spec = h.rec.spec if found is None else found[1]
+        return spec
+
+    def sum(self, a: Tensor, b: Tensor) -> Tensor:
+        """``a + b``."""
+        c = apply(ADD, (a, b), None)
+        if id(a) in self.natural or id(b) in self.natural:
+            spec = inferred(ADD, [self.spec(a), self.spec(b)], None, False)
+            if spec.strides != c.rec.spec.strides:
+                self.natural[id(c)] = (c, spec)
+        return c
 
     def give(self, grads: list[tuple[int, Rec]], hs: list[Tensor], leaves: list[Hist]) -> None:
         """Hand gradients to where entries came from: leaves, or older stretches."""
@@ -61,7 +85,7 @@ class Run:
                     self.older[fr.serial] = pair
                 seeds = pair[1]
                 have = seeds.get(hist.slot)
-                seeds[hist.slot] = h if have is None else apply(ADD, (have, h), None)
+                seeds[hist.slot] = h if have is None else self.sum(have, h)
                 continue
             self.leaf(hist, h)
 
@@ -69,7 +93,9 @@ class Run:
         """A part of a leaf's gradient."""
         for i in range(len(self.leaves)):
             if self.leaves[i][0] is hist:
-                self.leaves[i] = (hist, plus(self.leaves[i][1], h))
+                g = self.leaves[i][1]
+                dense = not isinstance(g, Scattered) and not isinstance(h, Scattered)
+                self.leaves[i] = (hist, self.sum(g, h) if dense else plus(g, h))
                 return
         self.leaves.append((hist, h))
 
@@ -104,7 +130,7 @@ class Run:
                 continue
             h = run_hooks(hist.hooks, g) if hist.hooks is not None else g
             if w is not None:
-                w.keep(w.leaves, id(hist), h)
+                w.keep(w.leaves, id(hist), laid(h, self.spec(h).laid_alike()))
             else:
                 accumulate(self.e, hist, h, self.create)
         self.leaves = []
@@ -134,6 +160,7 @@ def backward_here(run: Run, seeds: Seeds) -> None:
         r = piece_record(e, NONE, run.flags, key, pairs, caps, only, inner)
     hs, _, caught = handles(e, r, {g: seeds[s] for s, g in pairs})
     e.cur = r
+    run.left(hs)
     if w is not None:
         for j, (s, _) in enumerate(r.info):
             w.keep(w.slots, s, caught[j])
@@ -150,7 +177,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
     info = f.rec.info
 
     def template(now: Seeds, order: tuple[int, ...], stop: int, only: Any) -> Template:
-        specs = tuple([interned(now[s].rec.spec) for s in order])
+        specs = tuple([interned(run.spec(now[s])) for s in order])
         inner = inner_entries(f.gleaves) if run.create else ()
         k = (order, specs, run.create, stop, caps, only, inner)
         known = f.rec.templates
@@ -176,7 +203,7 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             now = dict(now)
             for s, h in begun.items():
                 have = now.get(s)
-                now[s] = h if have is None else apply(ADD, (h, have), None)
+                now[s] = h if have is None else run.sum(h, have)
             order = tuple(sorted(now))
             bt = template(now, order, stop, only)
         if f.freed & bt.vmask:
@@ -224,6 +251,8 @@ def backward_frame(run: Run, f: Frame, seeds: Seeds) -> None:
             e.numbers.append(f.numbers[k2])
         hs, pending, caught = handles(e, r, {srcs[j]: now[s] for j, s in enumerate(order)})
         e.cur = r
+        run.left(hs)
+        run.left(pending)
         if what & RELEASE and not run.retain:
             release(f, bt.vmask)
         if what & LEAVE:
@@ -436,7 +465,14 @@ def backward(
                 raise RuntimeError(
                     "backward: inputs have to be leaves or values whose history has been run"
                 )
-            accumulate(e, f.hist, g, create)
+            accumulate(e, f.hist, laid(g, t.rec.spec.dense()), create)
+
+
+def laid(g: Tensor, strides: Any) -> Tensor:
+    """A gradient with these strides."""
+    if isinstance(g, Scattered) or g.rec.spec.strides == strides:
+        return g
+    return apply(RELAYOUT, (g,), strides)
 
 
 def in_stretch(f: Frame, r: Rec) -> bool:

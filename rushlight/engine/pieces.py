@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..base.errors import AGAIN
-from ..graph.op import ALIAS, MOVE, TABLE
+from ..graph.op import ALIAS, MOVE, TABLE, Spec
 from .core import Engine, Frame, Hist, Tensor
 from .record import apply
 from .records import BACKWARD, MANY, NONE, TEMPLATE, Rec, follower
-from .specs import sized
-from .tape import Tape, Template, flows, home, leading
+from .specs import inferred, sized
+from .tape import Tape, Template, flows, home, leading, packed
 from .trie import ENTER, LEAF, adopt, get_tape
 
 COPY: Final = TABLE["copy"]
@@ -129,7 +129,9 @@ def piece_record(
         if i in tp.g:
             kept.append((c, tp.g[i]))
     given = tuple([g for _, g in seeds if g >= 0])
-    r.grads, r.info = Leaving(tp, given).all(tape, leaving, kept, inner)
+    r.grads, r.info = Leaving(tp, given, None if only is None else {}).all(
+        tape, leaving, kept, inner
+    )
     r.subs = tp.new
     r.end = r.slot + len(tp.new)
     install(e, r, 0)
@@ -144,8 +146,11 @@ class Leaving:
     back to it is then summed one by one, as it is where no stretch ended.
     """
 
-    def __init__(self, tp: Tape, seeds: tuple[int, ...]) -> None:
+    def __init__(self, tp: Tape, seeds: tuple[int, ...], natural: dict[int, Spec] | None) -> None:
         self.tp: Tape = tp
+        # What `autograd.grad` returns is laid out as the rules have it, wherever stretches end:
+        # the specs of slots where none does, where they are others.  None: of a `.grad`.
+        self.natural: dict[int, Spec] | None = natural
         self.own: set[int] = set(seeds)  # slots of records that have left; seeds are others'
         self.by: dict[int, Rec] = {s: tp.recs[s] for s in seeds}  # gradient -> its record
 
@@ -153,24 +158,45 @@ class Leaving:
         """The gradient ``g`` for the user."""
         tp = self.tp
         first = g
-        spec = tp.recs[g].spec
+        spec: Spec = tp.recs[g].spec
+        whole = self.whole(g)
+        if whole is not None:
+            strides = whole.laid_alike()
         if spec.strides != strides or spec.offset:
             g = tp.make(RELAYOUT, [g], strides)
         elif g < tp.base or g in self.own or tp.recs[g].row.kind in (MOVE, ALIAS):
             g = tp.make(COPY, [g], None)
         self.own.add(g)
         r = tp.recs[g]
+        if whole is not None and whole.strides != r.spec.strides:
+            r.natural = whole
         if first not in self.by:
             self.by[first] = r
         return r
+
+    def whole(self, g: int) -> Spec | None:
+        """The spec of ``g`` where no stretch ends."""
+        natural = self.natural
+        if natural is None:
+            return None
+        found = natural.get(g)
+        if found is not None:
+            return found
+        spec: Spec = self.tp.recs[g].spec
+        return spec
 
     def passed(self, g: int) -> Rec:
         """The gradient ``g`` for an older stretch."""
         r = self.by.get(g)
         if r is None:
             r = self.tp.recs[g]
-            if g < self.tp.base or r.row.kind in (MOVE, ALIAS):
+            whole = self.whole(g)
+            if whole is not None and r.spec.strides != whole.laid_alike():
+                r = self.tp.recs[self.tp.make(RELAYOUT, [g], whole.laid_alike())]
+            elif g < self.tp.base or r.row.kind in (MOVE, ALIAS):
                 r = self.tp.recs[self.tp.make(COPY, [g], None)]
+            if whole is not None and whole.strides != r.spec.strides:
+                r.natural = whole
             self.own.add(int(r.slot))
             self.by[g] = r
         return r
@@ -266,13 +292,19 @@ def template_record(
         tp.recs[again].region = v.region  # a view still: what it reads is kept, not its gaps
         tp.recs[again].dense = v.dense
         to[int(v.slot)] = again
+    natural: dict[int, Spec] = {}
     for j in range(ns):
         to[bt.n0 + j] = srcs[j]
+        if bt.seeds[j].strides != tp.recs[srcs[j]].spec.strides:
+            natural[srcs[j]] = bt.seeds[j]
     at = {n: ~(len(e.numbers) + j) for j, n in enumerate(bt.numbers)}
     for n in bt.recs:
-        to[int(n.slot)] = copied(tp, n, [to[s] if s >= 0 else at[~s] for s in n.srcs])
+        again = copied(tp, n, [to[s] if s >= 0 else at[~s] for s in n.srcs])
+        to[int(n.slot)] = again
+        if natural:
+            moved(tp, tp.recs[again], natural)
     # an entry's layout is that of the old stretch's record
-    out = Leaving(tp, tuple(srcs[:ns]))
+    out = Leaving(tp, tuple(srcs[:ns]), natural if bt.natural else None)
     r.grads, r.info = out.all(
         old, [(k, to[g]) for k, g in bt.grads], [(i, to[g]) for i, g in bt.caps], bt.inner
     )
@@ -281,6 +313,15 @@ def template_record(
     r.end = r.slot + len(tp.new)
     install(e, r, len(bt.numbers))
     return r
+
+
+def moved(tp: Tape, m: Rec, natural: dict[int, Spec]) -> None:
+    """Another reading of a seed that lies otherwise than where no stretch ends lies so too."""
+    if m.row.kind not in (MOVE, ALIAS) or m.row is RELAYOUT or m.srcs[0] not in natural:
+        return
+    natural[int(m.slot)] = m.spec
+    m.spec = packed(inferred(m.row, [tp.spec(s) for s in m.srcs], m.arg, False))
+    m.size = sized(m.spec)
 
 
 def copied(tp: Tape, n: Rec, srcs: list[int]) -> int:

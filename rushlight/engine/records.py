@@ -76,6 +76,7 @@ class Rec:
     pend: list[tuple[int, Rec]] = NO_PAIRS  # seeds that go on below a call into Python
     freed: int = 0  # nodes whose saved values earlier backwards released, as a bit mask
     mask: bytes = b""
+    natural: Any = None  # of a gradient that leaves: its spec where no stretch ends, if another
     info: Any = None
     templates: dict[Any, Any] | None = None  # a flushed stretch's gradient programs
     where: Any = None  # the user's line that first recorded it

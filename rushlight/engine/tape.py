@@ -413,6 +413,8 @@ class Template:
         self.grads: list[tuple[int, int]] = []  # (entry index, slot)
         self.inner: tuple[int, ...] = ()  # entries that are differentiated again, but no leaves
         self.entries: dict[int, int] = {}  # entry index -> its slot in the stretch
+        self.natural: bool = False  # are gradients laid out as the rules have them?
+        self.seeds: tuple[Spec, ...] = ()
         self.pend: list[tuple[int, int]] = []  # (forward slot, slot)
         self.caps: list[tuple[int, int]] = []  # (forward slot, slot)
 
@@ -431,6 +433,7 @@ def make_template(
     down to above ``stop``."""
     n0 = len(recs)
     bt = Template(n0)
+    bt.seeds = specs
     full = list(recs)
     for j, spec in enumerate(specs):
         q = Rec(LEAF, NONE, NONE, NONE, None, n0 + j, None)
@@ -442,6 +445,7 @@ def make_template(
     tp.base = n0
     if only is not None:
         tp.leads = leading(recs, caps, only)
+        bt.natural = True
     for j, s in enumerate(seeds):
         tp.seed(s, n0 + j)
     bt.vmask = tp.walk(max(tp.g), stop)
