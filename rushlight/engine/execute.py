@@ -106,7 +106,8 @@ class NativePlan:
         last = lane.last
         i = 0
         for k in info.leaves:
-            a = address_of(lvals[k])
+            m = lvals[k]
+            a: int = m.address if isinstance(m, Buffer) else address_of(m)
             if last[i] != a:
                 last[i] = a
                 q[i] = a

@@ -44,16 +44,11 @@ ONE: Final[list[Any]] = [((d,), False) for d in range(9)]
 TURNED: Final[tuple[int, int]] = (1, 0)
 
 
-def rank(x: core.Tensor) -> int:
-    """The number of dimensions."""
-    return len(core.spec_of(x).shape)
-
-
 def usual(x: core.Tensor, dim: object, keepdim: object) -> Any:
     """The argument of a reduction of all of ``x`` or of one dimension; None for other cases."""
     if keepdim is not False:
         return None
-    n = rank(x)
+    n = len(core.spec_of(x).shape)
     if n >= 9:
         return None
     if dim is None:
@@ -73,14 +68,24 @@ class Methods:
     def mm(self, mat2: Any, *, out: Any = None) -> Any:
         """The product of two matrices."""
         me = cast(core.Tensor, self)
-        if out is None and isinstance(mat2, core.Tensor) and rank(me) == 2 and rank(mat2) == 2:
+        if (
+            out is None
+            and isinstance(mat2, core.Tensor)
+            and len(core.spec_of(me).shape) == 2
+            and len(core.spec_of(mat2).shape) == 2
+        ):
             return core.record2(MATMUL, me, mat2, None)
         return GENERAL["mm"](self, mat2, out=out)
 
     def matmul(self, other: Any, *, out: Any = None) -> Any:
         """The matrix product of vectors, matrices or batches of them."""
         me = cast(core.Tensor, self)
-        if out is None and isinstance(other, core.Tensor) and rank(me) >= 2 and rank(other) >= 2:
+        if (
+            out is None
+            and isinstance(other, core.Tensor)
+            and len(core.spec_of(me).shape) >= 2
+            and len(core.spec_of(other).shape) >= 2
+        ):
             return core.record2(MATMUL, me, other, None)
         return GENERAL["matmul"](self, other, out=out)
 
@@ -88,7 +93,7 @@ class Methods:
         me = cast(core.Tensor, self)
         if not isinstance(other, core.Tensor):
             return NotImplemented
-        if rank(me) >= 2 and rank(other) >= 2:
+        if len(core.spec_of(me).shape) >= 2 and len(core.spec_of(other).shape) >= 2:
             return core.record2(MATMUL, me, other, None)
         return core.SLOW[0].matmul(me, other)
 
@@ -223,7 +228,7 @@ class Methods:
     def t(self) -> Any:
         """The transpose of a matrix; of fewer dimensions, the tensor itself."""
         me = cast(core.Tensor, self)
-        if rank(me) == 2:
+        if len(core.spec_of(me).shape) == 2:
             return core.SLOW[0].view(PERMUTE, me, TURNED)
         return GENERAL["t"](self)
 
