@@ -302,7 +302,8 @@ def set_grad_enabled(flag: bool) -> bool:
         if e.cur.op == ROOT:
             e.cur = e.roots[1 if flag else 0]
             e.tapecur = e.cur
-            e.tape = []
+            if e.tape:
+                e.tape = []
         else:
             follow(e, MODE, NONE, NONE, NONE, flag)
     return was
