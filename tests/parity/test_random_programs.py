@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.programs import rounding, ways
-from tests.programs.check import ROUNDING, Options, check, compared, options, with_torch
+from tests.programs.check import LAYOUT, ROUNDING, Options, check, compared, options, with_torch
 from tests.programs.compare import Difference
 from tests.programs.generate import Generator, generate, generate_orders
 from tests.programs.layers import generate_layers
@@ -45,6 +45,19 @@ def wrong(text: str, right: str, wrong: str) -> Difference | None:
 
 X = "x = T.tensor(A(1, (4, 3), 'float32'))\n"
 GRADED = "x = T.tensor(A(1, (4, 3), 'float32'), requires_grad=True)\n"
+
+
+def test_how_a_gradient_lies_is_compared() -> None:
+    """But for one value with strides of 0, which is memory here."""
+    text = GRADED + "y = x.t().flatten()\nR(T.autograd.grad((y * y).sum(), x)[0])"
+    d = wrong(text, "x.t().flatten()", "x.flatten()")
+    assert d is not None
+    assert d.kind == LAYOUT
+    assert wrong(text, "x.t().flatten()", "x.t().reshape(-1)") is None
+    text = GRADED + "R(T.autograd.grad(x.sum(), x)[0])"
+    assert wrong(text, "x.sum()", "x.sum((0, 1))") is None
+
+
 UNSURE = {
     "a sine of billions": (X + "R((x * 1e9).sin())", "1e9", "1e9 * 1.0000002"),
     "a mask of its sign": (X + "R((x * 1e9).sin() > 0)", "1e9", "1e9 * 1.0000002"),

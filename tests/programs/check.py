@@ -106,9 +106,7 @@ def with_torch(p: Program, alone: Trace, o: Options, codes: dict[str, object]) -
     text = p.text()
     if BEYOND in text:
         return None
-    # how a gradient or what a layer gives is laid out is PyTorch's own affair
-    own = (".backward(", "autograd.grad(", "T.nn.")
-    strides = o.strides and not any(q in text for q in own)
+    strides = o.strides
     theirs = ways.pytorch(p, codes)
     d = differ(p, alone, theirs, tolerance(p), strides)
     if d is not None and strides:

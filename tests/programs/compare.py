@@ -57,15 +57,22 @@ def beyond(a: Any, b: Any, rtol: float) -> Any:
     return wrong | (np.abs(x - y) > rtol * top)
 
 
-def meta_equal(a: tuple[Any, ...], b: tuple[Any, ...], strict: bool) -> bool:
-    """Shape, strides where they say anything, dtype, needs-gradient, leaf."""
+def meta_equal(a: tuple[Any, ...], b: tuple[Any, ...], strict: bool, graded: bool) -> bool:
+    """Shape, strides where they say anything, dtype, needs-gradient, leaf.
+
+    ``graded``: a gradient that is one value for many elements is memory here, in PyTorch (``b``)
+    that value with strides of 0.
+    """
     if len(a) != 6:
         return a == b
     if a[0] != b[0] or a[2:5] != b[2:5]:
         return False
     if 0 in a[0] or not strict:
         return True
-    return all(p == q for n, p, q in zip(a[0], a[1], b[1]) if n > 1)
+    steps = [(p, q) for n, p, q in zip(a[0], a[1], b[1]) if n > 1]
+    if graded and any(p and not q for p, q in steps):
+        return True
+    return all(p == q for p, q in steps)
 
 
 def show(v: Any) -> str:
@@ -88,6 +95,7 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
     )
     text = "" if rtol is None else p.text()
     quiet = any(q in text for q in QUIET)
+    graded = any(q in text for q in GRADED)
     for k, (x, y) in enumerate(zip(a.seen, b.seen)):
         if rtol is not None and lenient(quiet, x, y):
             return None
@@ -97,7 +105,7 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
             and y.kind == "raised"
             and REFUSALS[0] in y.value
         )
-        d = entries(p, x, y, rtol, strides)
+        d = entries(p, x, y, rtol, strides, graded)
         if d is not None:
             d.torn, d.at = torn, k
             return d
@@ -106,7 +114,9 @@ def first(p: Program, a: Trace, b: Trace, rtol: float | None, strides: bool) -> 
     return None
 
 
-def entries(p: Program, x: Seen, y: Seen, rtol: float | None, strides: bool) -> Difference | None:
+def entries(
+    p: Program, x: Seen, y: Seen, rtol: float | None, strides: bool, graded: bool
+) -> Difference | None:
     """How two entries of traces differ."""
     if (x.block, x.turn, x.line) != (y.block, y.turn, y.line) or x.kind != y.kind:
         return Difference(
@@ -116,7 +126,7 @@ def entries(p: Program, x: Seen, y: Seen, rtol: float | None, strides: bool) -> 
         if x.meta != y.meta:
             return Difference("raised", f"{x.where(p)}\n    {brief(x)}\n    {brief(y)}")
         return None
-    if not meta_equal(x.meta, y.meta, strides):
+    if not meta_equal(x.meta, y.meta, strides, graded):
         return Difference("meta", f"{x.where(p)}\n    {x.meta}\n    {y.meta}")
     if rtol is None:
         good = same_bits(x.value, y.value)
@@ -150,6 +160,7 @@ LIMITS = (
 # PyTorch's views made without gradient mode, or before their base became a leaf, say that they
 # require a gradient and get none.
 UNASKED = ("does not require grad", "that has requires_grad=False")  # what we say of them
+GRADED = (".backward(", "autograd.grad(")  # statements that make gradients
 QUIET = ("no_grad()", "set_grad_enabled(", "requires_grad_(", "create_graph=True")
 
 
