@@ -127,6 +127,7 @@ OPERANDS: dict[str, Make] = {
     "instance_norm": lambda x: F.instance_norm(x, weight=C),
     "layer_norm": lambda x: F.layer_norm(x, (4,), A[0], A[1]),
     "glu": F.glu,
+    "soft_margin_loss": lambda x: F.soft_margin_loss(x, x.detach().sign(), reduction="none"),
     "sinc": torch.sinc,
     "logaddexp": lambda x: torch.logaddexp(x, x + 1),
 }

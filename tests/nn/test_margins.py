@@ -35,3 +35,13 @@ def test_pairs_of_rows() -> None:
     assert F.pdist(x).tolist() == pytest.approx([5.0, 1.0, 18.0**0.5])
     F.pdist(x, 1.0).sum().backward()
     assert x.grad.tolist() == [[-1.0, -2.0], [2.0, 2.0], [-1.0, 0.0]]
+
+
+def test_soft_margins_have_the_inputs_type_and_shape() -> None:
+    x, t = torch.tensor([0.5, 1.0]), torch.tensor([1.0, -1.0])
+    assert F.soft_margin_loss(x, t.double()).dtype is torch.float32
+    assert F.soft_margin_loss(x.double(), t).dtype is torch.float64
+    with pytest.raises(RuntimeError, match=r"\[2\] doesn't match the broadcast shape \[1, 2\]"):
+        F.soft_margin_loss(x, t[None])
+    with pytest.raises(RuntimeError, match="Float can't be cast to the desired output type Long"):
+        F.soft_margin_loss(t.long(), x)

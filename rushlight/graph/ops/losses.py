@@ -176,6 +176,33 @@ def _weighted(row: Op) -> Callable[..., Val]:
     return each
 
 
+def _infer_soft_margin(op: Op, srcs: Sequence[Spec], arg: Any) -> Spec:
+    """Of the input's shape and type: PyTorch writes into its negative."""
+    check_reduction(arg[0])
+    x = srcs[0]
+    made = elementwise(_PAIR, srcs, None)
+    if made.shape != x.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.shape)} doesn't match the broadcast shape "
+            f"{list(made.shape)}"
+        )
+    if x.dtype.rank < 2:
+        raise RuntimeError(
+            f"result type {dt.Defaults.float.typename} can't be cast to the desired output type "
+            f"{x.dtype.typename}"
+        )
+    if arg[0] == NONE:
+        return Spec(x.shape, x.dtype, x.laid_alike(), x.device)
+    return Spec((), x.dtype, None, x.device)
+
+
+def _soft_margin(x: Val, t: Val, arg: Any = None) -> Val:
+    v = -x * t
+    return reduced(log1p(exp(v if v.dtype is x.dtype else cast(v, arg=x.dtype))), arg[0])
+
+
+soft_margin_loss: Op = register(Op("soft_margin_loss", COMPOSITE, _infer_soft_margin))
+soft_margin_loss.decompose, soft_margin_loss.domain = _soft_margin, (R, R)
 mse_loss = _pairs("mse_loss", lambda x, t: square(x - t), _mse_grad)
 l1_loss = _pairs("l1_loss", lambda x, t: abs_(x - t))
 smooth_l1_loss = _pairs("smooth_l1_loss", smooth_l1)  # (x, t, beta)

@@ -359,8 +359,7 @@ def soft_margin_loss(
 ) -> Tensor:
     """``log(1 + exp(-t x))``."""
     reduction = _reduction(reduction, size_average, reduce)
-    t: Any = target
-    return reduced((-t * input).exp().log1p(), reduction)
+    return apply(rows.soft_margin_loss, input, target, arg=(reduction,))
 
 
 def multilabel_soft_margin_loss(
