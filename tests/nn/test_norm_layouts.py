@@ -44,3 +44,11 @@ def test_a_group_that_can_be_had_as_a_view_is_no_layout() -> None:
     first = y.clone()
     y.transpose(0, -1).reshape(2, 60).fill_(0.5)
     assert torch.equal(y, first)
+
+
+def test_what_is_channels_last_but_for_dimensions_of_one_stays() -> None:
+    x = torch.arange(14.0).sin().reshape(7, 1, 1, 2).permute(1, 3, 2, 0)
+    y = F.batch_norm(x, None, None, training=True)
+    assert (y.stride(1), y.stride(3)) == (1, 2)
+    x = torch.arange(48.0).sin().reshape(2, 1, 2, 3, 4).permute(0, 4, 1, 2, 3)
+    assert F.batch_norm(x, None, None, training=True).stride()[3:] == (12, 4)

@@ -13,7 +13,7 @@ from ...base.shape import broadcast_shapes
 from ...engine import Tensor
 from ...graph.ops.normalised import standardise
 from ...graph.shaping_layers import is_channels_last
-from ...tensor.kinds import channels_last
+from ...tensor.kinds import channels_last, channels_last_3d
 
 
 def _wide(x: Any, *params: Any) -> Any:
@@ -146,7 +146,9 @@ def batch_norm(
     if eps < 0 or (eps == 0 and training):
         must = "positive during training" if training else "non-negative"
         raise ValueError(f"batch_norm eps must be {must}, but got {eps}")
-    v = _in_order(_wide(x, weight, bias, running_mean, running_var))
+    v = _wide(x, weight, bias, running_mean, running_var)
+    if not any(v.is_contiguous(memory_format=f) for f in (channels_last, channels_last_3d)):
+        v = _in_order(v)
     if training:
         if not x.numel():
             w: Any = weight
