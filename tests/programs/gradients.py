@@ -143,7 +143,9 @@ class Gradients(Names):
 
     def flag(self) -> None:
         # of a tensor that has views only the base counts: PyTorch's views then lose the gradient
-        x = self.some(lambda q: q.dtype in FLOATS and q.rg in (NO, LEAF) and not q.alias)
+        x = self.some(
+            lambda q: q.dtype in FLOATS and q.rg in (NO, LEAF) and not q.alias and not q.said
+        )
         if x is None:
             return
         v = self.vars[x]

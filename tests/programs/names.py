@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,6 +59,9 @@ class Var:
     view: str = "base"  # how it was made, for the counts
     old: bool = False  # its history is older than the loop: a backward has to keep it
     memory: int = field(default_factory=lambda: next(_memories))  # equal: perhaps the same
+    # PyTorch says that it wants a gradient, and gives it none: a view made without gradient mode of
+    # what wants one, and what is made from such a view
+    said: bool = False
     spread: bool = False  # several elements have one place, or may have: nobody writes there
 
 
@@ -145,8 +149,11 @@ class Names:
         v = self.name()
         if var.dtype not in FLOATS:
             var.rg = NO
+        named = re.findall(r"\bv\d+\b", text)
+        var.said = any(self.vars[k].said for k in named if k in self.vars)
         if self.r.random() < 0.06:
             self.emit(f"with T.no_grad(): {v} = {text}")
+            var.said = var.alias and (var.said or var.rg != NO)
             var.rg = NO
         else:
             self.emit(f"{v} = {text}")

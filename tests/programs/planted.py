@@ -180,7 +180,7 @@ PLANTS = (
     ),
     # NumPy
     Plant("exposed memory not copied", "handles.fslot", "v = v.copy()", "pass"),
-    Plant("window on exposed memory not copied", "handles.window", "v = v.copy()", "pass"),
+    Plant("window on exposed memory not copied", "handles.window", "v = part.copy()", "pass"),
     Plant("snapshot not refreshed", "handles.reachable", "s.moved = True", "pass"),
     Plant("exposed memory escapes", "flush.run_pending", "if lnow:", "if False:"),
     Plant(
