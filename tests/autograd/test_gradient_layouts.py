@@ -27,6 +27,12 @@ def dense() -> Any:
 # the leaf is dense, and where it is turned (1, 3, 12).
 CASES: dict[str, tuple[list[Step], tuple[int, ...], tuple[int, ...]]] = {
     "product": ([lambda x: x * x, torch.sum], (8, 2, 1), (1, 3, 12)),
+    "mean": ([torch.square, torch.mean], (8, 2, 1), (8, 2, 1)),
+    "mean, turned": (
+        [lambda x: x.transpose(0, -1), torch.square, torch.mean],
+        (1, 3, 12),
+        (1, 3, 12),
+    ),
     "slice": ([lambda x: x[1:], torch.square, torch.sum], (8, 2, 1), (8, 2, 1)),
     "softmax": ([lambda x: x.softmax(-1), torch.square, torch.sum], (8, 2, 1), (8, 2, 1)),
     "flat": ([torch.flatten, torch.square, torch.sum], (8, 2, 1), (8, 2, 1)),
