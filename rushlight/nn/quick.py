@@ -102,6 +102,25 @@ class SigmoidCall:
         return SigmoidCall.forward(self, input)
 
 
+# Kinds of modules that `SequentialCall` calls without a lookup for each: places in `CALLS`.
+LINEAR_KIND: Final[i64] = 0
+RELU_KIND: Final[i64] = 1
+TANH_KIND: Final[i64] = 2
+SIGMOID_KIND: Final[i64] = 3
+OTHER_KIND: Final[i64] = 4
+CALLS: Final[list[tuple[Any, Any]]] = []  # (`__call__`, `forward`) by kind; empty in plain Python
+
+
+def kind_of(cls: Any) -> i64:
+    """What a call of an instance comes down to."""
+    call = cls.__call__
+    for k in range(len(CALLS)):
+        known, forward = CALLS[k]
+        if call is known:
+            return k if cls.forward is forward else OTHER_KIND
+    return OTHER_KIND
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class SequentialCall:
     """Of ``Sequential``."""
@@ -110,8 +129,35 @@ class SequentialCall:
         """Pass the input through all modules."""
         me: Any = self
         modules: dict[Any, Any] = me._modules
+        if not CALLS:
+            for module in modules.values():
+                input = module(input)
+            return input
+        # The last two classes that were found to be called straight into a `forward` of those here:
+        # looked at once, while nobody's code has run in between.
+        last: Any = None
+        other: Any = None
+        kind: i64 = 0
+        other_kind: i64 = 0
         for module in modules.values():
-            input = module(input)
+            cls: Any = type(module)
+            if cls is not last:
+                last, other = other, last
+                kind, other_kind = other_kind, kind
+                if cls is not last:
+                    last = cls
+                    kind = kind_of(cls)
+            if kind == LINEAR_KIND:
+                input = LinearCall.forward(module, input)
+            elif kind == RELU_KIND:
+                input = ReLUCall.forward(module, input)
+            elif kind == TANH_KIND:
+                input = TanhCall.forward(module, input)
+            elif kind == SIGMOID_KIND:
+                input = SigmoidCall.forward(module, input)
+            else:
+                input = module(input)
+                last = other = None
         return input
 
     def __call__(self, input: Any) -> Any:
@@ -240,6 +286,11 @@ def own(cls: Any) -> Any:
     return cls.forward
 
 
+def own_call(cls: Any) -> Any:
+    """The ``__call__`` of a class, likewise."""
+    return cls.__call__
+
+
 LINEAR_FORWARD: Final[Any] = own(LinearCall)
 RELU_FORWARD: Final[Any] = own(ReLUCall)
 TANH_FORWARD: Final[Any] = own(TanhCall)
@@ -254,6 +305,10 @@ ALL: Final[tuple[Any, ...]] = (
     LinearCall, ReLUCall, TanhCall, SigmoidCall, SequentialCall, MSECall, BCECall, BCELogitsCall,
     CrossEntropyCall,
 )  # fmt: skip
+
+
+if not isinstance(LINEAR_FORWARD, FunctionType):
+    CALLS.extend([(own_call(c), own(c)) for c in (LinearCall, ReLUCall, TanhCall, SigmoidCall)])
 
 
 def compiled_calls() -> dict[int, Any]:

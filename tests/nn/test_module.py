@@ -108,6 +108,41 @@ def test_a_forward_put_on_the_class_later_counts(layer, monkeypatch):
     assert made(X) == "own"
 
 
+@pytest.mark.parametrize("layer", [lambda: nn.Linear(3, 3), nn.ReLU, nn.Tanh, nn.Sigmoid])
+def test_a_sequence_sees_what_its_layers_have_become(layer, monkeypatch):
+    """Also in its middle: a module may change the class of those that come after it."""
+    x = torch.ones(1, 3)
+    cls = type(layer())
+
+    class Patching(nn.Module):
+        def forward(self, x):
+            monkeypatch.setattr(cls, "forward", lambda self, x: x * 0 + 7)
+            return x
+
+    class Sub(cls):
+        def forward(self, x):
+            return super().forward(x) * 0 + 3
+
+    plain = nn.Sequential(layer(), layer(), nn.Tanh(), layer())
+    want = plain[3](torch.tanh(plain[1](plain[0](x)))).tolist()
+    for _ in range(2):
+        assert plain(x).tolist() == want
+        assert nn.Sequential(layer(), Patching(), layer())(x).tolist() == [[7.0] * 3]
+        assert plain(x).tolist() == [[7.0] * 3]
+        monkeypatch.undo()
+    assert plain(x).tolist() == want
+    other = Sub(3, 3) if cls is nn.Linear else Sub()
+    assert nn.Sequential(layer(), other)(x).tolist() == [[3.0] * 3]
+    after = plain[0](torch.full((1, 3), 3.0)).tolist()
+    assert nn.Sequential(other, plain[0])(x).tolist() == after
+    handle = plain[3].register_forward_hook(lambda module, args, out: out * 0 + 5)
+    assert plain(x).tolist() == [[5.0] * 3]
+    handle.remove()
+    assert plain(x).tolist() == want
+    plain[3].forward = lambda x: x * 0 + 2
+    assert plain(x).tolist() == [[2.0] * 3]
+
+
 def test_the_class_call_takes_the_module():
     net = Net()
     assert np.array_equal(Net.__call__(net, X).detach().numpy(), net(X).detach().numpy())
