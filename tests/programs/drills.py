@@ -68,7 +68,8 @@ class Drills:
             f"{new} = {x}.tanh() if {when} else {x}.sin()",
             f"{new} = {x} * ({pick} if {when} else 2)",
             f"{new} = {x} * (3 if {when} else 0.5)",
-            f"with T.set_grad_enabled(not ({when})): {new} = {pick} * 2",
+            # of one value: of two, the operand alone would tell the turns apart
+            f"with T.set_grad_enabled(not ({when})): {new} = {r.choice((x, pick))} * 2",
             f"{new} = {x}.clone(); {new} = {new}.to(T.float64 if {when} else T.float32).to({x}.dtype)",
             f"{new} = T.where({pick} > 0, {x}, {pick})",
         ]

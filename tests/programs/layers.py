@@ -328,7 +328,9 @@ class Layers(Placed):
         elif f in ("softmax", "log_softmax"):
             self.result(f"T.{f}({x}, {d})", s, f"{f} of rank {len(s)}", x)
         else:
-            self.result(f"{F}.{f}({x})", s, f, x)
+            # of infinity, PyTorch's gelu for AVX-512 is NaN
+            of = f"{x}.clamp(max=1e4)" if f == "gelu" else x
+            self.result(f"{F}.{f}({of})", s, f, x)
 
     # ------------------------------------------------------------ chains
     def chain(self) -> None:
