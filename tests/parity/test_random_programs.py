@@ -107,6 +107,28 @@ def test_errors_are_not_taken_for_rounding(name: str) -> None:
     assert d is not None and d.kind == "torch: value", d
 
 
+def test_what_is_nearer_to_the_truth_is_not_wrong() -> None:
+    """In every element that differs; what is not finite is never nearer."""
+    ours, theirs, truth = np.array([1.0, 2.0, 3.1]), np.array([1.5, 2.0, 3.0]), np.array([1, 2, 3])
+    u = rounding.Unsure(ours, theirs, np.array([True, False, False]))
+    assert u.nearer(ours, truth)
+    assert not rounding.Unsure(ours, theirs, ours != theirs).nearer(ours, truth)
+    assert not rounding.Unsure(theirs, ours, ours != theirs).nearer(theirs, truth)
+    ours[0] = np.inf
+    assert not rounding.Unsure(ours, theirs, ours != theirs).nearer(ours, np.array([np.inf, 2, 3]))
+
+
+def test_a_program_in_float64_starts_from_the_same_numbers() -> None:
+    """Only one of float32 alone has such a twin."""
+    p = Program([Block(["x = T.tensor(A(1, (4, 3), 'float32'))", "R(x)", "R(x.tanh())"])])
+    single, double = ways.pytorch(p), ways.in_double(p)
+    assert double is not None
+    assert double.seen[0].value.dtype == np.float64
+    assert np.array_equal(double.seen[0].value, single.seen[0].value)
+    assert np.allclose(double.seen[1].value, single.seen[1].value)
+    assert ways.in_double(Program([Block(["R(T.ones(2, dtype=T.float64))"])])) is None
+
+
 def test_own_ways_have_no_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded programs have the bits of those that run one operation at a time."""
     text, right, other = UNSURE["a sine of billions"]

@@ -121,11 +121,16 @@ def with_torch(p: Program, alone: Trace, o: Options, codes: dict[str, object]) -
 
 
 def unsure(p: Program, codes: dict[str, object], ours: Trace, theirs: Trace, at: int) -> str | None:
-    """Does PyTorch's own value move as far, when it rounds otherwise?  By how much, then."""
+    """Does PyTorch's own value move as far, when it rounds otherwise, or is it farther from its
+    value in float64 than ours?  By how much, then."""
     x, y = ours.seen[at].value, theirs.seen[at].value
     if not (rounding.is_number(x) and rounding.is_number(y)):
         return None
     u = rounding.Unsure(x, y, beyond(x, y, tolerance(p)))
+    double = ways.in_double(p)
+    truth = rounding.place(double, theirs, at) if double is not None else None
+    if truth is not None and u.nearer(x, truth):
+        return u.text(True)
     for turn in range(1, rounding.RUNS + 1):
         u.see(rounding.place(ways.pytorch(p, codes, turn), theirs, at))
         if u.explained():

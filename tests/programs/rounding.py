@@ -4,6 +4,8 @@ The program runs again under PyTorch, with every number that an operation rounde
 in the last place or two: what its inputs were given, and what its operations gave, in backward
 passes too.  Where PyTorch's own value then moves about as far as ours differs, the difference is
 rounding that later steps magnified.  A wider tolerance would hide what is wrong by as much.
+So is one where PyTorch's float32 is farther from its own float64 than ours: what is wrong is not
+nearer to what is right.
 
 What is exact stays as it is, and equal numbers stay equal, so that comparisons, masks and the
 gradients of maxima are not unsure for our moving them: how far a number moves depends on itself
@@ -135,9 +137,17 @@ class Unsure:
         """Has PyTorch moved as far, in every element that differs?"""
         return bool((self.spread >= SHARE * self.apart)[self.apart > 0].all())
 
-    def text(self) -> str:
+    def nearer(self, ours: Any, truth: Any) -> bool:
+        """Is PyTorch farther from the ``truth`` than we, in every element that differs?"""
+        where = self.apart > 0
+        here, there = distance(ours, truth)[where], distance(self.theirs, truth)[where]
+        return bool((np.isfinite(here) & (here < there)).all())
+
+    def text(self, nearer: bool = False) -> str:
         """By how much, for people."""
         where = self.apart > 0
+        if nearer:
+            return f"{self.apart.max():.3g} apart, PyTorch farther from its value in float64"
         return f"{self.apart.max():.3g} apart, PyTorch moves by {self.spread[where].max():.3g}"
 
 

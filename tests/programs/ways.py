@@ -15,7 +15,7 @@ from rushlight.engine import core, stretch
 from rushlight.engine.records import CREDIT
 
 from . import rounding
-from .program import Program, Trace, array, run
+from .program import Block, Program, Trace, array, run
 
 flush: Any = importlib.import_module("rushlight.engine.flush")  # not the function of that name
 
@@ -96,7 +96,9 @@ def recorded(
     return out
 
 
-def pytorch(p: Program, codes: dict[str, Any] | None = None, turn: int = 0) -> Trace:
+def pytorch(
+    p: Program, codes: dict[str, Any] | None = None, turn: int = 0, make: Any = array
+) -> Trace:
     """Way 3: PyTorch with saved values that nobody can change, as ours are; ``turn``: with
     everything rounded another way (see `rounding`)."""
     torch = module("torch")
@@ -116,7 +118,7 @@ def pytorch(p: Program, codes: dict[str, Any] | None = None, turn: int = 0) -> T
 
     torch.Tensor.register_hook = register_hook
     mode = rounding.moving(turn) if turn else contextlib.nullcontext()
-    make = rounding.moved_array(turn) if turn else array
+    make = rounding.moved_array(turn) if turn else make
     with mode, torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         was = torch.is_grad_enabled()
         try:
@@ -124,6 +126,30 @@ def pytorch(p: Program, codes: dict[str, Any] | None = None, turn: int = 0) -> T
         finally:
             torch.set_grad_enabled(was)
             torch.Tensor.register_hook = hang
+
+
+def in_double(p: Program) -> Trace | None:
+    """A program of float32 alone in PyTorch's float64, from the same numbers; None for others."""
+    text = p.text()
+    if "float32" not in text or "float64" in text or ".double()" in text:
+        return None
+
+    def double(line: str) -> str:
+        return line.replace("float32", "float64").replace(".float()", ".double()")
+
+    blocks = [Block([double(q) for q in b.lines], b.times, b.numbers, b.sizes) for b in p.blocks]
+    torch = module("torch")
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        return pytorch(Program(blocks, p.seed), {}, 0, widened)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def widened(seed: int, shape: tuple[int, ...], dtype: str = "float64") -> Any:
+    """`array` with the numbers of a program of float32."""
+    return array(seed, shape, "float32" if dtype == "float64" else dtype).astype(dtype)
 
 
 def have_torch() -> bool:
